@@ -1,0 +1,287 @@
+"""Inspect: which coordinates of a model follow a criterion, and how far the evidence carries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BeforeValidator, Field, FiniteFloat, NonNegativeInt, StringConstraints
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
+from interp_lab.contracts.jobs import JobRequest
+from interp_lab.contracts.models import ModelRef
+from interp_lab.contracts.prompts import PromptSource
+from interp_lab.contracts.results import Result
+from interp_lab.points import AddressText
+
+Pooling = Literal["max", "mean", "last", "span"]
+"""How token values become one value per prompt; 'span' takes the mean over the labelled tokens."""
+
+Criterion = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
+
+
+def _model_from_text(value: Any) -> Any:
+    return {"id": value} if isinstance(value, str) else value
+
+
+ModelArgument = Annotated[ModelRef, BeforeValidator(_model_from_text, json_schema_input_type=ModelRef | str)]
+"""A model: its id alone, or an object that also says revision, dtype and device."""
+
+
+class InspectRequest(JobRequest):
+    """Rank every coordinate of the chosen addresses by how well it follows the criterion."""
+
+    model: ModelArgument = Field(examples=["builtin:pocket-gpt2"])
+    """Model to look into."""
+    criterion: Criterion = Field(examples=["the next token is a measurement unit"])
+    """What the positives have and the negatives lack, in plain words."""
+    dataset: PromptSource
+    """Scored prompts: positives and hard negatives."""
+    addresses: Annotated[tuple[AddressText, ...], Field(max_length=200)] = ()
+    """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer."""
+    pooling: Pooling = "max"
+    """How token values become one value per prompt."""
+    threshold: FiniteFloat = 0.5
+    """Prompts scored at or above it are positives, the others negatives."""
+    top_k: Annotated[int, Field(ge=1, le=50)] = 10
+    """Coordinates to describe in full; statistics are always over all of them."""
+    n_contexts: Annotated[int, Field(ge=1, le=20)] = 6
+    """Strongest prompts to show for each described coordinate."""
+    seed: Seed = 0
+    """Seed of the explore/confirm split and of every resampling."""
+
+
+class Measured(Contract):
+    """A number with its unit, its sample and its uncertainty."""
+
+    value: FiniteFloat
+    unit: str
+    n_prompts: NonNegativeInt
+    n_groups: NonNegativeInt
+    interval: Interval | None = None
+
+
+class ReasonCode(Contract):
+    """One machine-readable reason for a grade or a flag."""
+
+    code: str
+    text: str
+    """The same in words, with the numbers."""
+
+
+class ContextToken(Contract):
+    """One token as shown to a reader, with the coordinate's value there."""
+
+    text: str
+    """Untrusted text from the prompt, made printable."""
+    value: FiniteFloat
+    in_span: bool = False
+
+
+class Context(Contract):
+    """A prompt on which the coordinate is strong, token by token."""
+
+    prompt_id: str
+    positive: bool
+    pooled: FiniteFloat
+    """The pooled value that ranks this prompt."""
+    truncated_before: NonNegativeInt = 0
+    """Tokens left out before the shown window."""
+    truncated_after: NonNegativeInt = 0
+    """Tokens left out after the shown window."""
+    tokens: tuple[ContextToken, ...]
+
+
+class SplitStatistics(Contract):
+    """Association statistics of one coordinate on one split of the prompts."""
+
+    split: Literal["explore", "confirm"]
+    auroc: Measured
+    """Area under the ROC curve, 0.5 = no association; above 0.5 means higher on positives."""
+    cohens_d: FiniteFloat
+    """Standardised mean difference, positives minus negatives."""
+    point_biserial_r: FiniteFloat
+    firing_rate_positive: Probability
+    """Share of positives on which the pooled value is above zero."""
+    firing_rate_negative: Probability
+    p_value: Probability
+    """Two-sided, with prompt groups as the unit."""
+    q_value: Probability | None = None
+    """Benjamini-Hochberg over every coordinate tested in this run."""
+
+
+class Specificity(Contract):
+    """How the coordinate relates to something other than the criterion."""
+
+    label: str
+    auroc: FiniteFloat
+    n_prompts: NonNegativeInt
+
+
+class CoordinateCard(Contract):
+    """Everything measured about one coordinate of one address."""
+
+    rank: Annotated[int, Field(ge=1)]
+    address: str
+    index: NonNegativeInt
+    """Coordinate within the address, counted from 0."""
+    sign: Literal[-1, 1]
+    """1: higher on positives; -1: lower."""
+    grade: Grade
+    reasons: tuple[ReasonCode, ...]
+    explore: SplitStatistics
+    confirm: SplitStatistics | None
+    density: Probability
+    """Share of tokens with a value above zero."""
+    controlled_auroc: FiniteFloat | None
+    """AUROC left on the confirm prompts after the confounds were controlled for."""
+    specificity: tuple[Specificity, ...]
+    contexts: tuple[Context, ...]
+    provenance: Provenance = "measured"
+
+
+class LayerRow(Contract):
+    """One address in the profile over depth."""
+
+    address: str
+    n_coordinates: NonNegativeInt
+    best_index: NonNegativeInt
+    best_auroc: FiniteFloat
+    """On explore prompts, folded so that 0.5 is none and 1 is perfect."""
+    best_confirm_auroc: FiniteFloat | None
+    """The same coordinate on confirm prompts, with the sign that explore chose; below 0.5 the sign flipped."""
+    n_significant: NonNegativeInt
+    """Coordinates with q below the level on explore prompts."""
+
+
+class Confound(Contract):
+    """What a property of the dataset itself reaches without any model."""
+
+    name: str
+    auroc: Measured
+    """Folded: how well this property alone tells positives from negatives."""
+    flagged: bool
+    text: str
+
+
+class ConfoundAudit(Contract):
+    """The dataset looked at before anything is ranked."""
+
+    flagged: bool
+    """A confound alone solves the dataset: no association on it can be trusted."""
+    confounds: tuple[Confound, ...]
+
+
+class DatasetFacts(Contract):
+    """The prompts that the numbers rest on."""
+
+    name: str
+    sha256: str
+    n_prompts: NonNegativeInt
+    n_positive: NonNegativeInt
+    n_negative: NonNegativeInt
+    n_groups: NonNegativeInt
+    n_tokens: NonNegativeInt
+    n_explore: NonNegativeInt
+    n_confirm: NonNegativeInt
+
+
+class ModelFacts(Contract):
+    """The model that was looked into."""
+
+    id: str
+    revision: str | None
+    architecture: str
+    n_layers: NonNegativeInt
+    d_model: NonNegativeInt
+    n_parameters: NonNegativeInt
+    dtype: str
+    device: str
+    weights_sha256: str
+    """Hash over the names and contents of the weight files."""
+
+
+class RunFacts(Contract):
+    """How the numbers came about."""
+
+    job_id: str | None
+    code_version: str
+    packages: dict[str, str]
+    seed: Seed
+    started_at: AwareDatetime
+    seconds: FiniteFloat
+    checks: dict[str, str]
+    """Self-checks of this model and what they found."""
+
+
+class InspectReport(Contract):
+    """The full report, published as report.json; Markdown and HTML show the same numbers."""
+
+    schema_version: Literal["1"] = "1"
+    criterion: str
+    headline: str
+    """One sentence that can be quoted, caveat included."""
+    model: ModelFacts
+    dataset: DatasetFacts
+    pooling: Pooling
+    n_tested: NonNegativeInt
+    """Coordinates tested, over all addresses."""
+    n_significant: NonNegativeInt
+    q_level: Probability
+    ranking_stability: Measured | None
+    """Rank agreement of the association over split halves of the groups."""
+    detectable_auroc: FiniteFloat | None
+    """Smallest confirm AUROC that this many groups would have shown with 80 % power."""
+    audit: ConfoundAudit
+    layers: tuple[LayerRow, ...]
+    coordinates: tuple[CoordinateCard, ...]
+    caveats: tuple[str, ...]
+    agent_next_actions: tuple[NextAction, ...]
+    run: RunFacts
+
+
+class RankedCoordinate(Contract):
+    """One line of the ranking."""
+
+    rank: int
+    address: str
+    index: int
+    grade: Grade
+    explore_auroc: FiniteFloat
+    confirm_auroc: FiniteFloat | None
+    confirm_interval: tuple[FiniteFloat, FiniteFloat] | None
+    n_confirm_groups: int
+    q_value: Probability
+    reasons: tuple[str, ...]
+    """Reason codes; the report explains each."""
+    top_token: str
+    """Token where it is strongest (untrusted text)."""
+
+
+class InspectResult(Result):
+    """The short form of the report, small enough to read in one go."""
+
+    criterion: str
+    model: str
+    n_prompts: int
+    n_tested: int
+    n_significant: int
+    dataset_flags: tuple[str, ...]
+    """Confounds that alone solve the dataset; empty is good."""
+    ranking: tuple[RankedCoordinate, ...]
+    layers: tuple[LayerRow, ...]
+
+
+class InspectPlan(Contract):
+    """What an inspection would cost."""
+
+    n_prompts: NonNegativeInt
+    n_positive: NonNegativeInt
+    n_negative: NonNegativeInt
+    addresses: tuple[str, ...]
+    n_coordinates: NonNegativeInt | None
+    n_forward_passes: NonNegativeInt
+    """One pass per prompt, batched by length."""
+    weight_bytes: NonNegativeInt
+    peak_bytes: NonNegativeInt
+    """Weights plus pooled activations plus the largest batch, estimated."""

@@ -1,0 +1,79 @@
+"""Scored prompts and where a set of them comes from: inline, a file of the workspace, or a dataset in the box."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, StringConstraints, model_validator
+
+from interp_lab.contracts.base import Contract
+
+PromptId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Label = str | bool | int | FiniteFloat
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+class Span(Contract):
+    """A stretch of the prompt's text in which the property sits, in characters."""
+
+    start: Annotated[int, Field(ge=0)]
+    """First character, counted from 0."""
+    end: Annotated[int, Field(gt=0)]
+    """One past the last character."""
+
+    @model_validator(mode="after")
+    def _is_not_empty(self) -> Span:
+        if self.end <= self.start:
+            raise ValueError("a span must end after it starts")
+        return self
+
+
+class ScoredPrompt(Contract):
+    """One prompt with how strongly the criterion holds of it, and what else is known about it."""
+
+    id: PromptId | None = None
+    """Unique name; made from the content when left out."""
+    text: Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
+    """What the model reads."""
+    score: FiniteFloat
+    """How far the criterion holds: 1 positive, 0 negative, or anything between."""
+    group: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """Prompts that share a group (template, source document) are never split and count as one unit."""
+    pair: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """Counterfactual pair: the same prompt with and without the property."""
+    subtype: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """Kind of positive or hard negative, for specificity."""
+    spans: tuple[Span, ...] = ()
+    """Where in the text the property sits, if it sits somewhere."""
+    labels: dict[LabelName, Label] = {}
+    """Other known properties (length class, topic, template family …), for specificity and confounds."""
+
+
+class InlinePrompts(Contract):
+    """Prompts written into the request."""
+
+    kind: Literal["inline"] = "inline"
+    prompts: Annotated[tuple[ScoredPrompt, ...], Field(min_length=2, max_length=5000)]
+    """At least one prompt above and one below the threshold."""
+
+
+class PromptFile(Contract):
+    """A JSON Lines file of scored prompts, one object a line, inside the workspace."""
+
+    kind: Literal["file"] = "file"
+    path: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(examples=["data/units.jsonl"])
+    """Path relative to the workspace."""
+
+
+class BuiltinDataset(Contract):
+    """A dataset in the box; lab_overview lists them."""
+
+    kind: Literal["builtin"] = "builtin"
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(
+        examples=["measurement-unit"]
+    )
+    """Name as lab_overview lists it."""
+
+
+PromptSource = Annotated[InlinePrompts | PromptFile | BuiltinDataset, Field(discriminator="kind")]
+"""Where scored prompts come from."""

@@ -1,0 +1,1 @@
+"""What can be asked of the lab: the catalogue, one small file per capability."""

@@ -1,0 +1,104 @@
+"""What a capability is: one declaration from which tool, schema, command line, documentation and job payload are all derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.base import Contract
+from interp_lab.contracts.jobs import JobRequest, JobView
+from interp_lab.contracts.results import Result
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+    from interp_lab_tools.lab import Lab
+
+Toolset = Literal["core", "ops", "dictionaries", "explain", "evidence", "steering", "probes", "circuits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What calling a capability does to the world; becomes the MCP annotations."""
+
+    read_only: bool
+    destructive: bool = False
+    idempotent: bool = True
+    open_world: bool = False
+    """Reaches beyond this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """One thing that can be asked of the lab.
+
+    The name is the MCP tool, the CLI subcommand, the schema's file stem and the anchor in the documentation.
+    """
+
+    name: str
+    title: str
+    guidance: str
+    """For agents: when to call it, when not, and what the answer does and does not show."""
+    request: type[Contract]
+    effects: Effects
+    toolset: Toolset
+    example: Mapping[str, JsonValue]
+    """A valid request: shown in the documentation, run by the tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InlineCapability(Capability):
+    """A capability that is answered at once, in the process that was asked."""
+
+    result: type[Result]
+    handler: Callable[[Any, Lab], Result]
+    """(request, lab) → result; a handler that has to wait for a job returns the view that it has now."""
+    waits_for: Callable[[Any], tuple[str, float]] | None = None
+    """(request) → job id and seconds, for a capability whose answer is a job's view once that job has ended."""
+
+    @property
+    def execution(self) -> Literal["inline", "job"]:
+        """Where the work is done."""
+        return "inline"
+
+    @property
+    def output(self) -> type[Result]:
+        """What a call returns."""
+        return self.result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCapability(Capability):
+    """A capability whose work runs as a durable job in a process of its own."""
+
+    request: type[JobRequest]
+    result: type[Result]
+    """What the job returns; the call returns a JobView that holds it."""
+    plan: Callable[[Any, Lab], Plan]
+    """(request, lab) → what it will cost, after every check that needs no model; raises LabError before anything starts."""
+    handler: Callable[[Any, Run], Result]
+    """(request, run) → result; runs in the worker, and only there imports its workflow."""
+
+    @property
+    def execution(self) -> Literal["inline", "job"]:
+        """Where the work is done."""
+        return "job"
+
+    @property
+    def output(self) -> type[Result]:
+        """What a call returns."""
+        return JobView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a job would do and cost, known before it starts."""
+
+    summary: str
+    details: Mapping[str, JsonValue]
+    label: str
+    """How the job is named in lists."""
+    slot: Literal["cpu", "gpu"] = "cpu"
+    warnings: tuple[str, ...] = ()

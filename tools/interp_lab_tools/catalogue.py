@@ -1,0 +1,51 @@
+"""Every capability of the lab, in the order an investigation meets them. Explicit on purpose: no decorators, no import side effects."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Final
+
+from interp_lab.errors import UnknownCapability
+from interp_lab_tools.artifact_list import ARTIFACT_LIST
+from interp_lab_tools.artifact_read import ARTIFACT_READ
+from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.inspect import INSPECT
+from interp_lab_tools.job_cancel import JOB_CANCEL
+from interp_lab_tools.job_list import JOB_LIST
+from interp_lab_tools.job_logs import JOB_LOGS
+from interp_lab_tools.job_wait import JOB_WAIT
+from interp_lab_tools.lab_overview import LAB_OVERVIEW
+
+CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (
+    LAB_OVERVIEW,
+    INSPECT,
+    JOB_WAIT,
+    JOB_CANCEL,
+    JOB_LIST,
+    JOB_LOGS,
+    ARTIFACT_READ,
+    ARTIFACT_LIST,
+)
+
+BY_NAME: Final = {capability.name: capability for capability in CAPABILITIES}
+DEFAULT_TOOLSETS: Final = frozenset({"core"})
+MAX_DEFAULT_TOOLS: Final = 20
+
+
+def find(name: str) -> InlineCapability | JobCapability:
+    """Return the capability of that name.
+
+    Raises:
+        UnknownCapability: with the nearest name there is.
+    """
+    capability = BY_NAME.get(name)
+    if capability is None:
+        close = difflib.get_close_matches(name, BY_NAME, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise UnknownCapability(f"There is no capability '{name[:80]}'.{hint}")
+    return capability
+
+
+def offered(toolsets: frozenset[str], *, read_only: bool = False) -> tuple[InlineCapability | JobCapability, ...]:
+    """Return the capabilities that a server with these toolsets offers, in catalogue order."""
+    return tuple(c for c in CAPABILITIES if c.toolset in toolsets and (c.effects.read_only or not read_only))

@@ -1,0 +1,138 @@
+"""Job rows and artifact manifests as an agent sees them: one view with a quotable line and the calls that make sense now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from interp_lab.artifacts.manifest import Manifest
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.artifacts import ArtifactFile, ArtifactRef, artifact_uri, job_uri
+from interp_lab.contracts.base import Contract
+from interp_lab.contracts.jobs import JobRequest, JobView
+from interp_lab.contracts.overview import JobEntry
+from interp_lab.contracts.results import Result
+from interp_lab.jobs.job import Job
+from interp_lab_tools.capability import Plan
+from interp_lab_tools.lab import Lab
+
+MAX_ACTIONS = 3
+_SHARED_FIELDS = frozenset(Result.model_fields)
+
+
+def job_view(lab: Lab, job_id: str) -> JobView:
+    """Return the job as it stands now, with its result if it has one."""
+    job = lab.engine.get(job_id)
+    result = lab.engine.result(job_id) if job.state == "succeeded" else None
+    artifacts = tuple(artifact_ref(lab, manifest) for manifest in lab.engine.artifacts_of(job_id))
+    return JobView(
+        summary=_summary(job, result),
+        warnings=tuple((result or {}).get("warnings", ())),
+        artifacts=artifacts,
+        agent_next_actions=_actions(job, result, artifacts),
+        job_id=job.id,
+        capability=job.capability,
+        state=job.state,
+        resource=job_uri(job.id),
+        attempt=job.attempt,
+        progress=lab.engine.progress(job_id),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        stalled=job.stalled,
+        error=job.error,
+        result=None if result is None else {k: v for k, v in result.items() if k not in _SHARED_FIELDS},
+    )
+
+
+def job_entry(lab: Lab, job: Job) -> JobEntry:
+    """Return the job in one line."""
+    return JobEntry(
+        job_id=job.id,
+        capability=job.capability,
+        label=job.label,
+        state=job.state,
+        progress=lab.engine.progress(job.id),
+    )
+
+
+def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
+    """Return the answer to a dry run: the plan, and the call that would carry it out."""
+    arguments: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
+    return JobView(
+        summary=f"Dry run, nothing started. {plan.summary}",
+        warnings=plan.warnings,
+        agent_next_actions=(NextAction(tool=capability, arguments=arguments, why="Carry out this plan."),),
+        capability=capability,
+        state="planned",
+        plan=dict(plan.details),
+    )
+
+
+def artifact_ref(lab: Lab, manifest: Manifest) -> ArtifactRef:
+    """Return the reference to an artifact that answers carry."""
+    artifact_id = manifest.id
+    return ArtifactRef(
+        id=artifact_id,
+        kind=manifest.kind,
+        title=manifest.title,
+        uri=artifact_uri(artifact_id),
+        job_id=manifest.job,
+        created_at=manifest.ended,
+        files=tuple(
+            ArtifactFile(
+                name=file.name,
+                uri=artifact_uri(artifact_id, file.name),
+                media_type=file.media_type,
+                bytes=file.bytes,
+                sha256=file.sha256,
+            )
+            for file in manifest.files
+        ),
+        path=lab.engine.artifacts.relative_folder(artifact_id),
+    )
+
+
+def _summary(job: Job, result: dict[str, Any] | None) -> str:
+    if result is not None:
+        return str(result["summary"])
+    if job.error is not None:
+        return f"{job.capability} failed: {job.error.what} {job.error.remedy}"
+    words = {
+        "queued": "is waiting for a free slot",
+        "starting": "is starting",
+        "running": "is running",
+        "interrupted": "was interrupted and will go on from its checkpoint",
+        "cancelled": "was cancelled; nothing was published",
+    }
+    return f"{job.capability} {words.get(job.state, job.state)} (job {job.id}); no result yet."
+
+
+def _actions(job: Job, result: dict[str, Any] | None, artifacts: tuple[ArtifactRef, ...]) -> tuple[NextAction, ...]:
+    if result is not None:
+        own = [NextAction.model_validate(action) for action in result.get("agent_next_actions", ())]
+        return tuple([*_read_report(artifacts), *own][:MAX_ACTIONS])
+    if job.state in {"failed", "cancelled"}:
+        return (_action("job_logs", "See what happened.", job_id=job.id),)
+    return (
+        _action("job_wait", "Wait for the end; it reports progress.", job_id=job.id),
+        _action("job_cancel", "Stop it for good.", job_id=job.id),
+    )
+
+
+def _read_report(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
+    for artifact in artifacts:
+        for file in artifact.files:
+            if file.media_type == "text/markdown":
+                return [_action("artifact_read", "Read the report.", artifact_id=artifact.id, name=file.name)]
+    return []
+
+
+def _action(tool: str, why: str, **arguments: JsonValue) -> NextAction:
+    return NextAction(tool=tool, arguments=arguments, why=why)
+
+
+def as_json(answer: Contract) -> dict[str, JsonValue]:
+    """Return the JSON form of an answer, without fields that are null."""
+    return answer.model_dump(mode="json", exclude_none=True)
