@@ -163,6 +163,55 @@ class PromptNotPoolable(RequestError):
     default_remedy = "Give every prompt text of its own and, for span pooling, a span that covers at least one token."
 
 
+class InvalidSetting(RequestError):
+    """A setting of the server has a value that it cannot have."""
+
+    code = "invalid_setting"
+    default_remedy = "Correct the option or INTERP_LAB_ variable that is named, then start again."
+
+
+class InvalidName(RequestError):
+    """The name of an artifact's file is not a plain portable file name."""
+
+    code = "invalid_name"
+    default_remedy = "Use 1 to 100 ASCII letters, digits, '.', '_' or '-', starting with a letter or digit."
+
+
+class MalformedFile(RequestError):
+    """The file is not what its format promises."""
+
+    code = "malformed_file"
+    default_remedy = "Write the file again with a tool that keeps to the format."
+
+
+class FileTooLarge(RequestError):
+    """The file is larger than can be read safely in one piece."""
+
+    code = "file_too_large"
+    default_remedy = "Split the file, or raise the limit if the operator allows it."
+
+
+class RequestKeyConflict(RequestError):
+    """The request key was already used for a different request."""
+
+    code = "request_key_conflict"
+    default_remedy = "Use a new request_key, or send exactly the request that the key was first used with."
+
+
+class NoSuchSlot(RequestError):
+    """This machine has no slot of the kind that the job needs."""
+
+    code = "no_such_slot"
+    default_remedy = "Run on the CPU (device 'cpu'), or start the server with INTERP_LAB_GPU_SLOTS set."
+
+
+class InvalidCursor(RequestError):
+    """The cursor was not given out by this list."""
+
+    code = "invalid_cursor"
+    default_remedy = "Leave the cursor out for the first page, then pass next_cursor on unchanged."
+
+
 class NotFoundError(LabError):
     """Nothing has that name."""
 
@@ -177,11 +226,67 @@ class UnknownAsset(NotFoundError):
     code = "unknown_asset"
 
 
+class UnknownJob(NotFoundError):
+    """There is no job of that id in this workspace."""
+
+    code = "unknown_job"
+    default_remedy = "Call job_list for the jobs of this workspace."
+
+
+class UnknownArtifact(NotFoundError):
+    """There is no artifact of that id, or no file of that name in it."""
+
+    code = "unknown_artifact"
+    default_remedy = "Call artifact_list for the artifacts of this workspace."
+
+
 class StateError(LabError):
     """The request is right but the lab is not in a state to do it."""
 
     code = "state_error"
     default_remedy = "Look at the current state first, then try again."
+
+
+class QueueFull(StateError):
+    """As many jobs are waiting as this workspace allows."""
+
+    code = "queue_full"
+    default_remedy = "Wait for jobs to end (job_wait) or cancel some (job_cancel), then submit again."
+
+
+class QuotaExceeded(StateError):
+    """The workspace's artifacts use all the space that the operator allows."""
+
+    code = "quota_exceeded"
+    default_remedy = "Delete artifacts that are no longer needed, or raise INTERP_LAB_QUOTA_BYTES."
+
+
+class WorkspaceUnusable(StateError):
+    """The workspace folder cannot hold the lab's records."""
+
+    code = "workspace_unusable"
+    default_remedy = "Check that the folder exists, is on a local disk and can be written by this user."
+
+
+class NetworkFileSystem(StateError):
+    """The catalogue would lie on a network file system, where file locks cannot be trusted."""
+
+    code = "network_file_system"
+    default_remedy = "Keep the workspace and put only the catalogue on a local disk: --catalog-dir /local/folder."
+
+
+class CatalogTooNew(StateError):
+    """The workspace was written by a newer interp-lab; it was not touched."""
+
+    code = "catalog_too_new"
+    default_remedy = "Upgrade interp-lab, or use another workspace."
+
+
+class ArtifactTooNew(StateError):
+    """The artifact was written by a newer interp-lab."""
+
+    code = "artifact_too_new"
+    default_remedy = "Upgrade interp-lab to read it."
 
 
 class OperationError(LabError):
@@ -209,6 +314,69 @@ class NonFiniteActivations(OperationError):
 
     code = "non_finite_activations"
     default_remedy = "Load the model in float32 or bfloat16, or drop the prompt named above."
+
+
+class CatalogCorrupt(OperationError):
+    """The job catalogue is damaged."""
+
+    code = "catalog_corrupt"
+    default_remedy = "Close every server of this workspace and start one: it rebuilds the catalogue from the job files."
+
+
+class CatalogBusy(OperationError):
+    """Another process kept the job catalogue locked for too long."""
+
+    code = "catalog_busy"
+    default_remedy = "Try again; if it persists, look for a stopped process that uses this workspace."
+
+
+class ArtifactCorrupt(OperationError):
+    """The artifact's bytes are not those that were published; it is not served."""
+
+    code = "artifact_corrupt"
+    default_remedy = "Run the job that made it again with force."
+
+
+class JobFilesCorrupt(OperationError):
+    """A file of the job is not what was recorded when it was written."""
+
+    code = "job_files_corrupt"
+    default_remedy = "Submit the request again with force."
+
+
+class DiskFull(OperationError):
+    """The disk is full."""
+
+    code = "disk_full"
+    default_remedy = "Free disk space, then submit the same request again: it goes on from its last checkpoint."
+
+
+class OutOfMemory(OperationError):
+    """The work needed more memory than there is."""
+
+    code = "out_of_memory"
+    default_remedy = "Use a smaller batch, fewer addresses or prompts, or a smaller model."
+
+
+class WorkerKilled(OperationError):
+    """The worker process was killed or crashed too often."""
+
+    code = "worker_killed"
+    default_remedy = "Read job_logs; if memory ran out, use a smaller batch or model, then submit the request again."
+
+
+class WorkerCannotStart(OperationError):
+    """The worker process ends before it starts to work."""
+
+    code = "worker_cannot_start"
+    default_remedy = "Read job_logs and run 'interp-lab doctor'; check INTERP_LAB_WORKER_PYTHON."
+
+
+class UnexpectedFailure(OperationError):
+    """The work ended with an error that interp-lab does not know."""
+
+    code = "unexpected_failure"
+    default_remedy = "Read job_logs for the traceback."
 
 
 def all_errors() -> Iterator[type[LabError]]:
