@@ -334,14 +334,14 @@ class ArtifactCorrupt(OperationError):
     """The artifact's bytes are not those that were published; it is not served."""
 
     code = "artifact_corrupt"
-    default_remedy = "Run the job that made it again with force."
+    default_remedy = "Send the request that made it again with a new request_key."
 
 
 class JobFilesCorrupt(OperationError):
     """A file of the job is not what was recorded when it was written."""
 
     code = "job_files_corrupt"
-    default_remedy = "Submit the request again with force."
+    default_remedy = "Send the request again with a new request_key."
 
 
 class DiskFull(OperationError):

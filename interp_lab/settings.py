@@ -1,0 +1,182 @@
+"""What the operator decided when the process started: one frozen record, read once from INTERP_LAB_ variables.
+
+A request can never change a setting. The variable of a field is its name in capitals behind `INTERP_LAB_`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from interp_lab.errors import InvalidSetting
+
+PREFIX = "INTERP_LAB_"
+_MIB = 2**20
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _default_cpu_slots() -> int:
+    return max(1, _usable_cpus() // 4)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Return the names by which CUDA_VISIBLE_DEVICES can show each accelerator to a job, without asking a driver."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return tuple(name.strip() for name in listed.split(",") if name.strip() not in {"", "-1"})
+    count = sum(1 for node in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(str(index) for index in range(count))
+
+
+def _default_gpu_slots() -> int:
+    return len(visible_gpus())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this process, and every worker it starts, may use the machine."""
+
+    workspace: Path
+    """The folder whose files an agent can name; the lab's records go to `.interp-lab` in it."""
+    catalog_dir: Path | None = None
+    """Local folder for the catalogue and its locks when the workspace is on a network file system."""
+    read_roots: tuple[Path, ...] = ()
+    """Further folders from which an agent may read, never write."""
+    cpu_slots: int = field(default_factory=_default_cpu_slots)
+    """Jobs without an accelerator that run at once, over all servers of the workspace."""
+    gpu_slots: int = field(default_factory=_default_gpu_slots)
+    """Jobs with an accelerator that run at once."""
+    worker_command: tuple[str, ...] = ()
+    """The whole command of a worker; empty means worker_python with the packaged entry point."""
+    worker_python: Path | None = None
+    """Interpreter with the heavy libraries; absent means this one."""
+    trust_remote_code: bool = False
+    """Whether models may bring code of their own; never a request's choice."""
+    offline: bool = False
+    """Whether workers may not reach the network."""
+    crash_budget: int = 3
+    """Crashes of one job after which it fails."""
+    start_budget: int = 5
+    """Starts in a row without reaching its work after which a job fails."""
+    kill_grace_s: float = 10.0
+    """Seconds between asking a cancelled job to stop and killing it."""
+    queue_cap: int = 500
+    """Waiting jobs above which a submission is refused."""
+    quota_bytes: int | None = None
+    """Bytes that published artifacts may take."""
+    min_free_bytes: int = 512 * _MIB
+    """Free disk space below which no job is accepted."""
+    ballast_bytes: int = 8 * _MIB
+    """Space set aside so that a full disk can still be reported."""
+    log_cap_bytes: int = 50 * _MIB
+    """Size of a job's log above which its middle is dropped."""
+    stall_factor: float = 10.0
+    """Multiple of a job's median step after which it counts as stalled."""
+    stall_floor_s: float = 60.0
+    """Seconds without progress below which no job counts as stalled."""
+
+    def __post_init__(self) -> None:
+        for name, low in _LOWER_BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= low):
+                raise InvalidSetting(f"{name} is {value}; the smallest value is {low}.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: object) -> Settings:
+        """Return the settings from INTERP_LAB_ variables; an option that is not None overrides its variable.
+
+        The workspace defaults to CLAUDE_PROJECT_DIR, then to the current folder.
+
+        Raises:
+            InvalidSetting: A value does not parse or is out of range.
+        """
+        env = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for spec in fields(cls):
+            given = options.pop(spec.name, None)
+            text = env.get(PREFIX + spec.name.upper())
+            if given is not None:
+                values[spec.name] = given
+            elif text:
+                values[spec.name] = _parse(spec.name, str(spec.type), text)
+        if options:
+            raise InvalidSetting(f"There is no setting named {sorted(options)[0]!r}.")
+        values.setdefault("workspace", env.get("CLAUDE_PROJECT_DIR") or Path.cwd())
+        return cls(**values | {"workspace": Path(values["workspace"]).absolute()})
+
+    def to_env(self) -> dict[str, str]:
+        """Return the variables from which `from_env` makes an equal record, for a worker's environment."""
+        values = ((spec.name, getattr(self, spec.name)) for spec in fields(self))
+        return {PREFIX + name.upper(): _render(value) for name, value in values if value is not None}
+
+    def worker(self) -> tuple[str, ...]:
+        """Return the command that starts a worker process."""
+        python = str(self.worker_python or sys.executable)
+        return self.worker_command or (python, "-P", "-m", "interp_lab_server.worker")
+
+    def threads_per_slot(self) -> int:
+        """Return how many threads one job may compute with."""
+        return max(1, _usable_cpus() // max(1, self.cpu_slots))
+
+
+_LOWER_BOUNDS: Mapping[str, float] = {
+    "cpu_slots": 0,
+    "gpu_slots": 0,
+    "crash_budget": 1,
+    "start_budget": 1,
+    "kill_grace_s": 0,
+    "queue_cap": 1,
+    "quota_bytes": 0,
+    "min_free_bytes": 0,
+    "ballast_bytes": 0,
+    "log_cap_bytes": 4096,
+    "stall_factor": 1,
+    "stall_floor_s": 0,
+}
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _parse_strings(text: str) -> tuple[str, ...]:
+    value: object = json.loads(text)
+    if not _is_strings(value):
+        raise ValueError(text)
+    return tuple(value)
+
+
+def _is_strings(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)  # pyright: ignore[reportUnknownVariableType]
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "Path": Path,
+    "Path | None": Path,
+    "tuple[Path, ...]": lambda text: tuple(Path(item) for item in _parse_strings(text)),
+    "tuple[str, ...]": _parse_strings,
+    "int": int,
+    "int | None": int,
+    "float": float,
+    "bool": lambda text: _WORDS[text.lower()],
+}
+
+
+def _parse(name: str, kind: str, text: str) -> object:
+    try:
+        return _PARSERS[kind](text)
+    except (ValueError, KeyError) as error:
+        raise InvalidSetting(f"{PREFIX}{name.upper()} is {text[:80]!r}, which is not of type {kind}.") from error
+
+
+def _render(value: object) -> str:
+    if isinstance(value, tuple):
+        return json.dumps([str(item) for item in value])  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    return str(value)
