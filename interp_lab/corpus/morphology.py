@@ -28,7 +28,7 @@ def _doubling() -> frozenset[str]:
 
 
 def _add_s(word: str) -> str:
-    if word.endswith(_SIBILANTS) or word == "go" or word == "do":
+    if word.endswith(_SIBILANTS) or word in {"go", "do"}:
         return word + "es"
     if word.endswith("y") and word[-2] not in _VOWELS:
         return word[:-1] + "ies"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interp_lab.corpus.dice import Dice
+from interp_lab.corpus.grammar import Grammar
 from interp_lab.corpus.lexicon import Lexicon, lexicon
 from interp_lab.corpus.splits import Split, owner
 from interp_lab.errors import OperationError
@@ -45,6 +46,7 @@ class Writer:
         self.dice = dice
         self.split = split
         self.words = words or lexicon()
+        self.grammar = Grammar(dice, self.words)
 
     def sentence(self, fill: Callable[[], str]) -> str:
         """A filled template that this writer's split owns, drawing again until it does.
@@ -58,7 +60,7 @@ class Writer:
             text = fill()
             if owner(text) is self.split:
                 return text
-        raise OperationError(f"No filling of a template is owned by the {self.split} split; the last was {text!r}.")  # pyright: ignore[reportPossiblyUnboundVariable]
+        raise OperationError(f"No filling of a template is owned by the {self.split} split; one was {fill()!r}.")
 
     def person(self, gender: Literal["feminine", "masculine"] | None = None) -> Person:
         """Somebody with a given name and a surname."""

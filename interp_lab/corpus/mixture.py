@@ -1,0 +1,65 @@
+"""Which documents of the project's own make up a text, in which proportion, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from interp_lab.corpus.dice import Dice
+from interp_lab.corpus.families import assistant, factual, narrative, recurring, technical
+from interp_lab.corpus.splits import Split
+from interp_lab.corpus.writer import Writer
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of document, how it is written and how often."""
+
+    name: str
+    write: Callable[[Writer], str]
+    weight: float
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("story", narrative.story, 16),
+    Family("conversation", narrative.conversation, 8),
+    Family("description", narrative.description, 9),
+    Family("questions", narrative.questions, 5),
+    Family("review", factual.review, 7),
+    Family("measurements", factual.measurements, 7),
+    Family("chronicle", factual.chronicle, 7),
+    Family("exposition", factual.exposition, 7),
+    Family("chat", assistant.chat, 6),
+    Family("tool_use", assistant.tool_use, 5),
+    Family("evaluation_talk", assistant.evaluation_talk, 4),
+    Family("program", technical.program, 4),
+    Family("tutorial", technical.tutorial, 5),
+    Family("steps", recurring.steps, 4),
+    Family("ledger", recurring.ledger, 6),
+    Family("table", recurring.table, 3),
+    Family("echo", recurring.echo, 9),
+)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text, the family that wrote it and its place in the stream."""
+
+    family: str
+    index: int
+    text: str
+
+
+def document(split: Split, seed: int, index: int) -> Document:
+    """The document at that place of the stream; every place can be written without those before it."""
+    dice = Dice(seed, f"{split}/{index}")
+    family = dice.weighted(FAMILIES, [family.weight for family in FAMILIES])
+    return Document(family.name, index, family.write(Writer(dice, split)))
+
+
+def documents(split: Split, seed: int) -> Iterator[Document]:
+    """An endless stream of documents for that use."""
+    index = 0
+    while True:
+        yield document(split, seed, index)
+        index += 1

@@ -1,0 +1,145 @@
+"""A prompt set: scored prompts that were checked as a whole, from wherever a request says they come.
+
+Every check that needs no model is made here, before any work starts. Texts are data: they are never interpreted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile, ScoredPrompt
+from interp_lab.errors import DuplicatePromptIds, EmptyPrompt, FieldProblem, InvalidPrompts, OneSidedPrompts
+
+MAX_PROMPTS = 100_000
+_NAMED = 5
+"""How many wrong rows an error names."""
+
+Rows = Iterable[tuple[int, Any]]
+"""Line number and parsed value of each line of a JSON Lines file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """Prompts with unique ids, none empty, in the order given."""
+
+    name: str
+    prompts: tuple[ScoredPrompt, ...]
+    sha256: str
+    """Hash over every field of every prompt, in order."""
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the prompt ids in order."""
+        return tuple(prompt.id or "" for prompt in self.prompts)
+
+    def texts(self) -> tuple[str, ...]:
+        """Return the texts in order."""
+        return tuple(prompt.text for prompt in self.prompts)
+
+    def positive(self, threshold: float) -> tuple[bool, ...]:
+        """Return for each prompt whether its score reaches the threshold."""
+        return tuple(prompt.score >= threshold for prompt in self.prompts)
+
+
+def load_prompt_set(
+    source: InlinePrompts | PromptFile | BuiltinDataset,
+    *,
+    read_lines: Callable[[str], Rows],
+    load_builtin: Callable[[str], tuple[ScoredPrompt, ...]],
+) -> PromptSet:
+    """Return the checked prompts of a source; files are read through read_lines, which confines paths to the workspace.
+
+    Raises:
+        InvalidPrompts: rows that are not prompts, ids given twice, empty texts, spans outside their text.
+        UnknownDataset, InvalidPath, PathOutsideWorkspace, MalformedFile, FileTooLarge: from the readers.
+    """
+    match source:
+        case InlinePrompts():
+            return checked("inline", source.prompts)
+        case PromptFile():
+            return checked(source.path, _parse(source.path, read_lines(source.path)))
+        case BuiltinDataset():
+            return checked(f"builtin:{source.name}", load_builtin(source.name))
+
+
+def checked(name: str, prompts: Iterable[ScoredPrompt]) -> PromptSet:
+    """Return the prompts as a set, ids filled in.
+
+    Raises:
+        InvalidPrompts: see `load_prompt_set`.
+    """
+    filled = tuple(p if p.id else p.model_copy(update={"id": f"p{i:05d}"}) for i, p in enumerate(prompts))
+    _refuse(EmptyPrompt, "no visible text", [p.id for p in filled if not p.text.strip()])
+    _refuse(DuplicatePromptIds, "id used twice", [key for key, n in Counter(p.id for p in filled).items() if n > 1])
+    _refuse(InvalidPrompts, "span past the end of the text", [p.id for p in filled if _overhang(p)])
+    digest = hashlib.sha256()
+    for prompt in filled:
+        digest.update(json.dumps(prompt.model_dump(mode="json"), sort_keys=True).encode() + b"\n")
+    return PromptSet(name, filled, digest.hexdigest())
+
+
+def refuse_one_sided(prompts: PromptSet, threshold: float) -> None:
+    """Check that there are positives and negatives.
+
+    Raises:
+        OneSidedPrompts: with the scores that were found.
+    """
+    positive = sum(prompts.positive(threshold))
+    if 0 < positive < len(prompts.prompts):
+        return
+    scores = [prompt.score for prompt in prompts.prompts]
+    side = "negatives" if positive else "positives"
+    raise OneSidedPrompts(
+        f"{prompts.name} has no {side} at threshold {threshold:g}: scores run from {min(scores):g} to {max(scores):g}."
+    )
+
+
+def refuse_without_spans(prompts: PromptSet, threshold: float) -> None:
+    """Check that every positive has a labelled span.
+
+    Raises:
+        InvalidPrompts: naming prompts without one.
+    """
+    bare = [p.id for p in prompts.prompts if p.score >= threshold and not p.spans]
+    _refuse(InvalidPrompts, "pooling 'span' needs spans, and there are none in", bare)
+
+
+def _parse(path: str, rows: Rows) -> tuple[ScoredPrompt, ...]:
+    prompts: list[ScoredPrompt] = []
+    problems: list[FieldProblem] = []
+    for line, value in rows:
+        try:
+            prompts.append(ScoredPrompt.model_validate(value))
+        except ValidationError as error:
+            problems.append(FieldProblem(f"{path}:{line}", _first(error)))
+        if len(problems) >= _NAMED or len(prompts) > MAX_PROMPTS:
+            break
+    if problems:
+        listed = "; ".join(f"{p.field}: {p.problem}" for p in problems)
+        raise InvalidPrompts(f"Not a scored prompt: {listed}.", fields=tuple(problems))
+    if not 2 <= len(prompts) <= MAX_PROMPTS:
+        raise InvalidPrompts(f"{path} has {len(prompts)} prompts; there must be 2 to {MAX_PROMPTS:,}.")
+    return tuple(prompts)
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    return f"{where}: {detail['msg']}"[:200]
+
+
+def _overhang(prompt: ScoredPrompt) -> bool:
+    return any(span.end > len(prompt.text) for span in prompt.spans)
+
+
+def _refuse(kind: type[InvalidPrompts], what: str, ids: list[str | None]) -> None:
+    if ids:
+        named = ", ".join(repr(str(key)[:60]) for key in ids[:_NAMED])
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        raise kind(f"{what[0].upper()}{what[1:]}: {named}{more}.")
