@@ -1,1 +1,1 @@
-"""What can be said: the frozen pydantic records that cross a boundary. Torch-free; they import nothing heavier than pydantic."""
+"""What can be said: the frozen pydantic records that cross a boundary. They import nothing heavier than pydantic."""

@@ -10,9 +10,9 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.models import ModelRef
-from interp_lab.contracts.prompts import PromptSource
+from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
-from interp_lab.points import AddressText
+from interp_lab.points import Address
 
 Pooling = Literal["max", "mean", "last", "span"]
 """How token values become one value per prompt; 'span' takes the mean over the labelled tokens."""
@@ -35,9 +35,9 @@ class InspectRequest(JobRequest):
     """Model to look into."""
     criterion: Criterion = Field(examples=["the next token is a measurement unit"])
     """What the positives have and the negatives lack, in plain words."""
-    dataset: PromptSource
-    """Scored prompts: positives and hard negatives."""
-    addresses: Annotated[tuple[AddressText, ...], Field(max_length=200)] = ()
+    dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
+    """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or inline."""
+    addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
     """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer."""
     pooling: Pooling = "max"
     """How token values become one value per prompt."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
 
 from interp_lab.contracts.base import Contract
 
@@ -45,7 +45,7 @@ class ScoredPrompt(Contract):
     """Kind of positive or hard negative, for specificity."""
     spans: tuple[Span, ...] = ()
     """Where in the text the property sits, if it sits somewhere."""
-    labels: dict[LabelName, Label] = {}
+    labels: dict[LabelName, Label] = Field(default_factory=dict[LabelName, Label])
     """Other known properties (length class, topic, template family …), for specificity and confounds."""
 
 
@@ -69,11 +69,23 @@ class BuiltinDataset(Contract):
     """A dataset in the box; lab_overview lists them."""
 
     kind: Literal["builtin"] = "builtin"
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(
-        examples=["measurement-unit"]
-    )
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(examples=["measurement-unit"])
     """Name as lab_overview lists it."""
 
 
 PromptSource = Annotated[InlinePrompts | PromptFile | BuiltinDataset, Field(discriminator="kind")]
 """Where scored prompts come from."""
+
+_BUILTIN = "builtin:"
+
+
+def _source_from_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_BUILTIN):
+        return {"kind": "builtin", "name": value.removeprefix(_BUILTIN)}
+    return {"kind": "file", "path": value}
+
+
+PromptArgument = Annotated[PromptSource, BeforeValidator(_source_from_text, json_schema_input_type=PromptSource | str)]
+"""Scored prompts: 'builtin:NAME', the path of a JSON Lines file in the workspace, or an object."""

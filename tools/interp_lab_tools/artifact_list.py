@@ -9,7 +9,9 @@ from interp_lab_tools.views import artifact_ref
 
 
 def _handle(request: ArtifactListRequest, lab: Lab) -> ArtifactListResult:
-    page = lab.engine.list_artifacts(kind=request.kind, job_id=request.job_id, limit=request.limit, cursor=request.cursor)
+    page = lab.engine.list_artifacts(
+        kind=request.kind, job_id=request.job_id, limit=request.limit, cursor=request.cursor
+    )
     more = "; more with next_cursor" if page.next_cursor else ""
     return ArtifactListResult(
         summary=f"{len(page.items)} artifacts on this page, newest first{more}.",
@@ -21,7 +23,10 @@ def _handle(request: ArtifactListRequest, lab: Lab) -> ArtifactListResult:
 ARTIFACT_LIST = InlineCapability(
     name="artifact_list",
     title="List artifacts",
-    guidance="Lists what jobs have published in this workspace, newest first, by kind or by job. Read one with artifact_read. For a short form call lab_overview.",
+    guidance=(
+        "Lists what jobs have published in this workspace, newest first, by kind or by job. Read one with "
+        "artifact_read. For a short form call lab_overview."
+    ),
     request=ArtifactListRequest,
     result=ArtifactListResult,
     handler=_handle,

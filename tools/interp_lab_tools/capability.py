@@ -1,4 +1,4 @@
-"""What a capability is: one declaration from which tool, schema, command line, documentation and job payload are all derived."""
+"""What a capability is: the declaration from which tool, schema, command line, documentation and job payload follow."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class JobCapability(Capability):
     result: type[Result]
     """What the job returns; the call returns a JobView that holds it."""
     plan: Callable[[Any, Lab], Plan]
-    """(request, lab) → what it will cost, after every check that needs no model; raises LabError before anything starts."""
+    """(request, lab) → what it will cost, after every check that needs no model; a bad request raises LabError here."""
     handler: Callable[[Any, Run], Result]
     """(request, run) → result; runs in the worker, and only there imports its workflow."""
 

@@ -1,4 +1,7 @@
-"""Every capability of the lab, in the order an investigation meets them. Explicit on purpose: no decorators, no import side effects."""
+"""Every capability of the lab, in the order an investigation meets them.
+
+Explicit on purpose: no decorators, no import side effects.
+"""
 
 from __future__ import annotations
 

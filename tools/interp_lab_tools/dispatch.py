@@ -1,4 +1,7 @@
-"""The one way in: a name and arguments go in, an answer or a wait for one comes out. Every surface calls it, none validates twice."""
+"""The one way in: a name and arguments go in, an answer or a wait for one comes out.
+
+Every surface calls it and none validates twice.
+"""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ JOB_CANCEL = InlineCapability(
     name="job_cancel",
     title="Cancel a job",
     guidance=(
-        "Stops a queued or running job for good; what it had computed is thrown away and nothing is published. Calling it twice, or on a job that has "
-        "already ended, changes nothing and returns the job as it is. A running job takes up to ten seconds to stop: job_wait shows the end."
+        "Stops a queued or running job for good; what it had computed is thrown away and nothing is published. "
+        "Calling it twice, or on a job that has already ended, changes nothing and returns the job as it is. A "
+        "running job takes up to ten seconds to stop: job_wait shows the end."
     ),
     request=JobCancelRequest,
     result=JobView,

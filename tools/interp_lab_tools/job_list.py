@@ -23,7 +23,10 @@ def _handle(request: JobListRequest, lab: Lab) -> JobListResult:
 JOB_LIST = InlineCapability(
     name="job_list",
     title="List jobs",
-    guidance="Lists the jobs of this workspace, newest first, also those of other sessions. For a short form call lab_overview; for one job call job_wait.",
+    guidance=(
+        "Lists the jobs of this workspace, newest first, also those of other sessions. For a short form call "
+        "lab_overview; for one job call job_wait."
+    ),
     request=JobListRequest,
     result=JobListResult,
     handler=_handle,

@@ -21,8 +21,9 @@ JOB_WAIT = InlineCapability(
     name="job_wait",
     title="Wait for a job",
     guidance=(
-        "Call it with a job_id from another answer to wait for the end, up to 45 s a call, with progress. Returns the final result once there is one, "
-        "otherwise the job as it stands; call it again to go on waiting. Waiting or giving up never stops the job."
+        "Call it with a job_id from another answer to wait for the end, up to 45 s a call, with progress. Returns "
+        "the final result once there is one, otherwise the job as it stands; call it again to go on waiting. "
+        "Waiting or giving up never stops the job."
     ),
     request=JobWaitRequest,
     result=JobView,

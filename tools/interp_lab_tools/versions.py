@@ -13,12 +13,22 @@ from pathlib import Path
 import interp_lab
 
 DISTRIBUTION = "interp-lab-mcp"
-_REPORTED = ("mcp", "pydantic", "numpy", "torch", "transformers", "safetensors", "tokenizers", "huggingface-hub", "sae-lens")
+_REPORTED = (
+    "mcp",
+    "pydantic",
+    "numpy",
+    "torch",
+    "transformers",
+    "safetensors",
+    "tokenizers",
+    "huggingface-hub",
+    "sae-lens",
+)
 
 
 @functools.cache
 def code_version() -> str:
-    """Return a short hash over every source file of the science and tools: the same request under the same hash is the same work."""
+    """Return a short hash over the source of the science and the tools: same request, same hash, same work."""
     digest = hashlib.sha256()
     for root in (Path(interp_lab.__file__).parent, Path(__file__).parent):
         for path in sorted(root.rglob("*.py")):
@@ -32,7 +42,7 @@ def release() -> str:
 
 
 def package_versions(names: Iterable[str] = _REPORTED) -> dict[str, str]:
-    """Return the installed version of each package, without importing any; packages that are not installed are left out."""
+    """Return the installed version of each package without importing any; what is not installed is left out."""
     found: dict[str, str] = {}
     for name in names:
         try:

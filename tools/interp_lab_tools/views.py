@@ -1,4 +1,4 @@
-"""Job rows and artifact manifests as an agent sees them: one view with a quotable line and the calls that make sense now."""
+"""Job rows and artifact manifests as an agent sees them: a quotable line and the calls that make sense now."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help install demo test check generate format faults conformance bench bench-server pocket-models clean
+
+help:
+	@echo "make demo          install, then run the main job through a real MCP client"
+	@echo "make test          install, then run all mandatory tests"
+	@echo "make check         format, lint, types, import layers, budgets, drift"
+	@echo "make generate      rewrite schemas, tool reference and error index"
+	@echo "make faults        the long fault tests of the job engine"
+	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
+	@echo "make bench-NAME    one benchmark: server"
+	@echo "make pocket-models train the models in the box again"
+
+# torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[torch,dev]"
+	touch $(STAMP)
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_budgets.py
+	$(BIN)/python scripts/generate.py --check
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: $(STAMP)
+	$(BIN)/python scripts/generate.py
+
+faults: $(STAMP)
+	INTERP_LAB_FAULTS=long $(BIN)/python -m pytest -q tests/faults
+
+conformance: $(STAMP)
+	$(BIN)/python tests/conformance/run.py
+
+bench: bench-server
+
+bench-server: $(STAMP)
+	$(BIN)/python benchmarks/server/bench.py
+
+pocket-models: $(STAMP)
+	$(BIN)/python -m interp_lab.pocket
+
+clean:
+	rm -rf $(VENV) demo-workspace .pytest_cache .ruff_cache .conformance

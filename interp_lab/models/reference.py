@@ -1,0 +1,48 @@
+"""From the model that a request names to the directory it means, confined to the workspace. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from interp_lab.artifacts.inputs import resolve_input
+from interp_lab.contracts.models import ModelRef
+from interp_lab.errors import InvalidPath
+from interp_lab.models.resolve import ModelSource, builtin_models, fetch_model, locate_model
+from interp_lab.settings import Settings
+
+_CONFIG = "config.json"
+_DEPTH = 3
+
+
+def locate(ref: ModelRef, settings: Settings) -> ModelSource | None:
+    """Return where the model is, or None for a hub model that has not been fetched. No network.
+
+    Raises:
+        UnknownModel, PathOutsideWorkspace, InvalidPath, InvalidRequest: see `locate_model` and `resolve_input`.
+    """
+    return locate_model(ref.id, revision=ref.revision, local=_local(ref.id, settings))
+
+
+def fetch(ref: ModelRef, settings: Settings) -> ModelSource:
+    """Return where the model is, after fetching it from the hub if need be and allowed; see `fetch_model`."""
+    return fetch_model(ref.id, revision=ref.revision, local=_local(ref.id, settings), offline=settings.offline)
+
+
+def known_models(settings: Settings) -> tuple[str, ...]:
+    """Return the ids of the packaged models and of the model directories near the top of the workspace."""
+    found = {
+        path.parent.relative_to(settings.workspace).as_posix()
+        for depth in range(1, _DEPTH + 1)
+        for path in settings.workspace.glob("/".join(["[!.]*"] * depth + [_CONFIG]))
+    }
+    return (*(f"builtin:{name}" for name in builtin_models()), *sorted(found))
+
+
+def _local(model_id: str, settings: Settings) -> Path | None:
+    if model_id.startswith("builtin:"):
+        return None
+    try:
+        path = resolve_input(settings, model_id)
+    except InvalidPath:
+        return None
+    return path if path.is_dir() else None

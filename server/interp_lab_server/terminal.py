@@ -1,0 +1,107 @@
+"""Answers for people at a terminal: the quotable line, tables, where the files are, what to do next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.jobs import JobProgress
+from interp_lab.contracts.results import Result
+from interp_lab_tools.views import as_json
+
+_MAX_COLUMNS = 9
+_MAX_CELL = 36
+_SHARED = frozenset(Result.model_fields)
+
+
+def render(answer: Result, workspace: str) -> str:
+    """Return the answer as lines for a terminal."""
+    lines = [answer.summary, *(f"  ! {warning}" for warning in answer.warnings)]
+    body = as_json(answer)
+    own = {key: value for key, value in body.items() if key not in _SHARED}
+    result = own.pop("result", None) or own.pop("plan", None)
+    for key, value in (result if isinstance(result, dict) else own).items():
+        lines += _section(key, value)
+    for artifact in answer.artifacts:
+        lines.append(f"\n{artifact.title}")
+        folder = f"{workspace}/{artifact.path}" if artifact.path else artifact.uri
+        lines += [f"  {folder}/{file.name}" for file in artifact.files]
+    if answer.agent_next_actions:
+        lines.append("\nnext")
+        lines += [f"  {as_command(action)}\n      {action.why}" for action in answer.agent_next_actions]
+    return printable("\n".join(lines))
+
+
+def as_command(action: NextAction) -> str:
+    """Return the command line that makes this call."""
+    words = ["interp-lab", action.tool]
+    for name, value in action.arguments.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list):
+            words += [flag, *(item if isinstance(item, str) else json.dumps(item) for item in value)]
+        else:
+            words += [flag, value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(words)
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters (but newline) made visible, so that data cannot drive a terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _section(key: str, value: Any) -> list[str]:
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        return [f"\n{key}", *_table(value)]
+    if isinstance(value, Mapping):
+        return [f"\n{key}", *(f"  {k}: {_cell(v, 200)}" for k, v in value.items())]
+    return [f"  {key}: {_cell(value, 200)}"] if value not in ("", [], None) else []
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = [key for key in rows[0] if not isinstance(rows[0][key], Mapping)][:_MAX_COLUMNS]
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    room = shutil.get_terminal_size((120, 24)).columns - 2
+    return ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()[:room] for line in cells]
+
+
+def _cell(value: Any, width: int = _MAX_CELL) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 0.001 or abs(value) >= 10_000 else f"{value:.3f}".rstrip("0").rstrip(".")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = text.replace("\n", "⏎")
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+class ProgressLine:
+    """One line on a terminal that shows how far a job is; silent when the stream is not a terminal."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._shown = False
+
+    def __call__(self, progress: JobProgress | None) -> None:
+        """Draw the progress over the last one."""
+        if progress is None or not self._stream.isatty():
+            return
+        self._shown = True
+        share = progress.done / progress.total if progress.total else 0.0
+        bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
+        eta = f" {progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
+        self._stream.write(f"\r\x1b[K{bar} {share:4.0%} {printable(progress.message)[:60]}{eta}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()

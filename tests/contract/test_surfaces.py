@@ -1,0 +1,52 @@
+"""Every surface offers what the catalogue declares: no option typed twice, none forgotten."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from interp_lab_server.cli import build_parser
+from interp_lab_server.options import arguments_of
+from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES, DEFAULT_TOOLSETS, MAX_DEFAULT_TOOLS, offered
+
+
+def _subparsers() -> dict[str, argparse.ArgumentParser]:
+    action = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: c.name)
+def test_the_options_of_a_command_are_the_fields_of_its_request(capability) -> None:
+    parser = _subparsers()[capability.name]
+    options = {action.dest for action in parser._actions} - {"help", "workspace", "json"}
+    assert options == set(capability.request.model_fields)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: c.name)
+def test_an_example_can_be_given_on_the_command_line(capability) -> None:
+    words = [capability.name]
+    for name, value in capability.example.items():
+        words.append("--" + name.replace("_", "-"))
+        words += [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+    parsed = build_parser().parse_args(words)
+    given = capability.request.model_validate(arguments_of(parsed, capability.request))
+    assert given == capability.request.model_validate(dict(capability.example))
+
+
+def test_names_are_unique_and_fit_every_client() -> None:
+    assert len(BY_NAME) == len(CAPABILITIES)
+    assert all(name.isidentifier() and len(name) <= 40 for name in BY_NAME)
+    assert all(len(capability.guidance) <= 1500 for capability in CAPABILITIES)
+
+
+def test_the_default_toolset_stays_small() -> None:
+    assert 0 < len(offered(DEFAULT_TOOLSETS)) <= MAX_DEFAULT_TOOLS
+
+
+def test_read_only_offers_nothing_that_changes_anything() -> None:
+    everything = frozenset(c.toolset for c in CAPABILITIES)
+    names = {c.name for c in offered(everything, read_only=True)}
+    assert "inspect" not in names
+    assert "job_cancel" not in names
+    assert {"lab_overview", "artifact_read"} <= names

@@ -1,0 +1,172 @@
+"""lab_overview: what this lab holds, can do and will not do."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from importlib.util import find_spec
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.artifacts import ArtifactRef
+from interp_lab.contracts.models import ModelRef
+from interp_lab.contracts.overview import (
+    CapabilityEntry,
+    DatasetEntry,
+    Limits,
+    ModelEntry,
+    OverviewRequest,
+    OverviewResult,
+    Section,
+    Versions,
+)
+from interp_lab.corpus.catalogue import builtin_presets
+from interp_lab.corpus.prompt_set import MAX_PROMPTS
+from interp_lab.errors import LabError
+from interp_lab.models.facts import read_facts
+from interp_lab.models.reference import known_models, locate
+from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.limits import ANSWER_CHARS, INLINE_PROMPTS, INPUT_BYTES
+from interp_lab_tools.versions import code_version, package_versions, python_version, release
+from interp_lab_tools.views import artifact_ref, job_entry
+
+_SHORT = 5
+
+
+def _handle(request: OverviewRequest, lab: Lab) -> OverviewResult:
+    wanted = frozenset(request.sections)
+    models, datasets = _models(lab), _datasets()
+    jobs = lab.engine.list_jobs(limit=_SHORT).items
+    return OverviewResult(
+        summary=(
+            f"{len(models)} models, {len(datasets)} datasets in the box, {len(jobs)} recent jobs in this workspace. "
+            "Nothing here is a finding: run inspect for evidence."
+        ),
+        warnings=() if _worker_ready(lab) else ("The worker's Python lacks torch: run interp-lab doctor.",),
+        agent_next_actions=_actions(models, datasets),
+        workspace=str(lab.settings.workspace),
+        models=models if _shown("models", wanted) else None,
+        datasets=datasets if _shown("datasets", wanted) else None,
+        capabilities=_capabilities(lab) if _shown("capabilities", wanted) else None,
+        jobs=tuple(job_entry(lab, job) for job in jobs) if _shown("jobs", wanted) else None,
+        recent_artifacts=_artifacts(lab) if _shown("artifacts", wanted) else None,
+        limits=_limits(lab) if _shown("limits", wanted) else None,
+        versions=_versions(lab) if _shown("versions", wanted) else None,
+    )
+
+
+def _shown(section: Section, wanted: frozenset[Section]) -> bool:
+    return not wanted or section in wanted
+
+
+def _models(lab: Lab) -> tuple[ModelEntry, ...]:
+    entries = (_model(lab, model_id) for model_id in known_models(lab.settings))
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def _model(lab: Lab, model_id: str) -> ModelEntry | None:
+    try:
+        source = locate(ModelRef(id=model_id), lab.settings)
+        if source is None:
+            return None
+        facts = read_facts(source.directory)
+    except LabError:
+        return None  # a folder with a config.json of something else is not a model; inspect says why when it is named
+    return ModelEntry(
+        id=model_id,
+        architecture=facts.architecture or facts.model_type,
+        n_layers=facts.n_layers,
+        d_model=facts.d_model,
+        context=facts.context_length or 0,
+        bytes=facts.weights.total_bytes,
+    )
+
+
+def _datasets() -> tuple[DatasetEntry, ...]:
+    return tuple(
+        DatasetEntry(
+            name=preset.dataset,
+            criterion=preset.criterion,
+            n_prompts=preset.made_by.n_prompts,
+            pooling=preset.pooling,
+            caution="wrong on purpose: solved by " + ", ".join(preset.confounds) if preset.confounds else "",
+        )
+        for preset in builtin_presets()
+    )
+
+
+def _capabilities(lab: Lab) -> tuple[CapabilityEntry, ...]:
+    from interp_lab_tools.catalogue import CAPABILITIES  # lazy: the catalogue lists this capability
+
+    return tuple(
+        CapabilityEntry(
+            name=c.name, title=c.title, toolset=c.toolset, execution=c.execution, offered=c.toolset in lab.toolsets
+        )
+        for c in CAPABILITIES
+    )
+
+
+def _artifacts(lab: Lab) -> tuple[ArtifactRef, ...]:
+    return tuple(artifact_ref(lab, manifest) for manifest in lab.engine.list_artifacts(limit=_SHORT).items)
+
+
+def _limits(lab: Lab) -> Limits:
+    settings = lab.settings
+    return Limits(
+        cpu_slots=settings.cpu_slots,
+        gpu_slots=settings.gpu_slots,
+        queued_jobs_max=settings.queue_cap,
+        prompts_inline_max=INLINE_PROMPTS,
+        prompts_max=MAX_PROMPTS,
+        file_bytes_max=INPUT_BYTES,
+        answer_chars_max=ANSWER_CHARS,
+        free_disk_bytes=shutil.disk_usage(settings.workspace).free,
+        offline=settings.offline,
+        trust_remote_code=settings.trust_remote_code,
+        worker_ready=_worker_ready(lab),
+    )
+
+
+def _worker_ready(lab: Lab) -> bool:
+    """Return whether a job could import its libraries, as far as this process can tell without importing them."""
+    elsewhere = lab.settings.worker_python is not None or bool(lab.settings.worker_command)
+    return elsewhere or all(find_spec(name) is not None for name in ("torch", "transformers"))
+
+
+def _versions(lab: Lab) -> Versions:
+    return Versions(
+        interp_lab=release(),
+        code_version=code_version(),
+        python=python_version(),
+        packages=package_versions(),
+        server_uptime_s=round(time.monotonic() - lab.opened_at, 1),
+    )
+
+
+def _actions(models: tuple[ModelEntry, ...], datasets: tuple[DatasetEntry, ...]) -> tuple[NextAction, ...]:
+    clean = next((d for d in datasets if not d.caution), None)
+    if not models or clean is None:
+        return ()
+    arguments = {
+        "model": models[0].id,
+        "criterion": clean.criterion,
+        "dataset": f"builtin:{clean.name}",
+        "pooling": clean.pooling,
+    }
+    return (NextAction(tool="inspect", arguments=dict(arguments), why="See which coordinates follow a criterion."),)
+
+
+LAB_OVERVIEW = InlineCapability(
+    name="lab_overview",
+    title="See what this lab holds and can do",
+    guidance=(
+        "Call it first. Returns the models and datasets that can be named, the tools of every toolset, recent jobs and "
+        "artifacts, limits and versions. Give sections to get only some. It computes nothing and proves nothing."
+    ),
+    request=OverviewRequest,
+    result=OverviewResult,
+    handler=_handle,
+    effects=Effects(read_only=True),
+    toolset="core",
+    example={"sections": ["models", "datasets"]},
+)
