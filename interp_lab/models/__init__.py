@@ -1,0 +1,1 @@
+"""Models: where they come from, what they are, how they load, how text becomes tokens. Never hooks."""

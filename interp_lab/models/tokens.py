@@ -1,0 +1,140 @@
+# pyright: standard
+"""Text as tokens: ids, which of them are special, and the piece of text that each one shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast
+
+from transformers import PreTrainedTokenizerBase
+
+from interp_lab.errors import InvalidRequest
+from interp_lab.models.load import LoadedModel
+from interp_lab.models.preflight import refuse_long
+
+BosPolicy = Literal["tokenizer", "always", "never"]
+"""As the tokenizer does by itself; always begin with the beginning-of-text token; no special token is added at all."""
+
+Span = tuple[int, int]
+"""Character range of a text, the end not included."""
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedPrompt:
+    """One prompt as the model reads it. All tuples have one entry per token."""
+
+    id: str
+    text: str
+    ids: tuple[int, ...]
+    special: tuple[bool, ...]
+    """Tokens that stand for no text of the prompt (begin, end, padding, separators); pooling leaves them out."""
+    pieces: tuple[str, ...]
+    """Text to show for each token."""
+    offsets: tuple[Span, ...] | None
+    """Character range of each token, or `None` where the tokenizer does not tell."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def covers(self, span: Span) -> tuple[bool, ...]:
+        """Return which tokens share at least one character with `span`; special tokens never do."""
+        if self.offsets is None:
+            raise InvalidRequest("This model's tokenizer does not tell which characters a token covers.")
+        begin, end = span
+        return tuple(
+            not special and first < end and begin < last
+            for (first, last), special in zip(self.offsets, self.special, strict=True)
+        )
+
+
+def tokenize(
+    loaded: LoadedModel, prompts: Mapping[str, str], *, bos: BosPolicy = "tokenizer"
+) -> tuple[TokenizedPrompt, ...]:
+    """Return the prompts (id → text) as tokens, in order; nothing is ever cut.
+
+    Raises:
+        PromptTooLong: A prompt does not fit the context.
+        InvalidRequest: `bos="always"` and the tokenizer has no such token, or a text is not valid Unicode.
+    """
+    reader = _Reader(loaded.tokenizer, bos)
+    result = tuple(reader.read(prompt_id, text) for prompt_id, text in prompts.items())
+    if loaded.facts.context_length is not None:
+        refuse_long({prompt.id: len(prompt) for prompt in result}, loaded.facts.context_length)
+    return result
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the ids that stand for no text; an unknown-word token stands for text, unless it has a second role."""
+    roles = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return frozenset(i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id or i in roles)
+
+
+class _Token(NamedTuple):
+    id: int
+    special: bool
+    span: Span
+
+
+class _Reader:
+    """A tokenizer together with what one call of `tokenize` decided once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, bos: BosPolicy) -> None:
+        self._tokenizer = tokenizer
+        self._has_offsets = bool(tokenizer.is_fast)
+        self._add_special = bos != "never"
+        self._marks = special_ids(tokenizer)
+        self._begin = _bos_id(tokenizer) if bos == "always" else None
+
+    def read(self, prompt_id: str, text: str) -> TokenizedPrompt:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidRequest(f"Prompt {prompt_id} holds half a surrogate pair, which is not text.")
+        tokens = self._tokens(text)
+        return TokenizedPrompt(
+            id=prompt_id,
+            text=text,
+            ids=tuple(token.id for token in tokens),
+            special=tuple(token.special for token in tokens),
+            pieces=self._pieces(text, tokens),
+            offsets=tuple(token.span for token in tokens) if self._has_offsets else None,
+        )
+
+    def _tokens(self, text: str) -> list[_Token]:
+        encoded = self._tokenizer(
+            text, add_special_tokens=self._add_special, return_offsets_mapping=self._has_offsets, verbose=False
+        )
+        ids = cast("list[int]", encoded["input_ids"])
+        spans = cast("list[Span]", encoded["offset_mapping"]) if self._has_offsets else [(0, 0)] * len(ids)
+        tokens = [_Token(i, i in self._marks, (span[0], span[1])) for i, span in zip(ids, spans, strict=True)]
+        if self._begin is not None and ids[:1] != [self._begin]:
+            tokens.insert(0, _Token(self._begin, special=True, span=(0, 0)))
+        return tokens
+
+    def _pieces(self, text: str, tokens: list[_Token]) -> tuple[str, ...]:
+        """Cut the text after each token, so that the pieces of ordinary tokens join to the text up to the last one.
+
+        A later token of a character that several tokens share shows the replacement character.
+        """
+        if not self._has_offsets:
+            return tuple(str(self._tokenizer.decode([token.id])) for token in tokens)
+        pieces: list[str] = []
+        shown = 0
+        for token in tokens:
+            first, last = token.span
+            if token.special:
+                pieces.append(str(self._tokenizer.convert_ids_to_tokens(token.id)))
+            elif last > shown:
+                pieces.append(text[shown:last])
+            else:
+                pieces.append(REPLACEMENT if last > first else "")
+            shown = max(shown, last)
+        return tuple(pieces)
+
+
+def _bos_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
+    if begin is None:
+        raise InvalidRequest("This tokenizer has no beginning-of-text token.", remedy="Use another bos policy.")
+    return cast("int", begin)
