@@ -1,0 +1,100 @@
+"""How every latent goes with a label: AUROC with sign and interval, d, r, firing rates, density, p and q.
+
+Association is correlational. It covers all latents that were given, and q corrects for all of them; choosing some to
+show comes later. It says nothing about what the latent does in the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from interp_lab.statistics.arrays import Floats, Ints, checked_matrix
+from interp_lab.statistics.effect_size import effect_size
+from interp_lab.statistics.false_discovery import benjamini_hochberg
+from interp_lab.statistics.firing import firing
+from interp_lab.statistics.power import detectable_auroc
+from interp_lab.statistics.sample import Sample
+from interp_lab.statistics.separation import separation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Association:
+    """One value per latent `(n_latents,)`, over the rows and groups that the counts name."""
+
+    auroc: Floats
+    low: Floats
+    high: Floats
+    sign: NDArray[np.int8]
+    """+1 if higher on positives, -1 if lower, 0 if neither."""
+    d: Floats
+    """Cohen's d; infinite where the classes differ and neither varies."""
+    r: Floats
+    """Pearson r with the graded score, point-biserial if there is none."""
+    rate_positive: Floats
+    rate_negative: Floats
+    density: Floats
+    """Share of prompts on which the latent fires."""
+    p: Floats
+    q: Floats
+    """Benjamini-Hochberg over all latents of this record."""
+    level: float
+    n_rows: int
+    n_positive_groups: int
+    n_negative_groups: int
+    detectable: float
+    """Smallest AUROC above 0.5 that this many groups find for one latent, at 1 - level, with power 0.8."""
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents tested."""
+        return int(self.auroc.size)
+
+    def strongest(self, k: int) -> Ints:
+        """Return the indices of the k latents farthest from AUROC 0.5, the smaller p first among equals."""
+        return np.lexsort((self.p, -np.abs(self.auroc - 0.5)))[:k]
+
+
+def associate(
+    values: ArrayLike,
+    sample: Sample,
+    *,
+    scores: ArrayLike | None = None,
+    fires_above: float = 0.0,
+    level: float = 0.95,
+) -> Association:
+    """Return the association of every latent of `values` `(n_prompts, n_latents)` with the labels of `sample`.
+
+    `scores` are graded criterion scores `(n_prompts,)` for r; `fires_above` is in the unit of the values.
+
+    Raises:
+        ShapeMismatch: `values` or `scores` do not have one row per prompt.
+        NonFiniteInput: a value is NaN or infinite; the first bad row and column are named.
+
+    Source: `separation`, `effect_size`, `firing` and `benjamini_hochberg` of the statistics package.
+    """
+    matrix = checked_matrix(values, sample.n_rows)
+    found = separation(matrix, sample, level=level)
+    size = effect_size(matrix, sample, scores=scores)
+    rates = firing(matrix, sample, above=fires_above)
+    groups = (sample.n_positive_groups, sample.n_negative_groups)
+    return Association(
+        auroc=found.auroc,
+        low=found.low,
+        high=found.high,
+        sign=np.sign(found.auroc - 0.5).astype(np.int8),
+        d=size.d,
+        r=size.r,
+        rate_positive=rates.on_positives,
+        rate_negative=rates.on_negatives,
+        density=rates.density,
+        p=found.p,
+        q=benjamini_hochberg(found.p),
+        level=level,
+        n_rows=sample.n_rows,
+        n_positive_groups=groups[0],
+        n_negative_groups=groups[1],
+        detectable=detectable_auroc(*groups, alpha=1 - level),
+    )
