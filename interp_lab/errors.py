@@ -310,6 +310,20 @@ class PointerNotFound(RequestError):
     default_remedy = "Read the file without a pointer first."
 
 
+class UnsafeAddress(RequestError):
+    """The server would be reachable from other machines without a token of the operator's choice."""
+
+    code = "unsafe_address"
+    default_remedy = "Bind 127.0.0.1, or name one address and give --token-file or INTERP_LAB_TOKEN."
+
+
+class UnsafeToken(RequestError):
+    """The bearer token can be read or guessed by others."""
+
+    code = "unsafe_token"
+    default_remedy = "Use a regular file of mode 0600 that holds at least 32 characters, or let the server make one."
+
+
 class NotFoundError(LabError):
     """Nothing has that name."""
 

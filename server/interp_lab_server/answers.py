@@ -1,0 +1,120 @@
+"""Answers and failures as MCP results: one object, whole as text and whole as structured content, never too long."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, cast
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import JsonValue
+
+from interp_lab.contracts.jobs import JobView
+from interp_lab.contracts.results import Result
+from interp_lab.errors import LabError, NotFoundError, UnknownCapability
+from interp_lab_server.sanitize import clean, compact
+from interp_lab_tools.limits import ANSWER_CHARS
+from interp_lab_tools.views import as_json
+
+_NOTE_ROOM = 600
+_STRING_MIN = 400
+_KEPT = frozenset({"summary", "warnings", "agent_next_actions", "error", "job_id"})
+
+Object = dict[str, JsonValue]
+Path = tuple[str | int, ...]
+
+
+def answer_result(answer: Result, *, failed: bool = False) -> CallToolResult:
+    """Return the answer as a tool result; `failed` marks a job that ended without one."""
+    return _result(shortened(cast("Object", clean(as_json(answer)))), is_error=failed)
+
+
+def view_result(view: JobView) -> CallToolResult:
+    """Return what a call that started a job answers: an error if the job failed."""
+    return answer_result(view, failed=view.state == "failed")
+
+
+def error_result(error: LabError) -> CallToolResult:
+    """Return a refusal or a failure, with what was wrong, what would work, and the call that would help."""
+    body: Object = {
+        "code": error.code,
+        "what": error.what,
+        "remedy": error.remedy,
+        "fields": [dict(problem._asdict()) for problem in error.fields],
+        "agent_next_actions": list(_mending(error)),
+    }
+    return _result(shortened(cast("Object", clean(body))), is_error=True)
+
+
+def internal_error_result(error_id: str) -> CallToolResult:
+    """Return the answer to a call that met a fault of this software; the id finds it in the server's log."""
+    body: Object = {
+        "code": "internal_error",
+        "what": f"The server met a fault of its own (id {error_id}); nothing is known about the request.",
+        "remedy": "Try once more; if it comes back, report it with the server log's entry of that id.",
+        "fields": [],
+        "agent_next_actions": [],
+        "error_id": error_id,
+    }
+    return _result(body, is_error=True)
+
+
+def shortened(answer: Object, limit: int = ANSWER_CHARS) -> Object:
+    """Return the answer with its largest parts cut until it fits, and a warning that says which and how much."""
+    size = len(compact(answer))
+    if size <= limit:
+        return answer
+    answer = copy.deepcopy(answer)
+    whole: dict[Path, int] = {}
+    while size > limit - _NOTE_ROOM:
+        largest = max(_parts(answer, ()), key=lambda part: len(compact(part[1])), default=None)
+        if largest is None:
+            break
+        _halve(answer, *largest, whole)
+        size = len(compact(answer))
+    _add_warnings(answer, whole)
+    return answer
+
+
+def _result(body: Object, *, is_error: bool) -> CallToolResult:
+    text = TextContent(type="text", text=compact(body))
+    return CallToolResult(content=[text], structured_content=dict(body), is_error=is_error)
+
+
+def _mending(error: LabError) -> Iterator[JsonValue]:
+    if isinstance(error, NotFoundError | UnknownCapability):
+        section = "capabilities" if isinstance(error, UnknownCapability) else "jobs"
+        sections: list[JsonValue] = [section] if section == "capabilities" else ["jobs", "artifacts"]
+        yield {"tool": "lab_overview", "arguments": {"sections": sections}, "why": "See what there is."}
+
+
+def _parts(node: JsonValue, path: Path) -> Iterator[tuple[Path, JsonValue]]:
+    """Yield every list and long text that may be cut, innermost first."""
+    children: Iterator[tuple[str | int, JsonValue]]
+    if isinstance(node, dict):
+        children = iter([(key, child) for key, child in node.items() if path or key not in _KEPT])
+    elif isinstance(node, list):
+        children = iter(enumerate(node))
+    else:
+        children = iter(())
+    for key, child in children:
+        yield from _parts(child, (*path, key))
+    if path and ((isinstance(node, list) and len(node) > 1) or (isinstance(node, str) and len(node) > _STRING_MIN)):
+        yield path, node
+
+
+def _halve(answer: Object, path: Path, part: JsonValue, whole: dict[Path, int]) -> None:
+    owner: Any = answer
+    for key in path[:-1]:
+        owner = owner[key]
+    assert isinstance(part, list | str)
+    whole.setdefault(path, len(part))
+    owner[path[-1]] = part[: len(part) // 2]
+
+
+def _add_warnings(answer: Object, whole: dict[Path, int]) -> None:
+    cut = ", ".join(f"/{'/'.join(map(str, path))} (of {total})" for path, total in list(whole.items())[:8])
+    pointer = "artifact_read pages through what was written" if answer.get("artifacts") else "ask for less at a time"
+    note = f"Shortened to fit {ANSWER_CHARS} characters, from the end of: {cut}. For the rest, {pointer}."
+    warnings = answer.get("warnings")
+    answer["warnings"] = [*(warnings if isinstance(warnings, list) else []), note]

@@ -1,0 +1,88 @@
+"""Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
+
+Input schemas keep the words; output schemas keep only structure (the words are in schemas/ and the documentation).
+Answers leave out what is null, so an output field that can be null is optional and never null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from interp_lab.contracts.base import Contract
+
+Schema = dict[str, Any]
+
+_MAPS = ("properties", "$defs", "patternProperties")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLES = ("items", "additionalProperties")
+_NOISE = frozenset({"title", "discriminator"})
+_WORDS = frozenset({"description", "examples", "default"})
+_NULL: Schema = {"type": "null"}
+
+
+def input_schema(request: type[Contract]) -> Schema:
+    """Return the schema of a tool's arguments."""
+    return _portable(request.model_json_schema(mode="validation"), _NOISE, null_is_absent=False)
+
+
+def output_schema(answer: type[Contract]) -> Schema:
+    """Return the schema of a tool's structured content."""
+    return _portable(answer.model_json_schema(mode="serialization"), _NOISE | _WORDS, null_is_absent=True)
+
+
+def _portable(schema: Schema, dropped: frozenset[str], *, null_is_absent: bool) -> Schema:
+    definitions: Schema = schema.get("$defs", {})
+    anything = {name for name, body in definitions.items() if not body.keys() - _NOISE - _WORDS}
+    slim = _Slimmer(dropped, frozenset(f"#/$defs/{name}" for name in anything), null_is_absent)
+    result = slim.node({**schema, "$defs": {k: v for k, v in definitions.items() if k not in anything}})
+    if not result["$defs"]:
+        del result["$defs"]
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Slimmer:
+    """One way of making a schema smaller, applied to every node."""
+
+    dropped: frozenset[str]
+    anything: frozenset[str]
+    """References to definitions that allow any value."""
+    null_is_absent: bool
+
+    def node(self, node: Schema) -> Schema:
+        """Return the node without noise, null branches and open references."""
+        if node.get("$ref") in self.anything:
+            return {}
+        kept = {key: self._value(key, value) for key, value in node.items() if key not in self.dropped}
+        if self.null_is_absent and "required" in kept:
+            fields: Schema = node.get("properties", {})
+            kept["required"] = [name for name in kept["required"] if not _nullable(fields[name])]
+        return _closed(_without_null(kept))
+
+    def _value(self, key: str, value: Any) -> Any:
+        if key in _MAPS:
+            return {name: self.node(child) for name, child in value.items()}
+        if key in _LISTS:
+            return [self.node(child) for child in value]
+        if key in _SINGLES and isinstance(value, dict):
+            return self.node(value) or (key == "additionalProperties" or {})  # pyright: ignore[reportUnknownArgumentType]
+        return value
+
+
+def _nullable(node: Schema) -> bool:
+    return _NULL in node.get("anyOf", ())
+
+
+def _without_null(node: Schema) -> Schema:
+    """Return the node without the null branch of its union; a union of one becomes that one."""
+    if not _nullable(node):
+        return node
+    branches = [branch for branch in node["anyOf"] if branch != _NULL]
+    rest = {key: value for key, value in node.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**branches[0], **rest} if len(branches) == 1 else {**rest, "anyOf": branches}
+
+
+def _closed(node: Schema) -> Schema:
+    """Return the node saying that a map with patterned keys has no others, as the contract does."""
+    return {"additionalProperties": False, **node} if "patternProperties" in node else node
