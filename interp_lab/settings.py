@@ -33,7 +33,7 @@ def visible_gpus() -> tuple[str, ...]:
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return tuple(name.strip() for name in listed.split(",") if name.strip() not in {"", "-1"})
-    count = sum(1 for node in Path("/dev").glob("nvidia[0-9]*"))
+    count = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return tuple(str(index) for index in range(count))
 
 
@@ -111,7 +111,8 @@ class Settings:
         if options:
             raise InvalidSetting(f"There is no setting named {sorted(options)[0]!r}.")
         values.setdefault("workspace", env.get("CLAUDE_PROJECT_DIR") or Path.cwd())
-        return cls(**values | {"workspace": Path(values["workspace"]).absolute()})
+        values["workspace"] = Path(values["workspace"]).absolute()
+        return cls(**values)
 
     def to_env(self) -> dict[str, str]:
         """Return the variables from which `from_env` makes an equal record, for a worker's environment."""

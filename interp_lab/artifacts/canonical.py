@@ -14,9 +14,19 @@ def canonical_json(value: object) -> bytes:
     Raises:
         InvalidRequest: The value holds NaN, an infinity, a lone surrogate or something that is not JSON.
     """
+    return _encode(value, separators=(",", ":"), indent=None, sort_keys=True)
+
+
+def readable_json(value: object) -> bytes:
+    """Return UTF-8 JSON for people, keys in their given order; see `canonical_json` for errors."""
+    return _encode(value, separators=(",", ": "), indent=1, sort_keys=False) + b"\n"
+
+
+def _encode(value: object, *, separators: tuple[str, str], indent: int | None, sort_keys: bool) -> bytes:
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode("utf-8")
+        return json.dumps(
+            value, sort_keys=sort_keys, separators=separators, indent=indent, ensure_ascii=False, allow_nan=False
+        ).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(f"The value cannot be written as JSON: {error}.") from error
 

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def disk_full_as_error(near: Path, needed: int | None = None) -> Iterator[None]:
+def disk_full_as_error(near: Path, needed: int | None = None) -> Generator[None]:
     """Turn the operating system's "no space" into DiskFull with needed and free bytes.
 
     Raises:

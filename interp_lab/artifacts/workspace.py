@@ -155,7 +155,7 @@ class WorkspacePaths:
             WorkspaceUnusable: The folder is read-only, not a folder, or a link that leads elsewhere.
         """
         if self.root.is_symlink():
-            raise WorkspaceUnusable(f"{str(self.root)!r} is a link; the lab's records must lie in the workspace itself.")
+            raise WorkspaceUnusable(f"{str(self.root)!r} is a link; the records must lie in the workspace itself.")
         folders = (self.root, self.jobs, self.blobs.parent, self.blobs, self.artifacts, self.tmp, self.trash)
         try:
             self.catalog_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -165,4 +165,5 @@ class WorkspacePaths:
             if not ignore.exists():
                 write_durably(ignore, b"*\n")
         except OSError as error:
-            raise WorkspaceUnusable(f"The workspace {str(self.workspace)!r} cannot be written: {error.strerror}.") from error
+            what = f"The workspace {str(self.workspace)!r} cannot be written: {error.strerror}."
+            raise WorkspaceUnusable(what) from error

@@ -1,0 +1,84 @@
+"""The run of a durable job: progress and checkpoints in the job's folder, artifacts staged until the job succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from interp_lab.artifacts.durable import disk_full_as_error, make_durable_folder
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.artifacts.writer import Sealed
+from interp_lab.jobs.clock import Clock
+from interp_lab.jobs.jobdir import JobFolder
+from interp_lab.jobs.ledger import Attempt
+from interp_lab.jobs.pace import Pace
+from interp_lab.jobs.run import Run, metrics_line
+from interp_lab.jobs.spec import StoredSpec
+from interp_lab.jobs.stop import StopSign
+
+
+class JobRun(Run):
+    """One attempt at a job, from the inside."""
+
+    def __init__(
+        self, paths: WorkspacePaths, stored: StoredSpec, attempt: Attempt, *, clock: Clock, stop: StopSign
+    ) -> None:
+        super().__init__(job_id=stored.id, attempt=attempt.number, seed=stored.spec.seed, workspace=paths.workspace)
+        self.code_version = stored.spec.code_version
+        self.spec = {name: value for name, value in asdict(stored.spec).items() if name in {"capability", "request"}}
+        self.sealed: list[Sealed] = []
+        """Artifacts that are complete, in order."""
+        self._paths = paths
+        self._stored = stored
+        self._folder = JobFolder(paths, stored.id)
+        self._stop = stop
+        self._pace = Pace(attempt.number, clock)
+        self._latest: dict[str, object] | None = None
+        self._count = 0
+        self._adopt_checkpoint()
+        self.progress(0.0, None, "started")
+
+    def _adopt_checkpoint(self) -> None:
+        """Take over the checkpoint of the failed or cancelled job that this one repeats, whole, by one rename."""
+        earlier = self._stored.resumes
+        if earlier is None or self._folder.checkpoint.exists():
+            return
+        source = JobFolder(self._paths, earlier).checkpoint
+        if source.exists():
+            source.replace(self._folder.checkpoint)
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Folder whose files a later attempt finds again."""
+        with disk_full_as_error(self._folder.path):
+            make_durable_folder(self._folder.checkpoint)
+        return self._folder.checkpoint
+
+    def check(self) -> None:
+        """Raise CancelledJob or InterruptedJob if the run is to stop."""
+        self._stop.check()
+
+    def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
+        """Say how far the work is; see `Run.progress`."""
+        self._latest = self._pace.report(done, total, message, unit)
+        if self._pace.due():
+            self.flush_progress()
+        self._stop.check()
+
+    def flush_progress(self) -> None:
+        """Write the latest progress now."""
+        if self._latest is not None:
+            self._folder.write_progress(self._latest)
+            self._latest = None
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Append to metrics.jsonl in the job's folder."""
+        self._folder.append_metrics(metrics_line(step, values))
+
+    def _staging(self) -> Path:
+        self._count += 1
+        return self._paths.staging(self._stored.id, self.attempt) / str(self._count)
+
+    def _sealed(self, artifact: Sealed) -> None:
+        self.sealed.append(artifact)

@@ -1,0 +1,77 @@
+"""How far a run has come and how fast: the content of progress.json, and when it is due."""
+
+from __future__ import annotations
+
+import math
+import resource
+import statistics
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from interp_lab.jobs.clock import Clock
+
+MIN_INTERVAL_S = 0.5
+"""Progress reaches the disk at most twice a second."""
+
+
+def peak_rss_bytes() -> int:
+    """Return the largest memory this process has used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@dataclass(slots=True)
+class Pace:
+    """Progress reports of one attempt, and the intervals between them."""
+
+    attempt: int
+    clock: Clock
+    _started_s: float = field(init=False)
+    _last_s: float = field(init=False)
+    _written_s: float = -math.inf
+    _first_done: float | None = None
+    _intervals: deque[float] = field(default_factory=lambda: deque[float](maxlen=21))
+
+    def __post_init__(self) -> None:
+        self._started_s = self._last_s = self.clock.boot_s()
+
+    def report(self, done: float, total: float | None, message: str, unit: str) -> dict[str, Any]:
+        """Take a report and return what progress.json should now say."""
+        now = self.clock.boot_s()
+        self._intervals.append(now - self._last_s)
+        self._last_s = now
+        if self._first_done is None:
+            self._first_done = done
+        return {
+            "attempt": self.attempt,
+            "done": _finite(done) or 0.0,
+            "total": _finite(total),
+            "unit": unit[:40],
+            "message": message[:500],
+            "eta_s": self._eta(now, done, total),
+            "boot_s": now,
+            "elapsed_s": now - self._started_s,
+            "intervals_s": [round(statistics.median(self._intervals), 3)],
+            "peak_rss_bytes": peak_rss_bytes(),
+            "at": self.clock.now().isoformat(),
+        }
+
+    def due(self) -> bool:
+        """Return whether enough time has passed to write again, and count this as a write if so."""
+        if self._last_s - self._written_s < MIN_INTERVAL_S:
+            return False
+        self._written_s = self._last_s
+        return True
+
+    def _eta(self, now: float, done: float, total: float | None) -> float | None:
+        """Return seconds to the end, from what this attempt itself did: a resumed start is not speed."""
+        gained = done - (self._first_done or 0.0)
+        elapsed = now - self._started_s
+        if total is None or gained <= 0 or elapsed <= 0:
+            return None
+        return max(0.0, (total - done) * elapsed / gained)
+
+
+def _finite(value: float | None) -> float | None:
+    return max(0.0, float(value)) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,70 @@
+"""What a job is asked to do: immutable, canonical on disk, and named by its hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from interp_lab.artifacts.canonical import canonical_json, sha256_hex
+from interp_lab.errors import JobFilesCorrupt
+
+SlotKind = Literal["cpu", "gpu"]
+SPEC_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One piece of work: a capability, its validated request, and what it needs to run."""
+
+    capability: str
+    request: Mapping[str, JsonValue]
+    label: str = ""
+    priority: int = 0
+    """Higher runs first; equal ones run in the order of submission."""
+    slot: SlotKind = "cpu"
+    code_version: str = ""
+    seed: int = 0
+    trace: str = ""
+    """W3C traceparent of the submission, if it was traced."""
+
+    def auto_key(self) -> str:
+        """Return the idempotency key of a submission without one: equal work has an equal key."""
+        return "auto:" + sha256_hex(canonical_json([self.capability, dict(self.request), self.code_version, self.seed]))
+
+    def body_hash(self) -> str:
+        """Return the hash by which a repeated request is told from a different one."""
+        return sha256_hex(canonical_json([self.capability, dict(self.request), self.seed]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSpec:
+    """The content of a job's spec.json: enough to restore its row."""
+
+    id: str
+    spec: JobSpec
+    key: str
+    created_at: str
+    resumes: str | None
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes that are stored and hashed."""
+        return canonical_json({"schema": SPEC_SCHEMA, **asdict(self)})
+
+
+def decode_spec(data: bytes) -> StoredSpec:
+    """Return the stored spec.
+
+    Raises:
+        JobFilesCorrupt: The bytes are not one.
+    """
+    try:
+        raw: dict[str, Any] = json.loads(data)
+        raw.pop("schema")
+        spec = JobSpec(**raw.pop("spec"))
+        return StoredSpec(spec=spec, **raw)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise JobFilesCorrupt("A spec.json cannot be read.") from error

@@ -1,0 +1,161 @@
+"""Taking a job on: its folder first, then one transaction; a repeated request finds the job that it already has."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+
+from interp_lab.artifacts.canonical import sha256_hex
+from interp_lab.artifacts.durable import (
+    disk_full_as_error,
+    free_bytes,
+    fsync_directory,
+    make_durable_folder,
+    write_durably,
+)
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.jobs import JobState
+from interp_lab.errors import DiskFull, NoSuchSlot, QueueFull, QuotaExceeded, RequestKeyConflict
+from interp_lab.jobs.catalog import Catalog, Transaction
+from interp_lab.jobs.clock import Clock
+from interp_lab.jobs.ledger import actor
+from interp_lab.jobs.spec import JobSpec, StoredSpec
+from interp_lab.settings import Settings
+
+_RERUN: frozenset[JobState] = frozenset({"failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The job that a key already names."""
+
+    job_id: str
+    state: JobState
+    body: str
+
+
+class Desk:
+    """Where submissions are taken."""
+
+    def __init__(self, settings: Settings, paths: WorkspacePaths, catalog: Catalog, clock: Clock) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._catalog = catalog
+        self._clock = clock
+
+    def submit(self, spec: JobSpec, *, request_key: str | None, force: bool) -> str:
+        """Return the id of the job that does this work: the one there is, or a new one.
+
+        A client's key always names one job. Without one, equal work shares a job unless that job failed or was
+        cancelled (then a new job continues its checkpoint) or `force` asks for a fresh one.
+
+        Raises:
+            RequestKeyConflict: The key was used for a different request.
+            NoSuchSlot, QueueFull, QuotaExceeded, DiskFull: Nothing was taken on.
+        """
+        key = f"client:{request_key}" if request_key else spec.auto_key()
+        force = force and request_key is None
+        with self._catalog.read() as db:
+            known = _find(db, key)
+        if known and (reuse := _reusable(known, spec, force=force, client_key=request_key is not None)):
+            return reuse
+        self._check_room(spec)
+        stored = StoredSpec(
+            id=secrets.token_hex(16),
+            spec=spec,
+            key=key,
+            created_at=self._clock.now().isoformat(),
+            resumes=known.job_id if known and not force else None,
+        )
+        return self._take_on(stored, force=force)
+
+    def _check_room(self, spec: JobSpec) -> None:
+        slots = self._settings.gpu_slots if spec.slot == "gpu" else self._settings.cpu_slots
+        if slots == 0:
+            raise NoSuchSlot(f"The job needs a {spec.slot} slot and this server has none.")
+        free = free_bytes(self._paths.root)
+        if free < self._settings.min_free_bytes:
+            least = self._settings.min_free_bytes
+            raise DiskFull(f"No job is accepted with less than {least} bytes free; {free} bytes are free.")
+
+    def _take_on(self, stored: StoredSpec, *, force: bool) -> str:
+        data = stored.encode()
+        folder = self._paths.job(stored.id)
+        spec = stored.spec
+        accepted = stored.id
+        try:
+            self._write_folder(stored, data)
+            with self._catalog.write() as db:
+                known = _find(db, stored.key)
+                client_key = stored.key.startswith("client:")
+                reuse = known and _reusable(known, spec, force=force, client_key=client_key)
+                if reuse:
+                    accepted = reuse
+                else:
+                    self._check_limits(db)
+                    self._insert(db, stored, sha256_hex(data))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if accepted != stored.id:
+            shutil.rmtree(folder, ignore_errors=True)
+        return accepted
+
+    def _write_folder(self, stored: StoredSpec, data: bytes) -> None:
+        folder = self._paths.job(stored.id)
+        with disk_full_as_error(self._paths.jobs, len(data)):
+            make_durable_folder(folder)
+            write_durably(folder / "spec.json", data)
+            fsync_directory(self._paths.jobs)
+
+    def _check_limits(self, db: Transaction) -> None:
+        waiting: int = db.one("count_waiting")[0]
+        if waiting >= self._settings.queue_cap:
+            raise QueueFull(f"{waiting} jobs are waiting; the limit is {self._settings.queue_cap}.")
+        quota = self._settings.quota_bytes
+        used: int = db.one("published_bytes")[0]
+        if quota is not None and used >= quota:
+            raise QuotaExceeded(f"Artifacts use {used} of {quota} bytes.")
+
+    def _insert(self, db: Transaction, stored: StoredSpec, spec_sha256: str) -> None:
+        insert_job(db, stored, spec_sha256)
+        body = stored.spec.body_hash()
+        db.run("put_key", key=stored.key, body_sha256=body, job_id=stored.id)
+        at = self._clock.now().isoformat()
+        db.run(
+            "insert_event", id=stored.id, at=at, kind="submitted", actor=actor(), detail=stored.key.partition(":")[0]
+        )
+
+
+def insert_job(db: Transaction, stored: StoredSpec, spec_sha256: str) -> None:
+    """Write the row of a new, waiting job."""
+    db.run("insert_job", spec_sha256=spec_sha256, **row_of(stored))
+
+
+def row_of(stored: StoredSpec) -> dict[str, object]:
+    """Return the columns of a job's row that its spec.json fixes."""
+    spec = stored.spec
+    return {
+        "id": stored.id,
+        "capability": spec.capability,
+        "label": spec.label,
+        "slot_kind": spec.slot,
+        "priority": spec.priority,
+        "resumes": stored.resumes,
+        "created_at": stored.created_at,
+    }
+
+
+def _find(db: Transaction, key: str) -> _Known | None:
+    row = db.one("find_key", key=key)
+    return None if row is None else _Known(row["id"], row["state"], row["body_sha256"])
+
+
+def _reusable(known: _Known, spec: JobSpec, *, force: bool, client_key: bool) -> str | None:
+    """Return the id of the job that already does this work, or None when a new one is due."""
+    if known.body != spec.body_hash():
+        raise RequestKeyConflict
+    if force or (known.state in _RERUN and not client_key):
+        return None
+    return known.job_id

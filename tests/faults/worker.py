@@ -1,0 +1,124 @@
+"""A worker whose work is misbehaving on demand; started by the engine in place of the real one."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from interp_lab.artifacts.durable import write_durably
+from interp_lab.errors import InvalidModel
+from interp_lab.jobs.run import Run
+from interp_lab.jobs.runner import run_claimed
+from interp_lab.jobs.spec import JobSpec
+
+
+def note(path: str | None, word: str, run: Run, step: int = -1) -> None:
+    """Append one line to a book outside the workspace; a single small append is atomic."""
+    if path:
+        line = f"{word} {run.job_id} {run.attempt} {os.getpid()} {step} {time.monotonic_ns()}\n"
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(fd, line.encode())
+        os.close(fd)
+
+
+def count(run: Run, steps: int, step_s: float = 0.0, book: str | None = None, pad: int = 0) -> dict[str, Any]:
+    """Count in checkpointed steps and publish the tally."""
+    note(book, "begin", run)
+    saved = run.checkpoint_dir / "step.json"
+    first = json.loads(saved.read_bytes())["step"] if saved.exists() else 0
+    for step in range(first, steps):
+        run.progress(step, steps, "counting", "steps")
+        note(book, "step", run, step)
+        time.sleep(step_s)
+        write_durably(saved, json.dumps({"step": step + 1}).encode())
+    with run.artifact("tally", "What was counted") as artifact:
+        artifact.write_text("tally.txt", "".join(f"{i}\n" for i in range(steps)))
+        artifact.write_bytes("pad.bin", bytes(pad))
+        artifact.metrics["steps"] = steps
+    note(book, "end", run)
+    return {"steps": steps, "first": first, "artifact": artifact.id}
+
+
+def spin(run: Run) -> dict[str, Any]:
+    """Hold the interpreter in one C call: no Python signal handler runs, no thread runs."""
+    run.progress(0, None, "spinning")
+    return {"sum": sum(range(10**13))}
+
+
+def litter(run: Run, seconds: float) -> dict[str, Any]:
+    """Leave a forked child and one in a session of its own behind, then wait to be killed."""
+    forked = os.fork()
+    if forked == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"import time; time.sleep({seconds})"],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+    )
+    run.progress(0, None, f"littered {os.getpid()} {forked} {other.pid}")
+    time.sleep(seconds)
+    return {}
+
+
+def fill(run: Run, where: str, mib: int) -> dict[str, Any]:
+    """Write more than the disk holds, into an artifact or a checkpoint."""
+    saved = run.checkpoint_dir / "step.json"
+    first = json.loads(saved.read_bytes())["step"] if saved.exists() else 0
+    write_durably(saved, json.dumps({"step": first + 1}).encode())
+    with run.artifact("bulk", "Much") as artifact:
+        if where == "checkpoint":
+            write_durably(run.checkpoint_dir / "big.bin", bytes(mib * 2**20))
+            (run.checkpoint_dir / "big.bin").unlink()
+        artifact.write_bytes("big.bin", bytes(mib * 2**20))
+    return {"resumed_at": first}
+
+
+def crash(run: Run, how: str) -> dict[str, Any]:
+    """End in one of the ways in which programs end."""
+    run.progress(0, None, "about to end")
+    print("last words", flush=True)
+    ends: dict[str, Callable[[], object]] = {
+        "kill": lambda: os.kill(os.getpid(), 9),
+        "segfault": lambda: ctypes.string_at(0),
+        "exit": lambda: sys.exit(7),
+        "memory": lambda: bytearray(2**62),
+        "recursion": lambda: crash(run, "recursion"),
+        "surrogate": lambda: (_ for _ in ()).throw(ValueError("bad \ud800 text")),
+    }
+    if how == "known":
+        raise InvalidModel("The model is not one.", remedy="Take another.")
+    ends[how]()
+    return {}
+
+
+def shout(run: Run, lines: int) -> dict[str, Any]:
+    """Write a long log."""
+    for number in range(lines):
+        print(f"line {number:09d} {'x' * 80}")
+        if number % 1000 == 0:
+            run.progress(number, lines, "shouting")
+            time.sleep(0.02)
+    return {}
+
+
+def echo(run: Run, **values: Any) -> dict[str, Any]:
+    """Return what the process was given."""
+    run.log.info("echo from %s", run.job_id)
+    return {"values": values, "env": dict(os.environ), "stdin": sys.stdin.read(), "cwd": str(Path.cwd())}
+
+
+def execute(spec: JobSpec, run: Run) -> Mapping[str, Any]:
+    """Do what the capability's name says."""
+    return globals()[spec.capability](run, **spec.request)
+
+
+if __name__ == "__main__":
+    sys.exit(run_claimed(execute))
