@@ -55,8 +55,9 @@ def _predict(matrix: Matrix, labels: Bools, held: Bools, ridge: float) -> Floats
     target: Floats = np.where(labels_train, 0.5 / share, -0.5 / (1 - share))
     penalty = ridge * float(np.einsum("ij,ij->", train, train)) / train.shape[0]
     if penalty == 0:
-        return np.zeros(test.shape[0])
-    return np.asarray(test @ _ridge_weights(train, target, penalty), dtype=np.float64)
+        return np.zeros(int(held.sum()))
+    scores: Floats = test @ _ridge_weights(train, target, penalty)
+    return scores
 
 
 def _ridge_weights(train: Floats, target: Floats, penalty: float) -> Floats:

@@ -92,15 +92,16 @@ def _sorted_float32(block: Matrix) -> tuple[Ints, Bools]:
     np.left_shift(keys, 32, out=keys)
     np.bitwise_or(keys, np.arange(block.size, dtype=np.int64).reshape(block.shape), out=keys)
     keys.sort(axis=1)
-    order = (keys & 0xFFFFFFFF).astype(np.intp).ravel()
+    order: Ints = keys & 0xFFFFFFFF
     np.right_shift(keys, 32, out=keys)
-    return order, _run_starts(keys)
+    return order.ravel(), _run_starts(keys)
 
 
 def _sorted_float64(block: Matrix) -> tuple[Ints, Bools]:
     within = np.argsort(block, axis=1, kind="stable")
-    order = (within + np.arange(block.shape[0])[:, None] * block.shape[1]).ravel()
-    return order, _run_starts(block.ravel()[order].reshape(block.shape))
+    order: Ints = np.arange(block.size, dtype=np.intp).reshape(block.shape)
+    order = np.take_along_axis(order, within, axis=1)
+    return order.ravel(), _run_starts(np.take_along_axis(block, within, axis=1))
 
 
 def _run_starts(ordered: Matrix | Ints) -> Bools:
