@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -14,6 +14,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["interp_lab.engine", "interp_lab.methods"], "beartype.beartype")
+
+if TYPE_CHECKING:
+    from interp_lab.models.load import LoadedModel
 
 TINY_VOCABULARY = 320
 TINY_CONTEXT = 64
@@ -44,9 +47,10 @@ TINY_ARCHITECTURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
         **_D, "num_heads": 4, "num_layers": 3, "attention_types": [[["global", "local"], 1], [["global"], 1]],
     }),
 }  # fmt: skip
-"""Name → configuration and model class, sizes. `gpt_neo` stands for families without a row: its blocks return tuples."""
+"""Name → configuration, model class, sizes. `gpt_neo` stands for families without a row: its blocks return tuples."""
 
 TinyModels = Callable[[str], Path]
+LoadTiny = Callable[[str], "LoadedModel"]
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +62,22 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
         if name not in made:
             made[name] = _make_tiny_model(name, tmp_path_factory.mktemp("tiny") / name)
         return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def load_tiny(tiny_models: TinyModels) -> LoadTiny:
+    """A function from the name of an architecture to the loaded tiny model, shared by the session: never change it."""
+    from interp_lab.models.load import load_model
+    from interp_lab.models.resolve import ModelSource
+
+    loaded: dict[str, LoadedModel] = {}
+
+    def get(name: str) -> LoadedModel:
+        if name not in loaded:
+            loaded[name] = load_model(ModelSource("local", name, tiny_models(name)))
+        return loaded[name]
 
     return get
 

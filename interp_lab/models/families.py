@@ -52,6 +52,8 @@ class Family:
     qkv_layout: QkvLayout = "separate"
     resid_mid: tuple[str, Side] | None = None
     """Absent in parallel blocks, where attention and MLP read the same stream."""
+    norms_after: tuple[str, str] | None = None
+    """In post-norm blocks, the norms that the two residual sums pass through."""
     mlp_in: str | None = None
     down_proj: str | None = None
     mlp_out: str | None = None
@@ -173,6 +175,7 @@ _BERT = Family(
     out_proj="attention.output.dense",
     qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
     resid_mid=("attention", "out"),
+    norms_after=("attention.output.LayerNorm", "output.LayerNorm"),
     mlp_in="intermediate",
     down_proj="output.dense",
     mlp_out="output.dense",
@@ -197,7 +200,13 @@ FAMILIES: tuple[Family, ...] = (
     _PHI,
     _PHI3,
     _OPT,
-    replace(_OPT, name="opt_post_norm", only_if=None, resid_mid=("self_attn_layer_norm", "out")),
+    replace(
+        _OPT,
+        name="opt_post_norm",
+        only_if=None,
+        resid_mid=("self_attn_layer_norm", "out"),
+        norms_after=("self_attn_layer_norm", "final_layer_norm"),
+    ),
     _BERT,
     _ROBERTA,
 )
