@@ -370,7 +370,7 @@ class QuotaExceeded(StateError):
     """The workspace's artifacts use all the space that the operator allows."""
 
     code = "quota_exceeded"
-    default_remedy = "Delete artifacts that are no longer needed, or raise INTERP_LAB_QUOTA_BYTES."
+    default_remedy = "Raise INTERP_LAB_QUOTA_BYTES, or go on in a new workspace."
 
 
 class WorkspaceUnusable(StateError):
@@ -405,6 +405,20 @@ class OperationError(LabError):
     """The work was started and failed."""
 
     code = "operation_failed"
+
+
+class NgramTooWide(RequestError):
+    """N-grams of this order over this vocabulary do not fit 64-bit keys."""
+
+    code = "ngram_too_wide"
+    default_remedy = "Lower the order, or the vocabulary."
+
+
+class CheckpointMismatch(RequestError):
+    """The checkpoint in this folder belongs to another recipe or another text."""
+
+    code = "checkpoint_mismatch"
+    default_remedy = "Remove the folder, or give another work folder."
 
 
 class DeviceUnavailable(RequestError):

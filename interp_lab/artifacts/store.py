@@ -94,9 +94,10 @@ class ArtifactStore:
         """
         if reason := self.corrupt_reason(artifact_id):
             raise ArtifactCorrupt(f"Artifact {artifact_id} is corrupt: {reason}")
-        return self._load(artifact_id)
+        return self.manifest(artifact_id)
 
-    def _load(self, artifact_id: str) -> Manifest:
+    def manifest(self, artifact_id: str) -> Manifest:
+        """Return the manifest of an artifact even if its files are known to be damaged; see `open` for errors."""
         try:
             data = (self._paths.artifact(artifact_id) / "manifest.json").read_bytes()
         except FileNotFoundError as error:
@@ -136,7 +137,7 @@ class ArtifactStore:
             UnknownArtifact: There is none of that id.
         """
         try:
-            checks = [self._check(entry, full=True) for entry in self._load(artifact_id).files]
+            checks = [self._check(entry, full=True) for entry in self.manifest(artifact_id).files]
         except ArtifactCorrupt as error:
             return Verification(artifact_id, (error.what,))
         problems = tuple(problem for problem in checks if problem)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from interp_lab.artifacts.collect import Collected
 from interp_lab.artifacts.manifest import Manifest
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
@@ -29,8 +30,10 @@ from interp_lab.jobs.opening import OpenCatalog
 from interp_lab.jobs.reap import Reaper
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.jobs.submit import Desk
+from interp_lab.jobs.sweep import sweep
 from interp_lab.settings import Settings
 
+_SWEEP_EVERY_S = 3600.0
 _NEWEST = 2**62
 """Above every sequence number, below SQLite's largest integer."""
 
@@ -46,6 +49,7 @@ class JobEngine:
         self._launcher: Launcher = launcher or LocalLauncher(settings, self.paths)
         self._open = OpenCatalog(settings, self.paths, self.artifacts, launcher=self._launcher)
         self._catalog = self._open.catalog
+        self._next_sweep_s = self._clock.boot_s() + _SWEEP_EVERY_S
         self._ledger = Ledger(self._catalog, self._clock)
         self._desk = Desk(settings, self.paths, self._catalog, self._clock)
         self._reaper = Reaper(
@@ -183,6 +187,13 @@ class JobEngine:
         """Move every job on: bury the dead, end the cancelled, start the waiting. Call about once a second."""
         self._reaper.reap_all()
         self._dispatcher.dispatch()
+        if self._clock.boot_s() >= self._next_sweep_s:
+            self._next_sweep_s = self._clock.boot_s() + _SWEEP_EVERY_S
+            self.sweep()
+
+    def sweep(self) -> Collected:
+        """Collect what nothing refers to any more and return what was found; `tick` does it every hour."""
+        return sweep(self.paths, self._catalog, self.artifacts)
 
     def _row(self, job_id: str) -> Any:
         self.paths.job(job_id)

@@ -84,7 +84,7 @@ def fill(run: Run, where: str, mib: int) -> dict[str, Any]:
 def crash(run: Run, how: str) -> dict[str, Any]:
     """End in one of the ways in which programs end."""
     run.progress(0, None, "about to end")
-    print("last words", flush=True)
+    sys.stderr.write("last words\n")
     ends: dict[str, Callable[[], object]] = {
         "kill": lambda: os.kill(os.getpid(), 9),
         "segfault": lambda: ctypes.string_at(0),
@@ -102,7 +102,7 @@ def crash(run: Run, how: str) -> dict[str, Any]:
 def shout(run: Run, lines: int) -> dict[str, Any]:
     """Write a long log."""
     for number in range(lines):
-        print(f"line {number:09d} {'x' * 80}")
+        sys.stdout.write(f"line {number:09d} {chr(120) * 80}\n")
         if number % 1000 == 0:
             run.progress(number, lines, "shouting")
             time.sleep(0.02)
