@@ -19,12 +19,14 @@ SHINGLE = 5
 SIMILARITY = 0.8
 """Jaccard similarity of shingle sets from which two texts are near-duplicates."""
 
+_SHARED = 8
+"""Rare shingles that a candidate pair must share: more means fewer candidates and longer prefixes."""
 _SPACE = re.compile(r"\s+")
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"\b\d+\b")
 
 
 def normalise(text: str) -> str:
-    """Return the text as it is compared: compatibility characters and case folded, every number 0, single spaces."""
+    """Return the text as it is compared: characters and case folded, every whole number 0, single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACE.sub(" ", _NUMBER.sub("0", folded)).strip()
 
@@ -58,21 +60,26 @@ def group_prompts(
 def near_duplicates(texts: Sequence[str], *, similarity: float = SIMILARITY) -> Iterator[tuple[int, int]]:
     """Yield pairs of indices whose shingle sets have at least this Jaccard similarity; one index per distinct text.
 
-    Source: prefix filtering, Bayardo, Ma and Srikant (2007): two sets this similar share one of their rarest shingles.
+    Source: prefix filtering, Bayardo, Ma and Srikant (2007), with the longer prefixes of Wang, Li and Feng (2012): two
+    sets this similar share several of their rarest shingles.
     """
     first = {text: i for i, text in reversed(list(enumerate(texts)))}
     sets = {i: _shingles(text) for text, i in first.items()}
     counts = Counter(shingle for shingles in sets.values() for shingle in shingles)
     holders: defaultdict[str, list[int]] = defaultdict(list)
     for i in sorted(sets, key=lambda i: (len(sets[i]), i)):
-        shingles = sets[i]
-        rare = sorted(shingles, key=lambda s: (counts[s], s))
-        prefix = rare[: len(rare) - math.ceil(similarity * len(rare)) + 1]
-        candidates = {j for shingle in prefix for j in holders[shingle]}
-        for j in sorted(candidates):
-            if len(sets[j]) >= similarity * len(shingles) and _jaccard(sets[j], shingles) >= similarity:
+        least = math.ceil(similarity * len(sets[i]))
+        rare = sorted(sets[i], key=lambda s: (counts[s], s))[: len(sets[i]) - least + min(_SHARED, least)]
+        shared = Counter(j for shingle in rare for j in holders[shingle])
+        for j, n_shared in shared.items():
+            shortest = math.ceil(similarity * len(sets[j]))
+            if (
+                n_shared >= min(_SHARED, shortest)
+                and len(sets[j]) >= least
+                and _jaccard(sets[i], sets[j]) >= similarity
+            ):
                 yield min(i, j), max(i, j)
-        for shingle in prefix:
+        for shingle in rare:
             holders[shingle].append(i)
 
 

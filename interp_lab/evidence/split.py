@@ -87,7 +87,7 @@ def _refuse_leaks(texts: Sequence[str], groups: Sequence[int]) -> None:
     owner: dict[str, int] = {}
     for row, (text, group) in enumerate(zip(texts, groups, strict=True)):
         if owner.setdefault(normalise(text), group) != group:
-            raise GroupsLeak(f"The text of row {row} also stands in another group.")
+            raise GroupsLeak(f"The text of row {row} (numbers aside) also stands in another group.")
 
 
 def _summaries(texts: Sequence[str], labels: Sequence[bool], groups: Sequence[int], seed: int) -> dict[int, _Group]:
@@ -109,7 +109,7 @@ def _summary(rows: list[tuple[str, bool]], seed: int) -> _Group:
 
 def _deal(groups: Iterable[_Group], shares: Mapping[Part, float]) -> dict[str, Part]:
     total = sum(shares.values())
-    wanted = {part: share / total for part, share in shares.items()}
+    wanted: dict[Part, float] = {part: share / total for part, share in shares.items()}
     kinds: defaultdict[str, list[_Group]] = defaultdict(list)
     for group in groups:
         kinds[group.kind].append(group)
@@ -129,7 +129,9 @@ def _deal_kind(groups: list[_Group], wanted: Mapping[Part, float]) -> dict[str, 
     assigned: dict[str, Part] = {}
     for dealt, (_, group) in enumerate(order, start=1):
         seen = sum(n_rows.values()) + group.n_rows
-        lack = [(round(w * dealt - n_groups[p], 9), w * seen - n_rows[p], p) for p, w in wanted.items()]
+        lack: list[tuple[float, float, Part]] = [
+            (round(w * dealt - n_groups[p], 9), w * seen - n_rows[p], p) for p, w in wanted.items()
+        ]
         part = max(lack, key=lambda item: item[:2])[2]
         assigned[group.key] = part
         n_groups[part] += 1
