@@ -23,6 +23,7 @@ from interp_lab.models.tokens import Span, TokenizedPrompt
 from interp_lab.points import Address
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+CountArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 TOKEN_BUDGET = 2048
 """Padded tokens per batch."""
@@ -33,6 +34,10 @@ class Harvested(NamedTuple):
 
     indices: tuple[int, ...]
     rows: dict[Address, FloatArray]
+    fired: dict[Address, CountArray]
+    """On how many ordinary tokens of the batch each coordinate is above zero, `(width,)`; pooling has no say in it."""
+    n_tokens: int
+    """Ordinary tokens of the batch."""
 
 
 class TokenValues(NamedTuple):
@@ -49,12 +54,12 @@ def harvest(
     addresses: Sequence[Address],
     *,
     pooling: Pooling = "max",
-    spans: Sequence[Span | None] | None = None,
+    spans: Sequence[Sequence[Span]] | None = None,
     token_budget: int = TOKEN_BUDGET,
 ) -> Iterator[Harvested]:
     """Yield pooled activations batch by batch, long prompts first; padding and special tokens never count.
 
-    `spans` holds the labelled character range of each prompt, needed for pooling `span` only.
+    `spans` holds the labelled character ranges of each prompt, needed for pooling `span` only.
 
     Raises:
         PromptNotPoolable: Some prompts have no token to pool.
@@ -65,10 +70,16 @@ def harvest(
     masks = poolable(prompts, pooling, spans)
     for batch, tensors in _passes(loaded, prompts, addresses, token_budget):
         keep = _rectangle([masks[index] for index in batch.indices], batch)
-        pooled = {address: pool(_with_width(address, value), keep, pooling) for address, value in tensors.items()}
+        values = {address: _with_width(address, value) for address, value in tensors.items()}
+        pooled = {address: pool(value, keep, pooling) for address, value in values.items()}
         for address, value in pooled.items():
             _refuse_non_finite(value, address, [prompts[index].id for index in batch.indices])
-        yield Harvested(batch.indices, {address: value.cpu().numpy() for address, value in pooled.items()})
+        yield Harvested(
+            batch.indices,
+            {address: value.cpu().numpy() for address, value in pooled.items()},
+            {address: _fired(value, batch) for address, value in values.items()},
+            int(batch.keep.sum()),
+        )
 
 
 def token_values(
@@ -111,6 +122,10 @@ def _passes(
         for indices in plan_batches([len(prompt) for prompt in prompts], token_budget):
             batch = make_batch(loaded, prompts, indices=indices)
             yield batch, run(batch)
+
+
+def _fired(value: Tensor, batch: TokenBatch) -> CountArray:
+    return ((value > 0) & batch.keep.unsqueeze(-1)).sum(dim=(0, 1)).cpu().numpy()
 
 
 def _with_width(address: Address, value: Tensor) -> Tensor:

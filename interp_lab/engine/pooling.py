@@ -15,19 +15,19 @@ from interp_lab.errors import PromptNotPoolable
 from interp_lab.models.tokens import Span, TokenizedPrompt
 
 Pooling = Literal["max", "mean", "last", "span"]
-"""Largest, mean or last of a prompt's tokens, or the mean of its labelled span (so that length gives no advantage)."""
+"""Largest, mean or last of a prompt's tokens, or the mean of its labelled spans (so that length gives no advantage)."""
 
 
 def poolable(
-    prompts: Sequence[TokenizedPrompt], pooling: Pooling, spans: Sequence[Span | None] | None
+    prompts: Sequence[TokenizedPrompt], pooling: Pooling, spans: Sequence[Sequence[Span]] | None
 ) -> tuple[tuple[bool, ...], ...]:
-    """Return for each prompt which tokens count: its ordinary tokens, or those inside its span.
+    """Return for each prompt which tokens count: its ordinary tokens, or those inside its spans.
 
     Raises:
         PromptNotPoolable: Some prompts have no such token; the message names them.
     """
-    given = spans if pooling == "span" and spans is not None else [None] * len(prompts)
-    masks = tuple(_tokens_of(prompt, pooling, span) for prompt, span in zip(prompts, given, strict=True))
+    given = spans if pooling == "span" and spans is not None else [()] * len(prompts)
+    masks = tuple(_tokens_of(prompt, pooling, own) for prompt, own in zip(prompts, given, strict=True))
     bare = [prompt.id for prompt, mask in zip(prompts, masks, strict=True) if not any(mask)]
     if bare:
         more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
@@ -35,10 +35,11 @@ def poolable(
     return masks
 
 
-def _tokens_of(prompt: TokenizedPrompt, pooling: Pooling, span: Span | None) -> tuple[bool, ...]:
+def _tokens_of(prompt: TokenizedPrompt, pooling: Pooling, spans: Sequence[Span]) -> tuple[bool, ...]:
     if pooling != "span":
         return tuple(not special for special in prompt.special)
-    return (False,) * len(prompt) if span is None else prompt.covers(span)
+    covered = [prompt.covers(span) for span in spans]
+    return tuple(map(any, zip(*covered, strict=True))) if covered else (False,) * len(prompt)
 
 
 def pool(

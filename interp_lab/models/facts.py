@@ -10,7 +10,7 @@ from typing import Any, cast
 from interp_lab.errors import HookPointUnavailable, InvalidModel, LayerOutOfRange, UnsupportedModel
 from interp_lab.models.families import Family, family_of
 from interp_lab.models.weights import Weights, read_json, read_weights
-from interp_lab.points import Address
+from interp_lab.points import Address, Width, hook_point
 
 _KEYS = {
     "n_layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
@@ -58,6 +58,20 @@ class ModelFacts:
             raise LayerOutOfRange(
                 f"{address} names layer {address.layer}; this model has layers 0 to {self.n_layers - 1}."
             )
+
+    def width(self, address: Address) -> int | None:
+        """Return the number of coordinates at `address`, or `None` where the configuration does not tell."""
+        if address.point == "module":
+            return None
+        heads, kv_heads, d_head = self.n_heads, self.n_kv_heads, self.d_head
+        widths: dict[Width, int | None] = {
+            "d_model": self.d_model,
+            "n_heads*d_head": heads * d_head if heads and d_head else None,
+            "n_kv_heads*d_head": kv_heads * d_head if kv_heads and d_head else None,
+            "d_mlp": self.d_mlp,
+            "n_vocab": self.n_vocab,
+        }
+        return widths.get(hook_point(address.point).width)
 
 
 def read_facts(directory: Path) -> ModelFacts:
