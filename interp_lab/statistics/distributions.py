@@ -61,7 +61,10 @@ def student_critical(level: float, df: ArrayLike) -> Floats:
     log_scale = log_gamma((unique + 1) / 2) - log_gamma(unique / 2) - 0.5 * np.log(unique * math.pi)
     for _ in range(8):
         density = np.exp(log_scale - (unique + 1) / 2 * np.log1p(t**2 / unique))
-        t = t + (student_tail(t, unique) - target) / density
+        step = (student_tail(t, unique) - target) / density
+        t = t + step
+        if np.all(np.abs(step) < 1e-9 * t):
+            break
     return t[inverse.reshape(df.shape)]
 
 
