@@ -51,18 +51,18 @@ class FileHash(NamedTuple):
 class LoadedModel:
     """A model in memory and everything that a result must say about it."""
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
     facts: ModelFacts
     source: ModelSource
-    blocks: tuple[nn.Module, ...]
+    blocks: tuple[nn.Module, ...] = field(repr=False)
     device: torch.device
     dtype: torch.dtype
     files: tuple[FileHash, ...]
     """Hashes of the files it was made from; empty for a hub model, whose commit says the same."""
-    accepts: frozenset[str]
+    accepts: frozenset[str] = field(repr=False)
     """Names of the inputs that its forward pass takes."""
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     """Held by whoever has hooks on the model or runs it."""
 
     @property

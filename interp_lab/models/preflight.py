@@ -89,7 +89,7 @@ def refuse_long(lengths: Mapping[str, int], context_length: int) -> None:
         return
     named = ", ".join(f"{prompt_id} ({length})" for prompt_id, length in list(over.items())[:_NAMED])
     more = f" and {len(over) - _NAMED} more" if len(over) > _NAMED else ""
-    raise PromptTooLong(f"The context is {context_length} tokens; {len(over)} prompts are longer: {named}{more}.")
+    raise PromptTooLong(f"Longer than the context of {context_length} tokens: {named}{more}.")
 
 
 def _is_native(model_type: str) -> bool:

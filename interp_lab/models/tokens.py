@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 
-from interp_lab.errors import InvalidRequest
+from interp_lab.errors import InvalidRequest, PromptNotPoolable
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.preflight import refuse_long
 
@@ -57,10 +57,14 @@ def tokenize(
 
     Raises:
         PromptTooLong: A prompt does not fit the context.
+        PromptNotPoolable: A prompt has no token at all.
         InvalidRequest: `bos="always"` and the tokenizer has no such token, or a text is not valid Unicode.
     """
     reader = _Reader(loaded.tokenizer, bos)
     result = tuple(reader.read(prompt_id, text) for prompt_id, text in prompts.items())
+    bare = [prompt.id for prompt in result if len(prompt) == 0]
+    if bare:
+        raise PromptNotPoolable(f"No text, so no token, in: {', '.join(bare[:10])}.")
     if loaded.facts.context_length is not None:
         refuse_long({prompt.id: len(prompt) for prompt in result}, loaded.facts.context_length)
     return result

@@ -60,6 +60,18 @@ def test_logits_with_hooks_everywhere_are_bit_equal_to_logits_without(load_tiny,
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_every_tensor_is_as_wide_as_the_facts_say(load_tiny, name: str) -> None:
+    loaded = load_tiny(name)
+    batch = batch_of(loaded)
+    for address, tensor in read(loaded, batch, [*everything(loaded), Address("logits")]).items():
+        if address.point == "attn_probs":
+            n_pos = batch.ids.shape[1]
+            assert tensor.shape == (3, loaded.facts.n_heads, n_pos, n_pos)
+        else:
+            assert tensor.shape == (*batch.ids.shape, loaded.facts.width(address))
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_residual_stream_is_the_one_transformers_records(load_tiny, name: str) -> None:
     loaded = load_tiny(name)
     batch = batch_of(loaded)
