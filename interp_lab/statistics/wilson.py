@@ -22,4 +22,5 @@ def wilson_interval(
     shrink = 1 + c**2 / n
     middle = (p + c**2 / (2 * n)) / shrink
     half = c / shrink * np.sqrt(p * (1 - p) / n + c**2 / (4 * n**2))
-    return np.clip(middle - half, 0.0, 1.0), np.clip(middle + half, 0.0, 1.0)
+    # Rounding must not push a bound past the proportion itself.
+    return np.clip(middle - half, 0.0, p), np.clip(middle + half, p, 1.0)

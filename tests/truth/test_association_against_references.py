@@ -140,7 +140,7 @@ def _design(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     return np.where(groups < 15, (rng.random(30) < 0.5)[groups], rng.random(120) < 0.5), groups
 
 
-def _centred_rank_sum(table: np.ndarray, sample: Sample):  # noqa: ANN202
+def _centred_rank_sum(table: np.ndarray, sample: Sample):
     """The rank sum less its expectation over relabellings, found by brute force for each group."""
     ranks = stats.rankdata(table, axis=0)
     share = np.bincount(sample.groups, weights=sample.labels) / np.bincount(sample.groups)

@@ -90,9 +90,7 @@ def test_a_normal_approximation_would_call_rare_latents_too_often() -> None:
 @pytest.mark.parametrize(("size", "icc"), [(1, 0.0), (4, 0.7)])
 def test_the_95_percent_auroc_interval_covers_the_truth(truth: float, size: int, icc: float) -> None:
     shift = math.sqrt(2) * stats.norm.ppf(truth)
-    table, labels, groups = _world(
-        np.random.default_rng(4), n_groups=60, size=size, icc=icc, shift=shift, columns=2000
-    )
+    table, labels, groups = _world(np.random.default_rng(4), n_groups=60, size=size, icc=icc, shift=shift, columns=2000)
     found = separation(table, Sample.of(labels, groups))
     covered = ((found.low <= truth) & (truth <= found.high)).mean()
     assert 0.95 - _three_sigma(0.95, 2000) - 0.005 <= covered <= 0.99
