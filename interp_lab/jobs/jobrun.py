@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -35,6 +36,7 @@ class JobRun(Run):
         self._stop = stop
         self._pace = Pace(attempt.number, clock)
         self._latest: dict[str, object] | None = None
+        self._writing = threading.Lock()
         self._count = 0
         self._adopt_checkpoint()
         self.progress(0.0, None, "started")
@@ -61,16 +63,19 @@ class JobRun(Run):
 
     def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
         """Say how far the work is; see `Run.progress`."""
-        self._latest = self._pace.report(done, total, message, unit)
+        latest = self._pace.report(done, total, message, unit)
+        with self._writing:
+            self._latest = latest
         if self._pace.due():
             self.flush_progress()
         self._stop.check()
 
     def flush_progress(self) -> None:
-        """Write the latest progress now."""
-        if self._latest is not None:
-            self._folder.write_progress(self._latest)
-            self._latest = None
+        """Write the latest progress if it is not written yet; safe to call from another thread."""
+        with self._writing:
+            if self._latest is not None:
+                self._folder.write_progress(self._latest)
+                self._latest = None
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append to metrics.jsonl in the job's folder."""

@@ -128,6 +128,7 @@ class _Worker:
         self._folder = JobFolder(self._paths, attempt.job_id)
         self._stop = StopSign(self._folder.cancel_flag)
         self._started_s = self._clock.boot_s()
+        self._run: JobRun | None = None
 
     def work(self, execute: Execute) -> int:
         """Return the exit status; the job's end is recorded."""
@@ -137,7 +138,7 @@ class _Worker:
             ended = self._ledger.end(self._attempt, Ending(state="cancelled"))
             return EXIT_OK if ended else EXIT_NOT_OURS
         watch = Watch(
-            self._stop, grace_s=self._settings.kill_grace_s, housekeeping=self._trim_log, kill=self._end_everything
+            self._stop, grace_s=self._settings.kill_grace_s, housekeeping=self._keep_house, kill=self._end_everything
         )
         with watch:
             status = self._attempt_work(execute)
@@ -147,7 +148,7 @@ class _Worker:
     def _attempt_work(self, execute: Execute) -> int:
         try:
             stored = self._folder.read_spec(self._ledger.spec_hash(self._attempt.job_id))
-            run = JobRun(self._paths, stored, self._attempt, clock=self._clock, stop=self._stop)
+            run = self._run = JobRun(self._paths, stored, self._attempt, clock=self._clock, stop=self._stop)
             result = execute(stored.spec, run)
             run.flush_progress()
             return self._publish(run, result)
@@ -208,6 +209,13 @@ class _Worker:
 
     def _duration(self) -> float:
         return self._clock.boot_s() - self._started_s
+
+    def _keep_house(self) -> None:
+        """Show the latest progress of a step that takes long, and keep the log in its limits."""
+        with suppress(OSError, LabError):
+            if self._run is not None:
+                self._run.flush_progress()
+        self._trim_log()
 
     def _trim_log(self) -> None:
         with suppress(OSError, LabError):

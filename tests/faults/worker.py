@@ -52,6 +52,15 @@ def spin(run: Run) -> dict[str, Any]:
     return {"sum": sum(range(10**13))}
 
 
+def sleepy(run: Run) -> dict[str, Any]:
+    """Sleep in a way that never asks whether to stop."""
+    run.progress(0, None, "asleep")
+    end = time.monotonic() + 3600
+    while time.monotonic() < end:
+        time.sleep(0.1)
+    return {}
+
+
 def litter(run: Run, seconds: float) -> dict[str, Any]:
     """Leave a forked child and one in a session of its own behind, then wait to be killed."""
     forked = os.fork()
@@ -90,7 +99,7 @@ def crash(run: Run, how: str) -> dict[str, Any]:
         "segfault": lambda: ctypes.string_at(0),
         "exit": lambda: sys.exit(7),
         "memory": lambda: bytearray(2**62),
-        "recursion": lambda: crash(run, "recursion"),
+        "recursion": lambda: crash(run, how),
         "surrogate": lambda: (_ for _ in ()).throw(ValueError("bad \ud800 text")),
     }
     if how == "known":
