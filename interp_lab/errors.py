@@ -428,6 +428,13 @@ class DeviceUnavailable(RequestError):
     default_remedy = "Use device 'auto' or 'cpu', or call profile_env to see what there is."
 
 
+class DamagedAsset(OperationError):
+    """A file that came with interp-lab is not what it was."""
+
+    code = "damaged_asset"
+    default_remedy = "Install interp-lab again, or restore prompts/ and schemas/ in a checkout."
+
+
 class HubUnreachable(OperationError):
     """The model is not on this machine and could not be fetched from the hub."""
 

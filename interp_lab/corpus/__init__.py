@@ -1,1 +1,1 @@
-"""Text of the project's own: a lexicon, a recursive grammar, document families and the split rule. Torch-free and deterministic."""
+"""Text of the project's own: a lexicon, a recursive grammar, families of documents and the split rule. Torch-free."""

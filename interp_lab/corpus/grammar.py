@@ -255,7 +255,7 @@ class Grammar:
         return self.dice.pick(self.words.modifiers.manner) if roll < 0.32 else ""
 
     def sentence(self, subject: NounPhrase | None = None, *, tense: Tense | None = None, depth: int = 2) -> str:
-        """A statement with capital and full stop: plain, denied, joined, subordinate, reported, perfect or progressive."""
+        """A statement with capital and full stop: plain, denied, joined, subordinate, reported or another aspect."""
         tense = tense or self.tense()
         shapes = (self._plain, self._denied, self._joined, self._subordinate, self._reported, self._aspect)
         shape = self.dice.weighted(shapes, (0.42, 0.12, 0.12, 0.14, 0.1, 0.1))

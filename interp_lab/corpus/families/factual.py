@@ -6,6 +6,8 @@ from interp_lab.corpus.lexicon import Unit
 from interp_lab.corpus.morphology import capitalised, counted, past, plural, third_person, with_article
 from interp_lab.corpus.writer import Person, Writer
 
+_PERIODS = ("days", "weeks", "months")
+
 
 def review(w: Writer) -> str:
     """A product judged well, badly or both, with words that agree with the verdict."""
@@ -39,7 +41,7 @@ def opinion(w: Writer, product: str, good: bool) -> str:
             f"This {product} has {with_article(quality)} {aspect} and {with_article(other)} {second}.",
             f"My {w.grammar.noun('role')} and I {verb} this {product} because the {aspect} is {quality}.",
             f"The {aspect} was {quality}, but the {second} was even more {other}.",
-            f"After {w.dice.integer(2, 11)} {w.dice.pick(('days', 'weeks', 'months'))}, I still find the {aspect} {quality}.",
+            f"After {w.dice.integer(2, 11)} {w.dice.pick(_PERIODS)}, I still find the {aspect} {quality}.",
         )
     )
 
@@ -66,22 +68,26 @@ def measurements(w: Writer) -> str:
 
 def measurement(w: Writer, thing: str) -> str:
     """One sentence with a quantity in it."""
-    g, q = w.grammar, lambda dimension: quantity(w, dimension)  # pyright: ignore[reportUnknownLambdaType]
+
+    def q(dimension: str) -> str:
+        return quantity(w, dimension)
+
+    g, places, sides = w.grammar, w.words.places, ("long", "wide", "tall", "deep")
     role, mass = g.noun("role"), w.dice.pick(w.words.nouns.mass)
     subject = w.dice.pick((f"the {thing}", g.noun_phrase(w.dice.pick(("object", "tool")), "singular", 0).text))
     return capitalised(
         w.dice.pick(
             (
-                f"{subject} weighs {q('mass')} and is {q('length')} {w.dice.pick(('long', 'wide', 'tall', 'deep'))}.",
+                f"{subject} weighs {q('mass')} and is {q('length')} {w.dice.pick(sides)}.",
                 f"the {role} walked {q('length')} in {q('time')}.",
                 f"{subject} was heated to {q('temperature')} for {q('time')}.",
                 f"add {q('volume')} of {mass} and wait for {q('time')}.",
                 f"the {role} bought {q('mass')} of {mass} for the {thing}.",
                 f"it moves at {q('speed')}, so the trip of {q('length')} takes {q('time')}.",
                 f"{subject} needs {q('energy')} and lasts {q('time')}.",
-                f"the distance from {w.dice.pick(w.words.places.cities)} to {w.dice.pick(w.words.places.cities)} is {q('length')}.",
+                f"the distance from {w.dice.pick(places.cities)} to {w.dice.pick(places.cities)} is {q('length')}.",
                 f"after {q('time')}, the temperature of the {mass} was {q('temperature')}.",
-                f"there are {w.dice.integer(2, 90)} {plural(g.noun('object'))} in the {w.dice.pick(w.words.places.rooms)}.",
+                f"there are {w.dice.integer(2, 90)} {plural(g.noun('object'))} in the {w.dice.pick(places.rooms)}.",
             )
         )
     )
@@ -104,32 +110,42 @@ def chronicle(w: Writer) -> str:
 
 
 def _life_event(w: Writer, person: Person, place: str) -> str:
+    pick, calendar = w.dice.pick, w.words.calendar
     role = w.grammar.noun("role")
-    subject = w.dice.pick((person.given, capitalised(person.subject), person.surname))
+    subject = pick((person.given, capitalised(person.subject), person.surname))
     other = w.person()
-    return w.dice.pick(
+    return pick(
         (
-            f"On {date(w)}, {person.subject} moved from {place} to {w.dice.pick(w.words.places.cities)}.",
-            f"{subject} became {with_article(role)} in {w.dice.pick(w.words.calendar.months)} {w.dice.integer(1800, 2020)}.",
+            f"On {date(w)}, {person.subject} moved from {place} to {pick(w.words.places.cities)}.",
+            f"{subject} became {with_article(role)} in {pick(calendar.months)} {w.dice.integer(1800, 2020)}.",
             f"{subject} married {other.given} {other.surname} on {date(w)}.",
-            f"In {w.dice.integer(1800, 2020)}, {person.subject} wrote {with_article(w.grammar.noun('document'))} about {w.dice.pick(w.words.calendar.events)}.",
+            f"In {w.dice.integer(1800, 2020)}, {person.subject} wrote {_written(w)} about {pick(calendar.events)}.",
             f"{subject} worked as {with_article(role)} until {date(w)}.",
-            f"On a {w.dice.pick(w.words.calendar.weekdays)} in {w.dice.pick(w.words.calendar.months)}, {person.subject} returned to {place}.",
+            f"On a {pick(calendar.weekdays)} in {pick(calendar.months)}, {person.subject} returned to {place}.",
         )
     )
 
 
 def _town_event(w: Writer, person: Person, place: str) -> str:
-    event = w.dice.pick(w.words.calendar.events)
-    return w.dice.pick(
+    pick, calendar = w.dice.pick, w.words.calendar
+    event = pick(calendar.events)
+    return pick(
         (
             f"On {date(w)}, {event} surprised the people of {place}.",
-            f"{capitalised(event)} took place on {w.dice.pick(w.words.calendar.weekdays)}, {date(w)}.",
+            f"{capitalised(event)} took place on {pick(calendar.weekdays)}, {date(w)}.",
             f"{person.given} remembered {event} of {date(w)}.",
-            f"From {w.dice.pick(w.words.calendar.months)} to {w.dice.pick(w.words.calendar.months)}, the {w.dice.pick(w.words.places.sites)} of {place} was closed.",
-            f"In the {w.dice.pick(w.words.calendar.seasons)} of {w.dice.integer(1800, 2020)}, {event} changed {place}.",
+            f"From {pick(calendar.months)} to {pick(calendar.months)}, the {_site(w)} of {place} was closed.",
+            f"In the {pick(calendar.seasons)} of {w.dice.integer(1800, 2020)}, {event} changed {place}.",
         )
     )
+
+
+def _written(w: Writer) -> str:
+    return with_article(w.grammar.noun("document"))
+
+
+def _site(w: Writer) -> str:
+    return w.dice.pick(w.words.places.sites)
 
 
 def exposition(w: Writer) -> str:
@@ -150,10 +166,14 @@ def _exposed(w: Writer, name: str, subject: str) -> str:
             f"{lead}, {who.text} {_agreeing(verb, who.number == 'plural')} {subject}.",
             f"{capitalised(subject)} is {g.adjective('abstract')}: {fact}.",
             f"Many {plural(g.noun('role'))} {verb} {subject}, although {fact}.",
-            f"{lead}, {subject} was {g.adjective('abstract')}, and {g.clause(tense='past', depth=1, bare=True).statement()}.",
+            f"{lead}, {subject} was {g.adjective('abstract')}, and {_aside(w)}.",
             f"No {counted(g.noun('role'), 'singular')} could {verb} {subject} before {w.dice.integer(1700, 2000)}.",
         )
     )
+
+
+def _aside(w: Writer) -> str:
+    return w.grammar.clause(tense="past", depth=1, bare=True).statement()
 
 
 def _agreeing(verb: str, many: bool) -> str:

@@ -52,7 +52,8 @@ def _handing(w: Writer, people: list[Person], thing: str, place: str) -> str:
     what = w.dice.pick((f"the {thing}", w.grammar.noun_phrase("object", depth=0).text))
     lead = w.dice.pick(("When", "After", "Then", "While"))
     comma = "," if lead != "Then" else " and"
-    return f"{lead} {first.given} and {second.given} {action} the {other}{comma} {first.given} {verb} {what} to {second.given}."
+    scene = f"{lead} {first.given} and {second.given} {action} the {other}"
+    return f"{scene}{comma} {first.given} {verb} {what} to {second.given}."
 
 
 def _pronoun_turn(w: Writer, people: list[Person], thing: str, place: str) -> str:
@@ -85,13 +86,15 @@ def _speech(w: Writer, people: list[Person], thing: str, place: str) -> str:
         (
             lambda: w.grammar.sentence(named(w.dice.pick((second.given, f"the {thing}"))), depth=1),
             lambda: w.grammar.question(named(second.given)),
-            lambda: (
-                f"I {past(w.dice.pick(w.words.verbs.on_object))} the {thing} {w.dice.pick(w.words.modifiers.past_time)}."
-            ),
+            lambda: f"I {_did(w)} the {thing} {w.dice.pick(w.words.modifiers.past_time)}.",
             lambda: f"Where is the {thing}, {second.given}?",
         )
     )()
     return quoted(w, words, f"{first.given} {verb}")
+
+
+def _did(w: Writer) -> str:
+    return past(w.dice.pick(w.words.verbs.on_object))
 
 
 def quoted(w: Writer, words: str, tag: str) -> str:
@@ -129,7 +132,7 @@ def conversation(w: Writer) -> str:
 def _utterance(w: Writer, listener: Person) -> str:
     g = w.grammar
     choices: tuple[Callable[[], str], ...] = (
-        lambda: g.question(),
+        g.question,
         lambda: f"{g.question()[:-1]}, {listener.given}?",
         lambda: g.sentence(depth=1),
         lambda: f"{w.dice.pick(('Yes', 'No', 'Well', 'Perhaps', 'Of course'))}, {_uncapitalised(g.sentence(depth=1))}",

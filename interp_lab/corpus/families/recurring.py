@@ -16,7 +16,7 @@ def ledger(w: Writer) -> str:
     people = w.cast(w.dice.integer(3, 6))
     what = w.dice.pick(("locker", "room", "ticket", "seat", "badge", "code", "phone", "desk", "key", "account"))
     values = {person.given: str(w.dice.integer(10, 9999)) for person in people}
-    told = [w.sentence(lambda name=name: _told(w, name, what, value)) for name, value in values.items()]
+    told = [w.sentence(lambda name=name, value=value: _told(w, name, what, value)) for name, value in values.items()]
     asked = [
         _recalled(w, name, what, values[name]) for name in w.dice.sample(tuple(values), w.dice.integer(2, len(values)))
     ]

@@ -163,15 +163,16 @@ def tutorial(w: Writer) -> str:
 
 def about(w: Writer, f: Function) -> str:
     """One sentence of prose about the function."""
+    pick, c = w.dice.pick, w.words.code
     first, kind = f.arguments[0]
-    who, other = w.grammar.noun("role"), w.dice.pick(w.words.code.nouns)
-    return w.dice.pick(
+    who, other = w.grammar.noun("role"), pick(c.nouns)
+    return pick(
         (
             f"The function `{f.name}` {f.purpose} and takes {with_article(kind)} called `{first}`.",
             f"In Python, a developer calls {f.name} to {f.verb} the {other} of a {f.noun}.",
-            f"When the {first} is {w.dice.pick(w.words.code.adjectives)}, `{f.name}` raises {with_article(w.dice.pick(w.words.code.exceptions))}.",
-            f"A {who} can use the {f.returns} that it returns to {w.dice.pick(w.words.code.verbs)} many {plural(other)}.",
-            f"Note that this code {w.dice.pick(w.words.code.purposes)} before the {other} is {w.dice.pick(w.words.code.adjectives)}.",
-            f"The argument `{first}` must be {with_article(kind)}, because the loop {w.dice.pick(w.words.code.purposes)}.",
+            f"When the {first} is {pick(c.adjectives)}, `{f.name}` raises {with_article(pick(c.exceptions))}.",
+            f"A {who} can use the {f.returns} that it returns to {pick(c.verbs)} many {plural(other)}.",
+            f"Note that this code {pick(c.purposes)} before the {other} is {pick(c.adjectives)}.",
+            f"The argument `{first}` must be {with_article(kind)}, because the loop {pick(c.purposes)}.",
         )
     )

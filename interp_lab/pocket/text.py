@@ -1,0 +1,108 @@
+"""The text that the pocket models learn from and are measured on, tokenised and kept on disk.
+
+Training and held-out text share no document and no filled template (`corpus.splits`); a file of the standard library is
+in one of them. The folder is written once, under a temporary name, and carries the hash of everything in it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from interp_lab.corpus import mixture, stdlib
+from interp_lab.corpus.dice import Dice
+from interp_lab.corpus.splits import Split
+from interp_lab.pocket.recipe import TextRecipe
+from interp_lab.pocket.tokenizer import encode, save, train
+
+Tokens = NDArray[np.uint16]
+SECTIONS = ("generated", "library")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokenised text: one training stream, and held-out streams by section with their size in bytes."""
+
+    folder: Path
+    train: Tokens
+    heldout: dict[str, Tokens]
+    heldout_bytes: dict[str, int]
+    digest: str
+    python: str
+
+
+def prepare(folder: Path, recipe: TextRecipe) -> Corpus:
+    """The corpus of that recipe, written to the folder unless a finished one is there."""
+    if not (folder / "corpus.json").is_file():
+        _write(folder, recipe)
+    return load(folder)
+
+
+def load(folder: Path) -> Corpus:
+    """The corpus in that folder."""
+    record = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    heldout = {name: np.load(folder / f"heldout_{name}.npy") for name in SECTIONS}
+    train = np.load(folder / "train.npy", mmap_mode="r")
+    return Corpus(folder, train, heldout, record["heldout_bytes"], record["digest"], record["python"])
+
+
+def _write(folder: Path, recipe: TextRecipe) -> None:
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    texts = training_texts(recipe)
+    heldout = {"generated": generated(Split.HELDOUT, recipe), "library": [t.text for t in stdlib.texts(Split.HELDOUT)]}
+    tokenizer = train(_sample(texts, recipe.tokenizer_sample))
+    save(tokenizer, temporary / "tokenizer")
+    np.save(temporary / "train.npy", encode(tokenizer, texts))
+    for name in SECTIONS:
+        np.save(temporary / f"heldout_{name}.npy", encode(tokenizer, heldout[name]))
+    record = {
+        "recipe": asdict(recipe),
+        "python": platform.python_version(),
+        "digest": stdlib.digest([*texts, *heldout["generated"], *heldout["library"]]),
+        "train_bytes": sum(len(text.encode()) for text in texts),
+        "heldout_bytes": {name: sum(len(text.encode()) for text in heldout[name]) for name in SECTIONS},
+    }
+    (temporary / "corpus.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder)
+
+
+def generated(split: Split, recipe: TextRecipe) -> list[str]:
+    """Generated documents of that split, as many as the recipe asks characters of."""
+    wanted = recipe.generated_train if split is Split.TRAIN else recipe.generated_heldout
+    texts: list[str] = []
+    stream = mixture.documents(split, recipe.seed)
+    while wanted > 0:
+        text = next(stream).text
+        texts.append(text)
+        wanted -= len(text)
+    return texts
+
+
+def training_texts(recipe: TextRecipe) -> list[str]:
+    """Generated text and the standard library, shuffled into one order."""
+    library = [piece.text for piece in stdlib.texts(Split.TRAIN)]
+    texts = generated(Split.TRAIN, recipe) + library * recipe.library_repeats
+    return Dice(recipe.seed, "order").sample(texts, len(texts))
+
+
+def _sample(texts: list[str], characters: int) -> Iterator[str]:
+    for text in texts:
+        if characters <= 0:
+            return
+        characters -= len(text)
+        yield text
+
+
+def tokenizer_of(corpus: Corpus) -> Tokenizer:
+    """The tokenizer that the corpus was encoded with."""
+    return Tokenizer.from_file(str(corpus.folder / "tokenizer" / "tokenizer.json"))
