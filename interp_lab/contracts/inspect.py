@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, FiniteFloat, NonNegativeInt, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    WrapSerializer,
+)
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
@@ -24,7 +33,15 @@ def _model_from_text(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
-ModelArgument = Annotated[ModelRef, BeforeValidator(_model_from_text, json_schema_input_type=ModelRef | str)]
+def _model_to_text(value: ModelRef, default: SerializerFunctionWrapHandler) -> Any:
+    return value.id if value == ModelRef(id=value.id) else default(value)
+
+
+ModelArgument = Annotated[
+    ModelRef,
+    BeforeValidator(_model_from_text, json_schema_input_type=ModelRef | str),
+    WrapSerializer(_model_to_text),
+]
 """A model: its id alone, or an object that also says revision, dtype and device."""
 
 
@@ -98,8 +115,8 @@ class SplitStatistics(Contract):
     split: Literal["explore", "confirm"]
     auroc: Measured
     """Area under the ROC curve, 0.5 = no association; above 0.5 means higher on positives."""
-    cohens_d: FiniteFloat
-    """Standardised mean difference, positives minus negatives."""
+    cohens_d: FiniteFloat | None
+    """Standardised mean difference, positives minus negatives; absent where neither class varies."""
     point_biserial_r: FiniteFloat
     firing_rate_positive: Probability
     """Share of positives on which the pooled value is above zero."""
@@ -132,7 +149,7 @@ class CoordinateCard(Contract):
     explore: SplitStatistics
     confirm: SplitStatistics | None
     density: Probability
-    """Share of tokens with a value above zero."""
+    """Share of tokens with a value above zero, over all prompts."""
     controlled_auroc: FiniteFloat | None
     """AUROC left on the confirm prompts after the confounds were controlled for."""
     specificity: tuple[Specificity, ...]

@@ -1,4 +1,4 @@
-"""A criterion preset: what a labelled dataset in the box claims to measure, how it was made, and what it cannot show."""
+"""A criterion preset: what a dataset in the box claims to measure, how it was made, and what it cannot show."""
 
 from __future__ import annotations
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    WrapSerializer,
+    model_validator,
+)
 
 from interp_lab.contracts.base import Contract
 
@@ -87,5 +95,20 @@ def _source_from_text(value: Any) -> Any:
     return {"kind": "file", "path": value}
 
 
-PromptArgument = Annotated[PromptSource, BeforeValidator(_source_from_text, json_schema_input_type=PromptSource | str)]
+def _source_to_text(value: PromptSource, default: SerializerFunctionWrapHandler) -> Any:
+    """Write a source the short way where there is one, so that it reads well in next actions and commands."""
+    match value:
+        case BuiltinDataset():
+            return _BUILTIN + value.name
+        case PromptFile() if not value.path.startswith(_BUILTIN):
+            return value.path
+        case _:
+            return default(value)
+
+
+PromptArgument = Annotated[
+    PromptSource,
+    BeforeValidator(_source_from_text, json_schema_input_type=PromptSource | str),
+    WrapSerializer(_source_to_text),
+]
 """Scored prompts: 'builtin:NAME', the path of a JSON Lines file in the workspace, or an object."""

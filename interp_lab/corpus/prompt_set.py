@@ -22,7 +22,7 @@ _NAMED = 5
 """How many wrong rows an error names."""
 
 Rows = Iterable[tuple[int, Any]]
-"""Line number and parsed value of each line of a JSON Lines file."""
+"""Number and parsed value of each row of a JSON Lines file, blank lines not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +100,23 @@ def refuse_one_sided(prompts: PromptSet, threshold: float) -> None:
     )
 
 
-def refuse_without_spans(prompts: PromptSet, threshold: float) -> None:
-    """Check that every positive has a labelled span.
+def refuse_without_spans(prompts: PromptSet) -> None:
+    """Check that every prompt has a labelled span: a negative's says where the property would sit.
 
     Raises:
         InvalidPrompts: naming prompts without one.
     """
-    bare = [p.id for p in prompts.prompts if p.score >= threshold and not p.spans]
-    _refuse(InvalidPrompts, "pooling 'span' needs spans, and there are none in", bare)
+    _refuse(InvalidPrompts, "no span, which pooling 'span' needs", [p.id for p in prompts.prompts if not p.spans])
 
 
 def _parse(path: str, rows: Rows) -> tuple[ScoredPrompt, ...]:
     prompts: list[ScoredPrompt] = []
     problems: list[FieldProblem] = []
-    for line, value in rows:
+    for row, value in rows:
         try:
             prompts.append(ScoredPrompt.model_validate(value))
         except ValidationError as error:
-            problems.append(FieldProblem(f"{path}:{line}", _first(error)))
+            problems.append(FieldProblem(f"{path} row {row}", _first(error)))
         if len(problems) >= _NAMED or len(prompts) > MAX_PROMPTS:
             break
     if problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from interp_lab.artifacts.inputs import resolve_input
+from interp_lab.artifacts.paths import resolve_input
 from interp_lab.contracts.models import ModelRef
 from interp_lab.errors import InvalidPath
 from interp_lab.models.resolve import ModelSource, builtin_models, fetch_model, locate_model
@@ -42,7 +42,6 @@ def _local(model_id: str, settings: Settings) -> Path | None:
     if model_id.startswith("builtin:"):
         return None
     try:
-        path = resolve_input(settings, model_id)
+        return resolve_input(settings.workspace, model_id, read_roots=settings.read_roots, kind="folder")
     except InvalidPath:
         return None
-    return path if path.is_dir() else None

@@ -116,8 +116,8 @@ def _run_capability(parsed: argparse.Namespace) -> int:
 def _goes_on(answer: Result, arguments: dict[str, Any]) -> bool:
     """A person at a terminal waits for the end unless they said how long."""
     patient = "wait_s" not in arguments and "timeout_s" not in arguments
-    unfinished = isinstance(answer, JobView) and answer.state in {"queued", "starting", "running", "interrupted"}
-    return patient and unfinished and answer.capability != "job_cancel"
+    waiting = {"queued", "starting", "running", "interrupted"}
+    return patient and isinstance(answer, JobView) and answer.state in waiting
 
 
 def _job_id(answer: Result) -> str:

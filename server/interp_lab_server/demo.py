@@ -47,15 +47,15 @@ async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[st
     """Return the structured answer of a tool, telling the reader what is asked and what comes back."""
     print(f"\n→ {tool} {json.dumps(arguments, ensure_ascii=False)[:160]}")
     result = await client.call_tool(tool, arguments, progress_callback=_progress)
-    answer = result.structured_content or {}
+    answer: dict[str, Any] = result.structured_content or {}
     if result.is_error:
         raise SystemExit(f"{tool} failed: {printable(json.dumps(answer))}")
     print("← " + printable(answer["summary"]).replace("\n", "\n  "))
     return answer
 
 
-async def _progress(done: float, total: float | None, message: str | None) -> None:
-    share = f"{done / total:4.0%}" if total else f"{done:g}"
+async def _progress(progress: float, total: float | None, message: str | None) -> None:
+    share = f"{progress / total:4.0%}" if total else f"{progress:g}"
     print(f"  … {share} {printable(message or '')}", flush=True)
 
 

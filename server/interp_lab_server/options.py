@@ -67,7 +67,7 @@ def _kinds(annotation: Any) -> set[type]:
     if origin is Annotated:
         return _kinds(get_args(annotation)[0])
     if origin in (Union, UnionType):
-        return set().union(*(_kinds(part) for part in get_args(annotation)))
+        return {kind for part in get_args(annotation) for kind in _kinds(part)}
     if origin is Literal:
         return {str}
     if origin is not None:

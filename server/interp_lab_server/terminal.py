@@ -7,7 +7,9 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TextIO
+
+from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobProgress
@@ -56,15 +58,15 @@ def printable(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _section(key: str, value: Any) -> list[str]:
-    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        return [f"\n{key}", *_table(value)]
-    if isinstance(value, Mapping):
+def _section(key: str, value: JsonValue) -> list[str]:
+    if isinstance(value, list) and (rows := [item for item in value if isinstance(item, dict)]):
+        return [f"\n{key}", *_table(rows)]
+    if isinstance(value, dict):
         return [f"\n{key}", *(f"  {k}: {_cell(v, 200)}" for k, v in value.items())]
     return [f"  {key}: {_cell(value, 200)}"] if value not in ("", [], None) else []
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _table(rows: Sequence[Mapping[str, JsonValue]]) -> list[str]:
     columns = [key for key in rows[0] if not isinstance(rows[0][key], Mapping)][:_MAX_COLUMNS]
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
@@ -72,7 +74,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()[:room] for line in cells]
 
 
-def _cell(value: Any, width: int = _MAX_CELL) -> str:
+def _cell(value: JsonValue, width: int = _MAX_CELL) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):

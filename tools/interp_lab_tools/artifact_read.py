@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from pydantic import JsonValue
+
+from interp_lab.contracts.artifacts import ArtifactFile
 from interp_lab.contracts.operations import ArtifactReadRequest, ArtifactReadResult
 from interp_lab.errors import NotText, PointerNotFound
 from interp_lab_tools.capability import Effects, InlineCapability
@@ -44,27 +46,26 @@ def _handle(request: ArtifactReadRequest, lab: Lab) -> ArtifactReadResult:
     )
 
 
-def _text_names(files: tuple[Any, ...]) -> str:
+def _text_names(files: tuple[ArtifactFile, ...]) -> str:
     return ", ".join(f.name for f in files if f.media_type.startswith(_TEXT)) or "none"
 
 
-def _at(value: Any, pointer: str) -> Any:
+def _at(value: JsonValue, pointer: str) -> JsonValue:
     for raw in pointer.split("/")[1:]:
         key = raw.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and key in value:
             value = value[key]
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+        elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
-            here = (
-                sorted(value)[:20]
-                if isinstance(value, dict)
-                else f"0 to {len(value) - 1}"
-                if isinstance(value, list)
-                else "nothing below it"
-            )
-            raise PointerNotFound(f"'{pointer}' leads nowhere at '{raw}'.", remedy=f"There is: {here}.")
+            raise PointerNotFound(f"'{pointer}' leads nowhere at '{raw}'.", remedy=f"There is: {_children(value)}.")
     return value
+
+
+def _children(value: JsonValue) -> str:
+    if isinstance(value, dict):
+        return ", ".join(sorted(value)[:20])
+    return f"0 to {len(value) - 1}" if isinstance(value, list) else "nothing below it"
 
 
 ARTIFACT_READ = InlineCapability(

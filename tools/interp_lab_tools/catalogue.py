@@ -17,10 +17,9 @@ from interp_lab_tools.job_cancel import JOB_CANCEL
 from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
-from interp_lab_tools.lab_overview import LAB_OVERVIEW
+from interp_lab_tools.lab_overview import lab_overview
 
-CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (
-    LAB_OVERVIEW,
+_INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,
@@ -29,6 +28,7 @@ CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (
     ARTIFACT_READ,
     ARTIFACT_LIST,
 )
+CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (lab_overview(_INVESTIGATION), *_INVESTIGATION)
 
 BY_NAME: Final = {capability.name: capability for capability in CAPABILITIES}
 DEFAULT_TOOLSETS: Final = frozenset({"core"})

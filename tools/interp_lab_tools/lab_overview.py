@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 
 from interp_lab.contracts.actions import NextAction
@@ -19,21 +21,22 @@ from interp_lab.contracts.overview import (
     Section,
     Versions,
 )
-from interp_lab.corpus.catalogue import builtin_presets
+from interp_lab.corpus.catalogue import list_presets
 from interp_lab.corpus.prompt_set import MAX_PROMPTS
 from interp_lab.errors import LabError
 from interp_lab.models.facts import read_facts
 from interp_lab.models.reference import known_models, locate
-from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.capability import Effects, InlineCapability, JobCapability
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS, INLINE_PROMPTS, INPUT_BYTES
 from interp_lab_tools.versions import code_version, package_versions, python_version, release
 from interp_lab_tools.views import artifact_ref, job_entry
 
 _SHORT = 5
+Listed = InlineCapability | JobCapability
 
 
-def _handle(request: OverviewRequest, lab: Lab) -> OverviewResult:
+def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> OverviewResult:
     wanted = frozenset(request.sections)
     models, datasets = _models(lab), _datasets()
     jobs = lab.engine.list_jobs(limit=_SHORT).items
@@ -47,7 +50,7 @@ def _handle(request: OverviewRequest, lab: Lab) -> OverviewResult:
         workspace=str(lab.settings.workspace),
         models=models if _shown("models", wanted) else None,
         datasets=datasets if _shown("datasets", wanted) else None,
-        capabilities=_capabilities(lab) if _shown("capabilities", wanted) else None,
+        capabilities=_capabilities(others, lab) if _shown("capabilities", wanted) else None,
         jobs=tuple(job_entry(lab, job) for job in jobs) if _shown("jobs", wanted) else None,
         recent_artifacts=_artifacts(lab) if _shown("artifacts", wanted) else None,
         limits=_limits(lab) if _shown("limits", wanted) else None,
@@ -78,7 +81,7 @@ def _model(lab: Lab, model_id: str) -> ModelEntry | None:
         n_layers=facts.n_layers,
         d_model=facts.d_model,
         context=facts.context_length or 0,
-        bytes=facts.weights.total_bytes,
+        bytes=facts.weights.n_bytes,
     )
 
 
@@ -91,18 +94,16 @@ def _datasets() -> tuple[DatasetEntry, ...]:
             pooling=preset.pooling,
             caution="wrong on purpose: solved by " + ", ".join(preset.confounds) if preset.confounds else "",
         )
-        for preset in builtin_presets()
+        for preset in list_presets()
     )
 
 
-def _capabilities(lab: Lab) -> tuple[CapabilityEntry, ...]:
-    from interp_lab_tools.catalogue import CAPABILITIES  # lazy: the catalogue lists this capability
-
+def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, ...]:
     return tuple(
         CapabilityEntry(
             name=c.name, title=c.title, toolset=c.toolset, execution=c.execution, offered=c.toolset in lab.toolsets
         )
-        for c in CAPABILITIES
+        for c in others
     )
 
 
@@ -156,17 +157,20 @@ def _actions(models: tuple[ModelEntry, ...], datasets: tuple[DatasetEntry, ...])
     return (NextAction(tool="inspect", arguments=dict(arguments), why="See which coordinates follow a criterion."),)
 
 
-LAB_OVERVIEW = InlineCapability(
-    name="lab_overview",
-    title="See what this lab holds and can do",
-    guidance=(
-        "Call it first. Returns the models and datasets that can be named, the tools of every toolset, recent jobs and "
-        "artifacts, limits and versions. Give sections to get only some. It computes nothing and proves nothing."
-    ),
-    request=OverviewRequest,
-    result=OverviewResult,
-    handler=_handle,
-    effects=Effects(read_only=True),
-    toolset="core",
-    example={"sections": ["models", "datasets"]},
-)
+def lab_overview(others: Sequence[Listed]) -> InlineCapability:
+    """Return the capability, which lists the others: it is made by the catalogue, which alone knows them all."""
+    return InlineCapability(
+        name="lab_overview",
+        title="See what this lab holds and can do",
+        guidance=(
+            "Call it first. Returns the models and datasets that can be named, the tools of every toolset, recent jobs "
+            "and artifacts, limits and versions. Give sections to get only some. It computes nothing and proves "
+            "nothing."
+        ),
+        request=OverviewRequest,
+        result=OverviewResult,
+        handler=partial(_handle, others),
+        effects=Effects(read_only=True),
+        toolset="core",
+        example={"sections": ["models", "datasets"]},
+    )

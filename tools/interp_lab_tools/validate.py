@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from interp_lab.contracts.base import Contract
-from interp_lab.errors import FieldProblem, InvalidRequest, LabError
+from interp_lab.errors import FieldProblem, InvalidRequest
 
 Request = TypeVar("Request", bound=Contract)
 _SHOWN = 8
@@ -30,11 +30,8 @@ def validate(model: type[Request], arguments: Mapping[str, Any]) -> Request:
         raise InvalidRequest("The arguments are nested too deeply.") from None
 
 
-def _explain(model: type[Contract], error: ValidationError) -> LabError:
+def _explain(model: type[Contract], error: ValidationError) -> InvalidRequest:
     details = error.errors(include_url=False, include_input=False)
-    raised = [d for d in details if isinstance(d.get("ctx", {}).get("error"), LabError)]
-    if len(details) == len(raised) == 1:
-        return raised[0]["ctx"]["error"]
     problems = tuple(FieldProblem(_path(d["loc"]), _text(model, d)) for d in details[:_SHOWN])
     more = f" (and {len(details) - _SHOWN} more)" if len(details) > _SHOWN else ""
     listed = "; ".join(f"{p.field or 'request'}: {p.problem}" for p in problems)

@@ -1,0 +1,23 @@
+"""Opens the prompt set that a request names: inline, a file confined to the workspace, or a dataset in the box."""
+
+from __future__ import annotations
+
+from interp_lab.artifacts.paths import open_input
+from interp_lab.artifacts.reading import read_json_lines
+from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
+from interp_lab.corpus.catalogue import load_builtin_dataset
+from interp_lab.corpus.prompt_set import PromptSet, Rows, load_prompt_set
+from interp_lab.settings import Settings
+
+MAX_FILE_BYTES = 256 * 2**20
+
+
+def open_prompts(source: InlinePrompts | PromptFile | BuiltinDataset, settings: Settings) -> PromptSet:
+    """Return the checked prompts of a source; see `load_prompt_set` for what is refused."""
+
+    def read_lines(path: str) -> Rows:
+        roots = settings.read_roots
+        with open_input(settings.workspace, path, read_roots=roots, max_bytes=MAX_FILE_BYTES) as file:
+            yield from enumerate(read_json_lines(file, where=path), start=1)
+
+    return load_prompt_set(source, read_lines=read_lines, load_builtin=load_builtin_dataset)

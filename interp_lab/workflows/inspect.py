@@ -1,0 +1,63 @@
+# pyright: standard
+"""Inspect: which coordinates of a model follow a criterion, from prompts to a published report."""
+
+from __future__ import annotations
+
+from interp_lab.contracts.inspect import Context, InspectRequest, InspectResult
+from interp_lab.jobs.run import Run
+from interp_lab.settings import Settings
+from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
+from interp_lab.workflows.inspection.contexts import context, strongest_prompts
+from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.measure import Findings, design, measure
+from interp_lab.workflows.inspection.passes import Pooled, pool_prompts, read_tokens
+from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
+
+
+def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
+    """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    Raises:
+        LabError: whatever is wrong with the request, the model or the prompts, before or while it is read.
+    """
+    run.progress(0, None, "opening the model and the prompts")
+    inputs = open_inputs(request, settings)
+    run.seed, run.device = request.seed, str(inputs.loaded.device)
+    run.inputs |= inputs.provenance()
+    plan = design(inputs)
+    pooled = pool_prompts(inputs, run)
+    run.progress(0, None, "ranking and confirming")
+    findings = measure(inputs, pooled, plan)
+    cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
+    report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
+    report = report.model_copy(update={"agent_next_actions": suggest(report)})
+    publish(report, findings, pooled, run)
+    return short_form(report)
+
+
+def _contexts(inputs: Inputs, pooled: Pooled, findings: Findings, run: Run) -> dict[int, tuple[Context, ...]]:
+    """Return the top contexts of every described column."""
+    described = findings.columns[: findings.n_described]
+    n_contexts = inputs.request.n_contexts
+    tops = {c: strongest_prompts(pooled.values[:, c], sign_of(findings, c), n_contexts) for c in described}
+    places = {c: pooled.locate(c) for c in described}
+    coordinates = {address: sorted({i for a, i in places.values() if a == address}) for address, _ in places.values()}
+    prompts = sorted({i for top in tops.values() for i in top})
+    tokens = read_tokens(inputs, prompts, coordinates, run)
+    positive = inputs.prompts.positive(inputs.request.threshold)
+    shown: dict[int, tuple[Context, ...]] = {}
+    for column, top in tops.items():
+        address, index = places[column]
+        lane = coordinates[address].index(index)
+        shown[column] = tuple(
+            context(
+                inputs.prompts.prompts[i],
+                inputs.tokens[i],
+                [float(value) for value in tokens[i][address][:, lane]],
+                pooled=float(pooled.values[i, column]),
+                positive=positive[i],
+                sign=sign_of(findings, column),
+            )
+            for i in top
+        )
+    return shown

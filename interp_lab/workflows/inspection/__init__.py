@@ -1,0 +1,1 @@
+"""The parts of the inspect workflow: what it reads, what it measures, what it says."""

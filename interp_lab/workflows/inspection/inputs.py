@@ -1,0 +1,88 @@
+# pyright: standard
+"""What an inspection reads: the checked prompts and the loaded model, and the prompts as that model's tokens."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from interp_lab.contracts.inspect import InspectRequest, ModelFacts
+from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.engine.selfcheck import SelfCheck, self_check
+from interp_lab.models.load import LoadedModel, load_model
+from interp_lab.models.reference import fetch
+from interp_lab.models.tokens import TokenizedPrompt, tokenize
+from interp_lab.points import Address, every_layer
+from interp_lab.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything that was read, before anything is computed."""
+
+    request: InspectRequest
+    prompts: PromptSet
+    tokens: tuple[TokenizedPrompt, ...]
+    loaded: LoadedModel
+    addresses: tuple[Address, ...]
+    checks: SelfCheck
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that stand for text of a prompt, over all prompts."""
+        return sum(not special for prompt in self.tokens for special in prompt.special)
+
+    def provenance(self) -> dict[str, str]:
+        """Return what the run read, by name: a hash, or a commit for a hub model."""
+        source = self.loaded.source
+        model = f"{source.id}@{source.commit}" if source.commit else f"{source.id} sha256:{weights_hash(self.loaded)}"
+        return {"model": model, "prompts": f"{self.prompts.name} sha256:{self.prompts.sha256}"}
+
+
+def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
+    """Return the inputs of an inspection; every check that needs the model is made here.
+
+    Raises:
+        RequestError: whatever is wrong with the prompts, the model or the addresses.
+        HubUnreachable: the model could not be fetched.
+    """
+    prompts = open_prompts(request.dataset, settings)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    source = fetch(request.model, settings)
+    loaded = load_model(
+        source,
+        dtype=request.model.dtype,
+        device=request.model.device,
+        allow_remote_code=settings.trust_remote_code,
+    )
+    addresses = request.addresses or every_layer("resid_post", loaded.facts.n_layers)
+    for address in addresses:
+        loaded.facts.check(address)
+    tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
+    return Inputs(request, prompts, tokens, loaded, tuple(dict.fromkeys(addresses)), self_check(loaded))
+
+
+def weights_hash(loaded: LoadedModel) -> str:
+    """Return one hash over the names and contents of the model's files."""
+    digest = hashlib.sha256()
+    for file in loaded.files:
+        digest.update(f"{file.name}\0{file.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def model_facts(loaded: LoadedModel) -> ModelFacts:
+    """Return what the report says about the model."""
+    return ModelFacts(
+        id=loaded.source.id,
+        revision=loaded.source.commit,
+        architecture=loaded.facts.architecture,
+        n_layers=loaded.facts.n_layers,
+        d_model=loaded.facts.d_model,
+        n_parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        device=str(loaded.device),
+        weights_sha256=weights_hash(loaded),
+    )

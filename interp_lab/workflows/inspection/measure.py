@@ -1,0 +1,176 @@
+# pyright: standard
+"""The statistics of an inspection: audit, split, ranking on explore rows, the best measured again on confirm rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interp_lab.contracts.prompts import ScoredPrompt
+from interp_lab.corpus.prompt_set import PromptSet
+from interp_lab.errors import SplitImpossible, TooFewGroups
+from interp_lab.evidence.groups import group_prompts
+from interp_lab.evidence.split import DEFAULT_SHARES, Part, Split, split_groups
+from interp_lab.methods.association import Association, associate
+from interp_lab.methods.confounds import ConfoundAudit, audit_confounds, control_confounds
+from interp_lab.methods.specificity import Contrast, specificity
+from interp_lab.methods.stability import Stability, stability
+from interp_lab.methods.surface import bag_of_words, one_hot, surface_features
+from interp_lab.models.tokens import TokenizedPrompt
+from interp_lab.statistics.adjusted import Adjusted
+from interp_lab.statistics.sample import Sample
+from interp_lab.workflows.inspection.inputs import Inputs
+from interp_lab.workflows.inspection.passes import Pooled
+
+EXPLORE_ONLY: Mapping[Part, float] = {"explore": 1.0}
+LEVEL = 0.95
+LABEL_KINDS_MAX = 12
+"""Values of a label that are contrasted; a label with more is an identifier."""
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Who is compared with whom: labels, groups, the split, and what the surface of the prompts shows."""
+
+    sample: Sample
+    split: Split
+    surface: Mapping[str, NDArray[np.float64]]
+    audit: ConfoundAudit
+
+    def rows(self, part: Part) -> NDArray[np.intp]:
+        """Return the row indices of a part."""
+        return np.asarray(self.split.rows(part), dtype=np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Confirmation:
+    """The chosen columns, measured again on rows that had no part in choosing them."""
+
+    association: Association
+    adjusted: Adjusted
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Everything that was measured."""
+
+    explore: Association
+    """Over all columns."""
+    columns: tuple[int, ...]
+    """The columns chosen for description, strongest first, then the best of each address."""
+    n_described: int
+    confirm: Confirmation | None
+    """Over `columns`, in that order."""
+    contrasts: tuple[Contrast, ...]
+    """Other labels and sub-types, over `columns`."""
+    stability: Stability | None
+
+
+def design(inputs: Inputs) -> Design:
+    """Return the design of the comparison, audited before anything of the model is looked at.
+
+    Raises:
+        SplitImpossible, TooFewGroups: there are not even enough independent prompts to explore.
+    """
+    prompts, request = inputs.prompts, inputs.request
+    labels = prompts.positive(request.threshold)
+    groups = group_prompts(prompts.texts(), ids=_shared_ids(prompts))
+    sample = Sample.of(labels, groups)
+    surface = _surface(prompts, inputs.tokens)
+    return Design(
+        sample, _split(prompts, labels, groups, request.seed), surface, _audit(prompts, sample, surface, request.seed)
+    )
+
+
+def measure(inputs: Inputs, pooled: Pooled, plan: Design) -> Findings:
+    """Return the findings: ranked on explore rows only, the best confirmed on the others."""
+    rows = plan.rows("explore")
+    sample = plan.sample.take(rows)
+    explore = associate(pooled.values[rows], sample, level=LEVEL)
+    described = [int(column) for column in explore.strongest(inputs.request.top_k)]
+    best = [_best(explore, columns) for columns in pooled.columns.values()]
+    columns = tuple(dict.fromkeys([*described, *best]))
+    return Findings(
+        explore=explore,
+        columns=columns,
+        n_described=len(described),
+        confirm=_confirm(pooled, plan, columns),
+        contrasts=_contrasts(inputs.prompts, pooled, plan, columns),
+        stability=_stability(pooled.values[rows], sample, inputs.request.seed),
+    )
+
+
+def _shared_ids(prompts: PromptSet) -> list[list[str | None]]:
+    return [[p.group for p in prompts.prompts], [p.pair for p in prompts.prompts]]
+
+
+def _split(prompts: PromptSet, labels: tuple[bool, ...], groups: list[int], seed: int) -> Split:
+    """Return explore and confirm halves; with too few groups for both, everything explores and nothing confirms."""
+    for shares in (DEFAULT_SHARES, EXPLORE_ONLY):
+        try:
+            return split_groups(prompts.texts(), labels, groups, seed=seed, shares=shares)
+        except SplitImpossible:
+            if shares is EXPLORE_ONLY:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _surface(prompts: PromptSet, tokens: tuple[TokenizedPrompt, ...]) -> dict[str, NDArray[np.float64]]:
+    features = surface_features(prompts.texts(), n_tokens=[len(prompt) for prompt in tokens])
+    return {name: values for name, values in features.items() if np.ptp(values) > 0}
+
+
+def _audit(prompts: PromptSet, sample: Sample, surface: Mapping[str, NDArray[np.float64]], seed: int) -> ConfoundAudit:
+    tables = {"bag_of_words": bag_of_words(prompts.texts())}
+    families = [str(p.labels.get("template_family", "")) for p in prompts.prompts]
+    if len(set(families)) > 1:
+        tables["template"] = one_hot(families)
+    return audit_confounds(sample, numeric=surface, tables=tables, seed=seed, level=LEVEL)
+
+
+def _best(explore: Association, columns: slice) -> int:
+    return columns.start + int(np.argmax(np.abs(explore.auroc[columns] - 0.5)))
+
+
+def _confirm(pooled: Pooled, plan: Design, columns: tuple[int, ...]) -> Confirmation | None:
+    rows = plan.rows("confirm")
+    if not rows.size:
+        return None
+    sample = plan.sample.take(rows)
+    values = pooled.values[rows][:, list(columns)]
+    surface = {name: feature[rows] for name, feature in plan.surface.items()}
+    return Confirmation(
+        associate(values, sample, level=LEVEL), control_confounds(values, sample, numeric=surface, level=LEVEL)
+    )
+
+
+def _contrasts(prompts: PromptSet, pooled: Pooled, plan: Design, columns: tuple[int, ...]) -> tuple[Contrast, ...]:
+    """Compare on confirm rows where there are any, so that what is said of the best is not what chose them."""
+    rows = plan.rows("confirm") if plan.rows("confirm").size else plan.rows("explore")
+    chosen = [prompts.prompts[i] for i in rows]
+    found = specificity(
+        pooled.values[rows][:, list(columns)],
+        plan.sample.take(rows),
+        labels=_label_values(chosen),
+        subtypes=[p.subtype or "unnamed" for p in chosen] if any(p.subtype for p in chosen) else None,
+    )
+    return (*found.labels, *found.subtypes)
+
+
+def _label_values(prompts: list[ScoredPrompt]) -> dict[str, list[bool]]:
+    values: dict[str, list[bool]] = {}
+    for name in sorted({name for prompt in prompts for name in prompt.labels}):
+        kinds = sorted({str(prompt.labels.get(name)) for prompt in prompts})
+        if 2 <= len(kinds) <= LABEL_KINDS_MAX:
+            values |= {f"{name}={kind}": [str(p.labels.get(name)) == kind for p in prompts] for kind in kinds}
+    return values
+
+
+def _stability(values: NDArray[np.float32], sample: Sample, seed: int) -> Stability | None:
+    try:
+        return stability(values, sample, seed=seed)
+    except TooFewGroups:
+        return None

@@ -1,0 +1,181 @@
+# pyright: standard
+"""Assembles the report of an inspection, publishes it in every form, and gives its short form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.base import Interval
+from interp_lab.contracts.inspect import (
+    CoordinateCard,
+    DatasetFacts,
+    InspectReport,
+    InspectResult,
+    Measured,
+    RankedCoordinate,
+    RunFacts,
+)
+from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.jobs.run import Run, package_versions
+from interp_lab.methods.stability import Stability
+from interp_lab.reports.html import render_html
+from interp_lab.reports.markdown import render_markdown
+from interp_lab.workflows.inspection.cards import layer_rows
+from interp_lab.workflows.inspection.contexts import peak_token
+from interp_lab.workflows.inspection.inputs import Inputs, model_facts
+from interp_lab.workflows.inspection.measure import Design, Findings
+from interp_lab.workflows.inspection.passes import Pooled
+from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
+
+KIND = "inspect_report"
+Suggest = Callable[[InspectReport], tuple[NextAction, ...]]
+
+
+def assemble(
+    inputs: Inputs, plan: Design, findings: Findings, *, pooled: Pooled, cards: tuple[CoordinateCard, ...], run: Run
+) -> InspectReport:
+    """Return the report, without next actions."""
+    audit = audit_record(plan.audit, plan.sample)
+    unverified = sorted({a.point for a in inputs.addresses} & set(inputs.checks.unverified))
+    confirm = findings.confirm
+    return InspectReport(
+        criterion=inputs.request.criterion,
+        headline=headline(inputs.request.criterion, cards, audit),
+        model=model_facts(inputs.loaded),
+        dataset=_dataset(inputs, plan),
+        pooling=inputs.request.pooling,
+        n_tested=findings.explore.n_latents,
+        n_significant=int(np.sum(findings.explore.q <= Q_LEVEL)),
+        q_level=Q_LEVEL,
+        ranking_stability=_stability(findings.stability, plan),
+        detectable_auroc=None if confirm is None else round(float(confirm.association.detectable), 4),
+        audit=audit,
+        layers=layer_rows(pooled, findings),
+        coordinates=cards,
+        caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=unverified),
+        agent_next_actions=(),
+        run=_run_facts(inputs, run),
+    )
+
+
+def publish(report: InspectReport, findings: Findings, pooled: Pooled, run: Run) -> None:
+    """Write the report as JSON, Markdown and HTML, and the statistics of every coordinate as tensors."""
+    with run.artifact(KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
+        files.write_json("report.json", report.model_dump(mode="json", exclude_none=True))
+        files.write_text("report.md", render_markdown(report))
+        files.write_text("report.html", render_html(report))
+        save_file(_statistics(findings, pooled), files.path("statistics.safetensors"))
+        files.metrics |= {"n_tested": report.n_tested, "n_significant": report.n_significant}
+        files.warnings += report.caveats
+
+
+def short_form(report: InspectReport) -> InspectResult:
+    """Return what an agent reads first."""
+    flagged = tuple(confound.name for confound in report.audit.confounds if confound.flagged)
+    return InspectResult(
+        summary="\n".join(
+            [
+                report.headline,
+                f"{report.n_significant} of {report.n_tested} coordinates pass q ≤ {report.q_level:g} on explore; "
+                f"{_grades(report.coordinates)} among the {len(report.coordinates)} described.",
+            ]
+        ),
+        warnings=report.caveats,
+        agent_next_actions=report.agent_next_actions,
+        criterion=report.criterion,
+        model=report.model.id,
+        n_prompts=report.dataset.n_prompts,
+        n_tested=report.n_tested,
+        n_significant=report.n_significant,
+        dataset_flags=flagged,
+        ranking=tuple(_ranked(card) for card in report.coordinates),
+        layers=report.layers,
+    )
+
+
+def _ranked(card: CoordinateCard) -> RankedCoordinate:
+    confirm = card.confirm
+    interval = confirm.auroc.interval if confirm else None
+    return RankedCoordinate(
+        rank=card.rank,
+        address=card.address,
+        index=card.index,
+        grade=card.grade,
+        explore_auroc=card.explore.auroc.value,
+        confirm_auroc=confirm.auroc.value if confirm else None,
+        confirm_interval=(interval.low, interval.high) if interval else None,
+        n_confirm_groups=confirm.auroc.n_groups if confirm else 0,
+        q_value=card.explore.q_value if card.explore.q_value is not None else 1.0,
+        reasons=tuple(reason.code for reason in card.reasons),
+        top_token=peak_token(card.contexts[0], card.sign)[:40],
+    )
+
+
+def _grades(cards: tuple[CoordinateCard, ...]) -> str:
+    counts: dict[str, int] = {}
+    for card in cards:
+        counts[card.grade] = counts.get(card.grade, 0) + 1
+    return ", ".join(f"{n} {grade}" for grade, n in counts.items())
+
+
+def _dataset(inputs: Inputs, plan: Design) -> DatasetFacts:
+    return DatasetFacts(
+        name=inputs.prompts.name,
+        sha256=inputs.prompts.sha256,
+        n_prompts=plan.sample.n_rows,
+        n_positive=plan.sample.n_positive,
+        n_negative=plan.sample.n_negative,
+        n_groups=plan.sample.n_groups,
+        n_tokens=inputs.n_tokens,
+        n_explore=len(plan.split.rows("explore")),
+        n_confirm=len(plan.split.rows("confirm")),
+    )
+
+
+def _stability(found: Stability | None, plan: Design) -> Measured | None:
+    if found is None:
+        return None
+    values = found.rank_agreement
+    return Measured(
+        value=round(float(np.mean(values)), 4),
+        unit="Spearman rank correlation",
+        n_prompts=len(plan.split.rows("explore")),
+        n_groups=len(plan.split.keys("explore")),
+        interval=Interval(
+            low=round(float(np.min(values)), 4),
+            high=round(float(np.max(values)), 4),
+            level=1.0,
+            method=f"range over {len(values)} random halvings of the explore groups",
+        ),
+    )
+
+
+def _run_facts(inputs: Inputs, run: Run) -> RunFacts:
+    checks = {
+        row.point: row.status if row.error is None else f"{row.status} ({row.error:.1e})" for row in inputs.checks.rows
+    }
+    return RunFacts(
+        job_id=run.job_id,
+        code_version=run.code_version,
+        packages=package_versions(),
+        seed=inputs.request.seed,
+        started_at=run.started,
+        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
+        checks=checks,
+    )
+
+
+def _statistics(findings: Findings, pooled: Pooled) -> dict[str, np.ndarray]:
+    explore = findings.explore
+    names = ("auroc", "low", "high", "d", "r", "rate_positive", "rate_negative", "p", "q")
+    tensors: dict[str, np.ndarray] = {}
+    for address, columns in pooled.columns.items():
+        for name in names:
+            tensors[f"{address}/{name}"] = np.ascontiguousarray(getattr(explore, name)[columns])
+        tensors[f"{address}/density"] = np.ascontiguousarray(pooled.density[columns])
+    return tensors

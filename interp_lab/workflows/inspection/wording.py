@@ -1,0 +1,86 @@
+"""What the report says in sentences: the headline that can be quoted, the caveats, the confounds in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interp_lab.contracts.base import Interval
+from interp_lab.contracts.inspect import Confound, ConfoundAudit, CoordinateCard, Measured
+from interp_lab.methods.confounds import ConfoundAudit as Audit
+from interp_lab.methods.confounds import ConfoundScore, Verdict
+from interp_lab.statistics.sample import Sample
+
+_WORDS = {
+    Verdict.CLEAN: "does not tell positives from negatives",
+    Verdict.ASSOCIATED: "goes with the label",
+    Verdict.SOLVES: "alone tells positives from negatives",
+}
+_FOUND = ("needs_causal_evidence", "plausible")
+
+
+def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit) -> str:
+    """Return one sentence that is true when quoted alone."""
+    if audit.flagged:
+        names = ", ".join(c.name for c in audit.confounds if c.flagged)
+        return f"No conclusion about '{criterion}' can be drawn: on this dataset {names} alone tells positives apart."
+    found = next((card for grade in _FOUND for card in cards if card.grade == grade), None)
+    if found is None:
+        return f"No tested coordinate follows '{criterion}' beyond chance on these prompts."
+    where = f"{found.address}[{found.index}]"
+    way = "higher" if found.sign > 0 else "lower"
+    if found.grade == "plausible" or found.confirm is None:
+        auroc = found.explore.auroc
+        return (
+            f"{where} is {way} where '{criterion}' holds, on the prompts that chose it (AUROC {auroc.value:.2f}, "
+            f"{auroc.n_groups} groups); this is not confirmed, and correlation only."
+        )
+    auroc = found.confirm.auroc
+    interval = auroc.interval
+    bounds = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
+    return (
+        f"{where} is {way} where '{criterion}' holds, on held-out prompts (AUROC {auroc.value:.2f}{bounds}, "
+        f"{auroc.n_groups} groups); correlation only, no intervention was made."
+    )
+
+
+def caveats(
+    cards: Sequence[CoordinateCard], audit: ConfoundAudit, *, confirmed: bool, unverified: Sequence[str]
+) -> tuple[str, ...]:
+    """Return what a careful reader must know before using the numbers."""
+    lines = ["Association shows that the model carries the information, not that it uses it."]
+    if audit.flagged:
+        lines.append("The dataset is solved by a confound; every number below may be about that confound.")
+    if any(c.name == "bag_of_words" and c.flagged for c in audit.confounds):
+        lines.append("Single words alone solve the dataset: a coordinate that detects words would look the same.")
+    if not confirmed:
+        lines.append("There were too few independent prompt groups to set some aside, so nothing is confirmed.")
+    if unverified:
+        lines.append(f"No identity verifies {', '.join(unverified)} on this model; read those addresses with care.")
+    if cards and all(card.grade == "weak" for card in cards):
+        lines.append("Absence of evidence at these addresses and this pooling is not evidence of absence in the model.")
+    return tuple(lines)
+
+
+def audit_record(audit: Audit, sample: Sample) -> ConfoundAudit:
+    """Return the audit as the report shows it."""
+    confounds = tuple(_confound(score, sample) for score in audit.scores)
+    return ConfoundAudit(flagged=any(c.flagged and c.name != "bag_of_words" for c in confounds), confounds=confounds)
+
+
+def _confound(score: ConfoundScore, sample: Sample) -> Confound:
+    name = score.name.replace("_", " ")
+    how = "a held-out linear model of it" if score.held_out else "it"
+    low, high = (score.low, score.high) if score.held_out or score.auroc >= 0.5 else (1 - score.high, 1 - score.low)
+    method = "Wilson, on the variance between prompt groups"
+    return Confound(
+        name=score.name,
+        auroc=Measured(
+            value=round(score.reach, 4),
+            unit="AUROC",
+            n_prompts=sample.n_rows,
+            n_groups=sample.n_groups,
+            interval=Interval(low=round(low, 4), high=round(high, 4), method=method),
+        ),
+        flagged=score.verdict is Verdict.SOLVES,
+        text=f"{name} {_WORDS[score.verdict]}: {how} reaches AUROC {score.reach:.2f}.",
+    )

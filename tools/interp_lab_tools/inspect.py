@@ -1,0 +1,139 @@
+"""inspect: which coordinates of a model follow a criterion, and how far the evidence carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.inspect import InspectPlan, InspectReport, InspectRequest, InspectResult
+from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.errors import HubUnreachable
+from interp_lab.models.facts import ModelFacts
+from interp_lab.models.preflight import preflight
+from interp_lab.models.reference import locate
+from interp_lab.points import Address, every_layer
+from interp_lab.settings import Settings
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+_BYTES_PER_VALUE = 4
+
+
+def _plan(request: InspectRequest, lab: Lab) -> Plan:
+    prompts = open_prompts(request.dataset, lab.settings)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    facts = _facts(request, prompts, lab)
+    addresses = request.addresses or _every_layer(facts)
+    plan = _cost(request, prompts, facts, addresses)
+    return Plan(
+        summary=(
+            f"{plan.n_prompts} prompts ({plan.n_positive} positive) through {request.model.id}, "
+            f"{len(plan.addresses)} addresses, {plan.n_coordinates or 'an unknown number of'} coordinates; "
+            f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak."
+        ),
+        details=plan.model_dump(mode="json", exclude_none=True),
+        label=f"{request.criterion[:80]} in {request.model.id}",
+        slot="gpu" if request.model.device.startswith("cuda") else "cpu",
+        warnings=() if facts else (f"{request.model.id} is not on this machine yet: the job fetches it first.",),
+    )
+
+
+def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts | None:
+    """Return the facts of a model that is on this machine, or None for one that the job will fetch."""
+    source = locate(request.model, lab.settings)
+    if source is None:
+        if lab.settings.offline:
+            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
+        return None
+    texts = dict(zip(prompts.ids(), prompts.texts(), strict=True))
+    return preflight(
+        source.directory,
+        addresses=request.addresses,
+        prompts=texts,
+        allow_remote_code=lab.settings.trust_remote_code,
+    )
+
+
+def _every_layer(facts: ModelFacts | None) -> tuple[Address, ...]:
+    return every_layer("resid_post", facts.n_layers) if facts else ()
+
+
+def _cost(
+    request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None, addresses: tuple[Address, ...]
+) -> InspectPlan:
+    n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
+    widths = [facts.width(address) for address in addresses] if facts else []
+    known = [width for width in widths if width is not None]
+    n_coordinates = sum(known) if facts and len(known) == len(widths) else None
+    weight_bytes = facts.weights.n_bytes if facts else 0
+    return InspectPlan(
+        n_prompts=n_prompts,
+        n_positive=n_positive,
+        n_negative=n_prompts - n_positive,
+        addresses=tuple(str(address) for address in addresses),
+        n_coordinates=n_coordinates,
+        n_forward_passes=n_prompts,
+        weight_bytes=weight_bytes,
+        peak_bytes=2 * weight_bytes + 3 * n_prompts * sum(known) * _BYTES_PER_VALUE,
+    )
+
+
+def _handle(request: InspectRequest, run: Run) -> InspectResult:
+    from interp_lab.workflows.inspect import inspect  # lazy: the workflow imports torch, and only the worker may
+
+    return inspect(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
+
+
+def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction, ...]:
+    """Return the calls that would settle what the report leaves open, ready to be made."""
+    if isinstance(request.dataset, InlinePrompts):
+        return ()  # the prompts would have to be repeated in every action
+    if report.audit.flagged:
+        choose = NextAction(
+            tool="lab_overview", arguments={"sections": ["datasets"]}, why="Choose a dataset that no confound solves."
+        )
+        return (choose,)
+    best = max(report.layers, key=lambda row: row.best_confirm_auroc or 0.0)
+    layer = Address.parse(best.address).layer
+    if layer is None or not best.address.startswith("resid"):
+        return ()
+    arguments = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    arguments["addresses"] = [f"attn_out.{layer}", f"mlp_out.{layer}", f"mlp_act.{layer}"]
+    why = f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it."
+    return (NextAction(tool="inspect", arguments=arguments, why=why),)
+
+
+INSPECT = JobCapability(
+    name="inspect",
+    title="Rank a model's coordinates by a criterion and grade the evidence",
+    guidance=(
+        "Give a model, a criterion in words and scored prompts (a dataset in the box, a file, or your own: positives "
+        "and hard negatives). Audits the dataset for confounds, ranks every coordinate of the addresses on half of "
+        "the prompt groups, measures the best again on the other half, and grades each with reason codes. Shows "
+        "association only: "
+        "that the model carries the information, never that it uses it, so no grade is above needs_causal_evidence. "
+        "Use dry_run first for the cost. Not for comparing models or for causes. Runs as a job: if state is not final, "
+        "call job_wait. The full report (all statistics, top contexts) is in the artifact: report.md, report.json, "
+        "report.html."
+    ),
+    request=InspectRequest,
+    result=InspectResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, idempotent=True, open_world=True),
+    toolset="core",
+    example={
+        "model": "builtin:pocket-gpt2",
+        "criterion": "the next token is a measurement unit",
+        "dataset": "builtin:measurement-unit",
+        "pooling": "last",
+    },
+)
