@@ -1,0 +1,94 @@
+"""The inspect report as Markdown, short enough for an agent to read whole: all ranked, the first ten in full."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from interp_lab.contracts.inspect import Context, InspectReport
+from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.heat import strongest_index, windowed
+from interp_lab.reports.page import page_view
+from interp_lab.reports.visible import visible
+
+DESCRIBED = 10
+"""Coordinates described in full."""
+CONTEXTS = 3
+WINDOW = 11
+"""Tokens shown of a context, around its strongest."""
+LAYERS = 16
+"""Addresses listed; of more, the strongest on explore."""
+
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#|(?<=www)\.|(?<=:)/(?=/)|^[+=-]")
+_LIST_NUMBER = re.compile(r"^(\d{1,9})(?=[.)](?:\s|$))")
+
+
+class MarkdownText(str):
+    """Text that is Markdown already; the autoescape of the templates leaves it alone."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return itself, which tells markupsafe that nothing is left to escape."""
+        return self
+
+
+def render_markdown(report: InspectReport) -> str:
+    """Return the report as GitHub-flavoured Markdown that ends in one newline; equal reports give equal text."""
+    return _environment().get_template("report.md.j2").render(view=page_view(report), report=report).strip() + "\n"
+
+
+def escaped(text: str) -> MarkdownText:
+    """Return `text` on one line so that it reads as plain text anywhere, a table cell included."""
+    plain = _SPECIAL.sub(r"\\\g<0>", visible(text).strip(" "))
+    return MarkdownText(_LIST_NUMBER.sub(r"\1\\", plain))
+
+
+def code_span(text: str) -> MarkdownText:
+    """Return `text` as a code span, fenced by more backticks than it holds; nothing for nothing."""
+    shown = visible(text)
+    if not shown:
+        return MarkdownText("")
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    edges = shown[0] + shown[-1]
+    padded = "`" in edges or (edges == "  " and shown.strip(" "))
+    return MarkdownText(f"{fence} {shown} {fence}" if padded else f"{fence}{shown}{fence}")
+
+
+def code_cell(text: str) -> MarkdownText:
+    """Return `text` as a code span when a table cell can hold it as one, else escaped."""
+    return escaped(text) if re.search(r"[|\\]", visible(text)) else code_span(text)
+
+
+def emphasised(context: Context, sign: int) -> MarkdownText:
+    """Return the tokens around the strongest one as code, that one in bold, with the numbers of tokens left out."""
+    window = windowed(context, sign, WINDOW)
+    tokens = context.tokens[window]
+    if not tokens:
+        return MarkdownText("")
+    peak = strongest_index(tokens, sign)
+    texts = [token.text for token in tokens]
+    before, after = code_span("".join(texts[:peak])), code_span("".join(texts[peak + 1 :]))
+    left_before = context.truncated_before + window.start
+    left_after = context.truncated_after + len(context.tokens) - window.stop
+    strongest = code_span(texts[peak])
+    shown = f"{before}**{strongest}**{after}" if strongest else f"{before} {after}".strip()
+    return MarkdownText(f"{f'{left_before}… ' if left_before else ''}{shown}{f' …{left_after}' if left_after else ''}")
+
+
+@cache
+def _environment() -> Environment:
+    return environment(
+        _finalized,
+        filters={"code": code_span, "code_cell": code_cell, "emphasised": emphasised},
+        names={"described": DESCRIBED, "n_contexts": CONTEXTS, "n_layers": LAYERS},
+    )
+
+
+def _finalized(value: object) -> object:
+    if isinstance(value, Lines):
+        return MarkdownText(value)
+    return escaped(value) if isinstance(value, str) and not isinstance(value, (Markup, MarkdownText)) else value
