@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
-from interp_lab.statistics.distributions import student_critical, student_tail
+from interp_lab.statistics.distributions import student_critical_value, student_tail
 
 INTERVAL_METHOD = "Student t on group sums"
 
@@ -44,6 +44,6 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95)
     mean = float(rows.mean())
     sums = np.bincount(codes, weights=rows - mean)
     error = float(np.sqrt((sums @ sums) * n_groups / (n_groups - 1)) / rows.size)
-    half = float(student_critical(level, n_groups - 1)[0]) * error
+    half = student_critical_value(level, n_groups - 1) * error
     p = 2 * float(student_tail(abs(mean) / error, n_groups - 1)) if error > 0 else float(mean == 0)
     return MeanEstimate(mean, mean - half, mean + half, error, p, n_groups, rows.size)

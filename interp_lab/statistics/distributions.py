@@ -6,6 +6,7 @@ They exist because the base install has numpy only; tests hold them to scipy.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -66,6 +67,12 @@ def student_critical(level: float, df: ArrayLike) -> Floats:
         if np.all(np.abs(step) < 1e-9 * t):
             break
     return t[inverse.reshape(df.shape)]
+
+
+@lru_cache(maxsize=4096)
+def student_critical_value(level: float, df: float) -> float:
+    """Return `student_critical` of one `df`; the same few are asked for again and again."""
+    return float(student_critical(level, df)[0])
 
 
 def pearson3_two_sided(z: ArrayLike, skewness: ArrayLike) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from interp_lab.errors import TooFewGroups
-from interp_lab.statistics.distributions import normal_quantile, student_critical
+from interp_lab.statistics.distributions import normal_quantile, student_critical_value
 
 
 def detectable_auroc(
@@ -30,7 +30,7 @@ def detectable_mean(standard_deviation: float, n_groups: int, *, alpha: float = 
     """
     _require_two(n_groups)
     df = n_groups - 1
-    critical = float(student_critical(1 - alpha, df)[0]) + float(student_critical(2 * power - 1, df)[0])
+    critical = student_critical_value(1 - alpha, df) + student_critical_value(2 * power - 1, df)
     return critical * standard_deviation / math.sqrt(n_groups)
 
 
