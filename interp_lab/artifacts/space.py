@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from interp_lab.artifacts.durable import free_bytes
 from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.errors import DiskFull
+
+T = TypeVar("T")
 
 _HEADROOM = 16
 """Ballast is only taken on where there is this many times its size left."""
@@ -28,3 +33,16 @@ def drop_ballast(paths: WorkspacePaths) -> None:
     """Give the space back; never fails."""
     with suppress(OSError):
         paths.ballast.unlink(missing_ok=True)
+
+
+def with_ballast(paths: WorkspacePaths, write: Callable[[], T]) -> T:
+    """Return what `write` returns; if the disk is too full for it, give up the ballast and try once more.
+
+    Raises:
+        DiskFull: There was no space even so.
+    """
+    try:
+        return write()
+    except DiskFull:
+        drop_ballast(paths)
+        return write()

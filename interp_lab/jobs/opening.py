@@ -21,7 +21,7 @@ from interp_lab.jobs.rebuild import rebuild
 from interp_lab.settings import Settings
 
 _ALWAYS_CHECK_BYTES = 4 * 2**20
-"""Below this size the check is so quick that it is done at every start."""
+"""Below this size the full check is so quick that it is done at every start."""
 
 
 class OpenCatalog:
@@ -72,11 +72,12 @@ class OpenCatalog:
         path = self._paths.catalog
         if not path.exists():
             return any(self._paths.jobs.iterdir())
-        if path.stat().st_size >= _ALWAYS_CHECK_BYTES and not self._unclean.exists():
+        small = path.stat().st_size < _ALWAYS_CHECK_BYTES
+        if not small and not self._unclean.exists():
             return False
         try:
             with typed_errors(path):
-                return not _passes_check(connect(path))
+                return not _passes_check(connect(path), "integrity_check" if small else "quick_check")
         except CatalogCorrupt:
             return True
 
@@ -99,9 +100,9 @@ def _guard(paths: WorkspacePaths) -> Path:
     return paths.catalog_dir / "catalog.lock"
 
 
-def _passes_check(connection: sqlite3.Connection) -> bool:
+def _passes_check(connection: sqlite3.Connection, check: str) -> bool:
     try:
-        sound: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        sound: str = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
         return sound == "ok" and not connection.execute("PRAGMA foreign_key_check").fetchall()
     finally:
         connection.close()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from interp_lab.artifacts.locks import try_lock
+from interp_lab.artifacts.space import with_ballast
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.jobs import JobFailure
@@ -93,7 +94,8 @@ class Reaper:
 
     def _decide(self, attempt: Attempt, seen: Exit | None) -> None:
         folder = JobFolder(self._paths, attempt.job_id)
-        job = self._ledger.died(attempt, seen, self._budgets, _Diagnosis(folder.log).describe)
+        describe = _Diagnosis(folder.log).describe
+        job = with_ballast(self._paths, lambda: self._ledger.died(attempt, seen, self._budgets, describe))
         if job is not None and job.final:
             folder.write_ended(job)
 

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from pydantic import JsonValue
 
+from interp_lab.artifacts.checkpoints import Checkpoints
 from interp_lab.artifacts.durable import write_durably
 from interp_lab.artifacts.writer import ArtifactWriter, Origin, Sealed
 
@@ -72,6 +73,11 @@ class Run(ABC):
     @abstractmethod
     def checkpoint_dir(self) -> Path:
         """Folder, already there, whose files a later attempt of the same job finds again."""
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Checkpoints in `checkpoint_dir` that are whole or not there; the way to write one that is worth hours."""
+        return Checkpoints(self.checkpoint_dir)
 
     @abstractmethod
     def _staging(self) -> Path:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from interp_lab.artifacts.durable import describe_full
-from interp_lab.artifacts.space import drop_ballast
+from interp_lab.artifacts.space import with_ballast
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.jobs import JobFailure
@@ -157,7 +157,8 @@ class _Worker:
         except CancelledJob:
             return self._record(Ending(state="cancelled", duration_s=self._duration()))
         except BaseException as error:  # noqa: BLE001  # the boundary: every way to fail becomes a recorded failure
-            traceback.print_exc()
+            with suppress(OSError):
+                traceback.print_exc()
             failure = failure_of(error, self._paths)
             return self._record(Ending(state="failed", error=failure, duration_s=self._duration()))
 
@@ -176,7 +177,7 @@ class _Worker:
 
     def _interrupted(self) -> int:
         self._discard()
-        if self._with_ballast(lambda: self._ledger.interrupted(self._attempt)):
+        if with_ballast(self._paths, lambda: self._ledger.interrupted(self._attempt)):
             _log.info("Interrupted; the job goes on from its checkpoint when a server finds a free slot.")
             return EXIT_INTERRUPTED
         return self._record(Ending(state="cancelled", duration_s=self._duration()))
@@ -186,7 +187,7 @@ class _Worker:
         self._discard()
         cancelled = Ending(state="cancelled", duration_s=ending.duration_s)
         for candidate in (ending, cancelled):
-            if self._with_ballast(lambda candidate=candidate: self._ledger.end(self._attempt, candidate)):
+            if with_ballast(self._paths, lambda candidate=candidate: self._ledger.end(self._attempt, candidate)):
                 self._note_ending()
                 return EXIT_FAILED if candidate.state == "failed" else EXIT_OK
         _log.warning("This process has lost its job; nothing was recorded.")
@@ -194,15 +195,7 @@ class _Worker:
 
     def _discard(self) -> None:
         """Remove what was not published, first of all: on a full disk nothing can be recorded before."""
-        self._with_ballast(lambda: discard_unpublished(self._paths, self._catalog, self._store, self._attempt))
-
-    def _with_ballast(self, write: Callable[[], bool]) -> bool:
-        """Return what `write` returns, giving up the ballast if the disk is too full for it."""
-        try:
-            return write()
-        except DiskFull:
-            drop_ballast(self._paths)
-            return write()
+        with_ballast(self._paths, lambda: discard_unpublished(self._paths, self._catalog, self._store, self._attempt))
 
     def _note_ending(self) -> None:
         self._folder.write_ended(self._ledger.job(self._attempt.job_id))

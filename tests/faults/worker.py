@@ -77,17 +77,31 @@ def litter(run: Run, seconds: float) -> dict[str, Any]:
     return {}
 
 
-def fill(run: Run, where: str, mib: int) -> dict[str, Any]:
-    """Write more than the disk holds, into an artifact or a checkpoint."""
+def fill(run: Run, where: str, mib: int, disk: str) -> dict[str, Any]:
+    """Write more than the disk holds: into an artifact, a checkpoint, or so that the catalogue has no page left."""
     saved = run.checkpoint_dir / "step.json"
     first = json.loads(saved.read_bytes())["step"] if saved.exists() else 0
     write_durably(saved, json.dumps({"step": first + 1}).encode())
+    big = run.checkpoint_dir / "big.bin"
+    if where == "checkpoint":
+        write_durably(big, bytes(mib * 2**20))
+        big.unlink()
     with run.artifact("bulk", "Much") as artifact:
-        if where == "checkpoint":
-            write_durably(run.checkpoint_dir / "big.bin", bytes(mib * 2**20))
-            (run.checkpoint_dir / "big.bin").unlink()
-        artifact.write_bytes("big.bin", bytes(mib * 2**20))
+        artifact.write_bytes("big.bin", bytes(mib * 2**20 if where == "artifact" else 10))
+    if where == "catalogue" and first == 0:
+        fill_to_the_brim(run.workspace / "brim", mib, disk)
     return {"resumed_at": first}
+
+
+def fill_to_the_brim(path: Path, mib: int, disk: str) -> None:
+    """Leave no byte; the file stays, as another program's would."""
+    with path.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            if disk == "limit":
+                raise
 
 
 def crash(run: Run, how: str) -> dict[str, Any]:
