@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from mcp_types import CallToolResult, TextContent
@@ -17,7 +17,8 @@ from interp_lab_tools.limits import ANSWER_CHARS
 from interp_lab_tools.views import as_json
 
 _NOTE_ROOM = 600
-_STRING_MIN = 400
+_SMALLEST: Mapping[type, int] = {list: 1, dict: 16, str: 400}
+"""Sizes below which nothing is cut: a record keeps its fields, a sentence its end."""
 _KEPT = frozenset({"summary", "warnings", "agent_next_actions", "error", "job_id"})
 
 Object = dict[str, JsonValue]
@@ -61,17 +62,16 @@ def internal_error_result(error_id: str) -> CallToolResult:
 
 def shortened(answer: Object, limit: int = ANSWER_CHARS) -> Object:
     """Return the answer with its largest parts cut until it fits, and a warning that says which and how much."""
-    size = len(compact(answer))
-    if size <= limit:
+    if len(compact(answer)) <= limit:
         return answer
     answer = copy.deepcopy(answer)
     whole: dict[Path, int] = {}
-    while size > limit - _NOTE_ROOM:
-        largest = max(_parts(answer, ()), key=lambda part: len(compact(part[1])), default=None)
-        if largest is None:
-            break
-        _halve(answer, *largest, whole)
-        size = len(compact(answer))
+    for kept in (_KEPT, frozenset[str]()):
+        while len(compact(answer)) > limit - _NOTE_ROOM:
+            largest = max(_parts(answer, (), kept), key=lambda part: len(compact(part[1])), default=None)
+            if largest is None:
+                break
+            _halve(answer, *largest, whole)
     _add_warnings(answer, whole)
     return answer
 
@@ -88,18 +88,16 @@ def _mending(error: LabError) -> Iterator[JsonValue]:
         yield {"tool": "lab_overview", "arguments": {"sections": sections}, "why": "See what there is."}
 
 
-def _parts(node: JsonValue, path: Path) -> Iterator[tuple[Path, JsonValue]]:
-    """Yield every list and long text that may be cut, innermost first."""
-    children: Iterator[tuple[str | int, JsonValue]]
+def _parts(node: JsonValue, path: Path, kept: frozenset[str]) -> Iterator[tuple[Path, JsonValue]]:
+    """Yield every list, map and long text below the top that may be cut, innermost first."""
+    children: Iterable[tuple[str | int, JsonValue]] = ()
     if isinstance(node, dict):
-        children = iter([(key, child) for key, child in node.items() if path or key not in _KEPT])
+        children = [(key, child) for key, child in node.items() if path or key not in kept]
     elif isinstance(node, list):
-        children = iter(enumerate(node))
-    else:
-        children = iter(())
+        children = enumerate(node)
     for key, child in children:
-        yield from _parts(child, (*path, key))
-    if path and ((isinstance(node, list) and len(node) > 1) or (isinstance(node, str) and len(node) > _STRING_MIN)):
+        yield from _parts(child, (*path, key), kept)
+    if path and isinstance(node, list | dict | str) and len(node) > _SMALLEST[type(node)]:
         yield path, node
 
 
@@ -107,9 +105,10 @@ def _halve(answer: Object, path: Path, part: JsonValue, whole: dict[Path, int]) 
     owner: Any = answer
     for key in path[:-1]:
         owner = owner[key]
-    assert isinstance(part, list | str)
+    assert isinstance(part, list | dict | str)
+    half = len(part) // 2
     whole.setdefault(path, len(part))
-    owner[path[-1]] = part[: len(part) // 2]
+    owner[path[-1]] = dict(list(part.items())[:half]) if isinstance(part, dict) else part[:half]
 
 
 def _add_warnings(answer: Object, whole: dict[Path, int]) -> None:

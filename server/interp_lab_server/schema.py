@@ -1,13 +1,13 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
-Input schemas keep the words; output schemas keep only structure (the words are in schemas/ and the documentation).
-Answers leave out what is null, so an output field that can be null is optional and never null.
+Input schemas keep the words. Output schemas show the fields of an answer and call a record in it an object: models do
+not read them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is optional.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from interp_lab.contracts.base import Contract
 
@@ -28,7 +28,8 @@ def input_schema(request: type[Contract]) -> Schema:
 
 def output_schema(answer: type[Contract]) -> Schema:
     """Return the schema of a tool's structured content."""
-    return _portable(answer.model_json_schema(mode="serialization"), _NOISE | _WORDS, null_is_absent=True)
+    schema = _portable(answer.model_json_schema(mode="serialization"), _NOISE | _WORDS, null_is_absent=True)
+    return _shallow(schema, schema.pop("$defs", {}))
 
 
 def _portable(schema: Schema, dropped: frozenset[str], *, null_is_absent: bool) -> Schema:
@@ -68,6 +69,18 @@ class _Slimmer:
         if key in _SINGLES and isinstance(value, dict):
             return self.node(value) or (key == "additionalProperties" or {})  # pyright: ignore[reportUnknownArgumentType]
         return value
+
+
+def _shallow(node: Any, definitions: Schema) -> Any:
+    """Return the node with every record it refers to as a plain object, and other definitions in their place."""
+    if isinstance(node, list):
+        return [_shallow(item, definitions) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        body: Schema = definitions[str(node["$ref"]).removeprefix("#/$defs/")]
+        return {"type": "object"} if body.get("type") == "object" else _shallow(body, definitions)
+    return {key: _shallow(value, definitions) for key, value in cast("Schema", node).items()}
 
 
 def _nullable(node: Schema) -> bool:
