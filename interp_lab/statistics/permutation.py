@@ -151,20 +151,23 @@ def _cumulants(ranks: Floats, relabelling: Relabelling) -> tuple[Floats, Floats]
 def _smallest_possible(active: Bools, relabelling: Relabelling) -> Floats:
     """Twice the probability of the observed labelling of the active units, whole groups and rows of mixed groups."""
     sample, pure = relabelling.sample, relabelling.pure
+    flags = active.astype(np.float64)
+    taken, hit = sample.group_sums(flags).astype(np.intp), sample.group_sums(flags * relabelling.labels).astype(np.intp)
     log_p = np.zeros(active.shape[0])
     if pure.any():
-        active_groups = sample.group_sums(active.astype(np.float64))[:, pure] > 0
-        log_p += _log_labelling(active_groups, relabelling.positives[pure] > 0)
-    for group in np.flatnonzero(~pure).tolist():
-        rows = relabelling.rows(group)
-        log_p += _log_labelling(active[:, rows], relabelling.labels[rows] > 0)
+        groups = taken[:, pure] > 0
+        positive = relabelling.positives[pure] > 0
+        units = np.array([[positive.size], [positive.sum()]], dtype=np.intp)
+        log_p += _log_labelling(groups.sum(axis=1), (groups & positive).sum(axis=1), units)
+    if not pure.all():
+        units = np.stack([relabelling.sizes[~pure], relabelling.positives[~pure].astype(np.intp)])
+        log_p += _log_labelling(taken[:, ~pure], hit[:, ~pure], units).sum(axis=1)
     return np.minimum(1.0, 2 * np.exp(log_p))
 
 
-def _log_labelling(active: Bools, positive: Bools) -> Floats:
-    n, m = positive.size, int(positive.sum())
-    table = log_gamma(np.arange(1, n + 2))
-    taken = active.sum(axis=1)
-    hit = (active & positive).sum(axis=1)
+def _log_labelling(taken: Ints, hit: Ints, units: Ints) -> Floats:
+    """Log probability of the labels of the `taken` among n, m = `units`, where `hit` of the taken are positive."""
+    n, m = units
+    table = log_gamma(np.arange(1, int(n.max()) + 2))
     rest, left = n - taken, m - hit
     return table[rest] - table[left] - table[rest - left] - (table[n] - table[m] - table[n - m])
