@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,12 +35,14 @@ def hooked(loaded: LoadedModel, places: Sequence[Place], observe: Observer) -> I
 
 
 def _register(place: Place, observe: Observer) -> RemovableHandle:
-    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        observe(place, place.read(args[0] if args else kwargs.get("hidden_states")))
-
-    def after(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        observe(place, place.read(output))
-
     if place.side == "in":
-        return place.module.register_forward_pre_hook(before, prepend=True, with_kwargs=True)
-    return place.module.register_forward_hook(after, prepend=True)
+        return place.module.register_forward_pre_hook(partial(_before, place, observe), prepend=True, with_kwargs=True)
+    return place.module.register_forward_hook(partial(_after, place, observe), prepend=True)
+
+
+def _before(place: Place, observe: Observer, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    observe(place, place.read(args[0] if args else kwargs.get("hidden_states")))
+
+
+def _after(place: Place, observe: Observer, _module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+    observe(place, place.read(output))
