@@ -24,11 +24,15 @@ class ArtifactFile(Contract):
     """One immutable file of an artifact."""
 
     name: str
+    """File name, for artifact_read."""
     uri: str
     """Resource URI; artifact_read takes the same id and name."""
     media_type: str
+    """IANA media type."""
     bytes: NonNegativeInt
+    """Size."""
     sha256: str
+    """Hash of the contents, 64 hexadecimal digits."""
 
 
 class ArtifactRef(Contract):
@@ -37,10 +41,16 @@ class ArtifactRef(Contract):
     id: str
     """64 hexadecimal digits."""
     kind: str
+    """What it is, for example 'inspect_report'."""
     title: str
+    """One line for a reader."""
     uri: str
+    """Resource URI of the manifest."""
     job_id: str | None
+    """Job that published it."""
     created_at: AwareDatetime
+    """When it was finished."""
     files: tuple[ArtifactFile, ...]
+    """What it holds."""
     path: str | None = None
     """Folder with the manifest, relative to the workspace, for a reader on the same machine."""

@@ -27,9 +27,13 @@ class JobProgress(Contract):
     """How far a job has come."""
 
     done: NonNegativeFloat
+    """Units done."""
     total: NonNegativeFloat | None = None
+    """Units in all, if known."""
     unit: str = ""
+    """What is counted."""
     message: str = ""
+    """What is being done."""
     eta_s: NonNegativeFloat | None = None
     """Estimated seconds to the end, from the rate so far."""
 
@@ -38,8 +42,11 @@ class JobFailure(Contract):
     """Why a job failed: what was wrong and what would work."""
 
     code: str
+    """Stable code; docs/errors.md lists them."""
     what: str
+    """What was wrong."""
     remedy: str
+    """What would work."""
 
 
 class JobView(Result):
@@ -48,18 +55,25 @@ class JobView(Result):
     job_id: JobId | None = None
     """Handle for job_wait and the other job tools; kept until the workspace is deleted. Absent for a dry run."""
     capability: str
+    """What is being done."""
     state: ViewState
+    """How it stands; succeeded, failed and cancelled are final."""
     resource: str | None = None
     """Resource URI of the job; it notifies on every change."""
     attempt: NonNegativeInt = 0
     """How often it has been started; over 1 after an interruption or a crash."""
     progress: JobProgress | None = None
+    """How far it is."""
     created_at: AwareDatetime | None = None
+    """When it was accepted."""
     started_at: AwareDatetime | None = None
+    """When it started to run."""
     ended_at: AwareDatetime | None = None
+    """When it ended."""
     stalled: bool = False
     """No progress for much longer than its own pace; it is still alive."""
     error: JobFailure | None = None
+    """Why it failed."""
     result: dict[str, JsonValue] | None = None
     """The capability's own fields, present when state is 'succeeded'."""
     plan: dict[str, JsonValue] | None = None

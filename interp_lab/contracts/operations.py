@@ -23,6 +23,7 @@ class JobWaitRequest(Contract):
     """Wait for a job to end."""
 
     job_id: JobId
+    """Job to wait for."""
     timeout_s: Annotated[FiniteFloat, Field(ge=0, le=45)] = 20.0
     """Seconds to wait at most; call again to go on waiting."""
 
@@ -31,6 +32,7 @@ class JobCancelRequest(Contract):
     """Stop a job for good."""
 
     job_id: JobId
+    """Job to stop."""
 
 
 class JobListRequest(Contract):
@@ -39,33 +41,44 @@ class JobListRequest(Contract):
     states: tuple[JobState, ...] = ()
     """Only these states; empty means all."""
     limit: PageSize = 20
+    """Entries on a page."""
     cursor: Cursor | None = None
+    """next_cursor of the page before."""
 
 
 class JobListResult(Result):
     """One page of jobs, newest first."""
 
     jobs: tuple[JobEntry, ...]
+    """The jobs of this page."""
     next_cursor: str | None = None
+    """Give it back for the next page; absent on the last."""
 
 
 class JobLogsRequest(Contract):
     """Which part of a job's log to read."""
 
     job_id: JobId
+    """Job whose log to read."""
     offset: NonNegativeInt | None = None
     """Byte to start at; left out, the end of the log is given."""
     max_bytes: Annotated[int, Field(ge=1, le=16_000)] = 4000
+    """Bytes to give at most."""
 
 
 class JobLogsResult(Result):
     """Part of a job's log (untrusted text, made printable)."""
 
     job_id: JobId
+    """The job."""
     text: str
+    """What the process wrote (untrusted text)."""
     offset: NonNegativeInt
+    """Byte that the text starts at."""
     next_offset: NonNegativeInt
+    """Byte to go on at."""
     total_bytes: NonNegativeInt
+    """Length of the whole log so far."""
 
 
 class ArtifactListRequest(Contract):
@@ -76,19 +89,23 @@ class ArtifactListRequest(Contract):
     job_id: JobId | None = None
     """Only those of one job."""
     limit: PageSize = 20
+    """Entries on a page."""
     cursor: Cursor | None = None
+    """next_cursor of the page before."""
 
 
 class ArtifactListResult(Result):
     """One page of artifacts, newest first; they are in the field artifacts."""
 
     next_cursor: str | None = None
+    """Give it back for the next page; absent on the last."""
 
 
 class ArtifactReadRequest(Contract):
     """Which part of an artifact to read."""
 
     artifact_id: ArtifactId
+    """Id of the artifact, as another answer gave it."""
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     """File to read; left out, the manifest is given."""
     pointer: Annotated[str, StringConstraints(max_length=500, pattern=r"^(/.*)?$")] | None = Field(
@@ -98,18 +115,24 @@ class ArtifactReadRequest(Contract):
     offset: NonNegativeInt = 0
     """Character to start at."""
     max_chars: Annotated[int, Field(ge=1, le=18_000)] = 6000
+    """Characters to give at most."""
 
 
 class ArtifactReadResult(Result):
     """Part of a file of an artifact (may hold untrusted text)."""
 
     artifact: ArtifactRef
+    """The artifact, with its files."""
     file: ArtifactFile | None = None
+    """The file that was read."""
     text: str | None = None
     """The text from offset on; absent for a file that is not text."""
     offset: NonNegativeInt = 0
+    """Character that the text starts at."""
     next_offset: NonNegativeInt | None = None
+    """Where to go on; absent at the end."""
     total_chars: NonNegativeInt | None = None
+    """Length of the whole text."""
 
 
 __all__ = [

@@ -25,20 +25,28 @@ class ModelEntry(Contract):
     """A model that can be named in a request."""
 
     id: str
+    """Name for a request."""
     architecture: str
+    """Class of the model."""
     n_layers: NonNegativeInt
+    """Number of blocks."""
     d_model: NonNegativeInt
+    """Width of the residual stream."""
     context: NonNegativeInt
     """Longest prompt in tokens."""
     bytes: NonNegativeInt
+    """Size of the weights."""
 
 
 class DatasetEntry(Contract):
     """A dataset in the box."""
 
     name: str
+    """Name, for 'builtin:NAME'."""
     criterion: str
+    """What its positives have."""
     n_prompts: NonNegativeInt
+    """Number of prompts."""
     pooling: str
     """Pooling that suits it."""
     caution: str = ""
@@ -49,35 +57,55 @@ class CapabilityEntry(Contract):
     """A capability of the catalogue, and whether this server offers it."""
 
     name: str
+    """Name of the tool."""
     title: str
+    """What it does."""
     toolset: str
+    """Toolset that has it."""
     execution: Literal["inline", "job"]
+    """Whether it answers at once or starts a job."""
     offered: bool
+    """Whether this server was started with that toolset."""
 
 
 class JobEntry(Contract):
     """A job in one line."""
 
     job_id: JobId
+    """Handle for the job tools."""
     capability: str
+    """What is being done."""
     label: str
+    """On what."""
     state: JobState
+    """How it stands."""
     progress: JobProgress | None = None
+    """How far it is."""
 
 
 class Limits(Contract):
     """What this lab will not exceed."""
 
     cpu_slots: NonNegativeInt
+    """Jobs on the CPU that run at once."""
     gpu_slots: NonNegativeInt
+    """Jobs on an accelerator that run at once."""
     queued_jobs_max: NonNegativeInt
+    """Jobs that may wait."""
     prompts_inline_max: NonNegativeInt
+    """Prompts that fit into a request."""
     prompts_max: NonNegativeInt
+    """Prompts that a dataset may have."""
     file_bytes_max: NonNegativeInt
+    """Size of a prompt file."""
     answer_chars_max: NonNegativeInt
+    """Size of an answer; the rest is read from artifacts."""
     free_disk_bytes: NonNegativeInt
+    """Free space in the workspace."""
     offline: bool
+    """Whether models may not be fetched."""
     trust_remote_code: bool
+    """Whether models may run code of their own; the operator's choice."""
     worker_ready: bool
     """The worker's Python has torch and transformers."""
 
@@ -86,21 +114,33 @@ class Versions(Contract):
     """What is running, so that an agent can tell one build from another."""
 
     interp_lab: str
+    """Version of the distribution."""
     code_version: str
     """Hash over the source files of this build."""
     python: str
+    """Interpreter and platform."""
     packages: dict[str, str]
+    """Installed versions."""
     server_uptime_s: NonNegativeFloat
+    """Seconds since this server started."""
 
 
 class OverviewResult(Result):
     """What this lab holds, can do and will not do."""
 
     workspace: str
+    """Folder that paths are relative to."""
     models: tuple[ModelEntry, ...] | None = None
+    """Models that can be named; any hub id works as well."""
     datasets: tuple[DatasetEntry, ...] | None = None
+    """Datasets in the box."""
     capabilities: tuple[CapabilityEntry, ...] | None = None
+    """Tools of every toolset."""
     jobs: tuple[JobEntry, ...] | None = None
+    """The latest jobs of this workspace."""
     recent_artifacts: tuple[ArtifactRef, ...] | None = None
+    """The latest artifacts of this workspace."""
     limits: Limits | None = None
+    """What will be refused."""
     versions: Versions | None = None
+    """What is running."""

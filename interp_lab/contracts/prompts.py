@@ -61,6 +61,7 @@ class InlinePrompts(Contract):
     """Prompts written into the request."""
 
     kind: Literal["inline"] = "inline"
+    """Says that the prompts are in the request."""
     prompts: Annotated[tuple[ScoredPrompt, ...], Field(min_length=2, max_length=5000)]
     """At least one prompt above and one below the threshold."""
 
@@ -69,6 +70,7 @@ class PromptFile(Contract):
     """A JSON Lines file of scored prompts, one object a line, inside the workspace."""
 
     kind: Literal["file"] = "file"
+    """Says that the prompts are in a file."""
     path: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(examples=["data/units.jsonl"])
     """Path relative to the workspace."""
 
@@ -77,6 +79,7 @@ class BuiltinDataset(Contract):
     """A dataset in the box; lab_overview lists them."""
 
     kind: Literal["builtin"] = "builtin"
+    """Says that this is a dataset in the box."""
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(examples=["measurement-unit"])
     """Name as lab_overview lists it."""
 

@@ -1,4 +1,4 @@
-"""Every promise in tests/guarantees.toml has a test, and every test that claims to prove one names a promise that exists."""
+"""Every promise in tests/guarantees.toml has a test, and every claim to prove one names a promise."""
 
 from __future__ import annotations
 

@@ -109,13 +109,10 @@ def _shared_ids(prompts: PromptSet) -> list[list[str | None]]:
 
 def _split(prompts: PromptSet, labels: tuple[bool, ...], groups: list[int], seed: int) -> Split:
     """Return explore and confirm halves; with too few groups for both, everything explores and nothing confirms."""
-    for shares in (DEFAULT_SHARES, EXPLORE_ONLY):
-        try:
-            return split_groups(prompts.texts(), labels, groups, seed=seed, shares=shares)
-        except SplitImpossible:
-            if shares is EXPLORE_ONLY:
-                raise
-    raise AssertionError("unreachable")
+    try:
+        return split_groups(prompts.texts(), labels, groups, seed=seed, shares=DEFAULT_SHARES)
+    except SplitImpossible:
+        return split_groups(prompts.texts(), labels, groups, seed=seed, shares=EXPLORE_ONLY)
 
 
 def _surface(prompts: PromptSet, tokens: tuple[TokenizedPrompt, ...]) -> dict[str, NDArray[np.float64]]:

@@ -1,0 +1,264 @@
+"""Inspect from prompts to report, on a small model: against plain Hugging Face, on planted signal, and on none."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from interp_lab.contracts.inspect import InspectReport, InspectRequest
+from interp_lab.contracts.prompts import ScoredPrompt
+from interp_lab.jobs.run import LocalRun
+from interp_lab.settings import Settings
+from interp_lab.workflows.inspect import inspect
+from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.measure import design, measure
+from interp_lab.workflows.inspection.passes import Pooled, pool_prompts
+
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "mat",
+    "and",
+    "dog",
+    "ran",
+    "to",
+    "other",
+    "house",
+    "because",
+    "it",
+    "was",
+    "raining",
+    "there",
+]
+Inspect = Callable[..., tuple[InspectReport, Path]]
+
+
+def _sentence(rng: random.Random, n_words: int = 5) -> str:
+    return " ".join(rng.choices(WORDS, k=n_words))
+
+
+def _cat_or_dog(n_pairs: int) -> list[dict[str, Any]]:
+    """Pairs that differ in the last word only."""
+    rng = random.Random(0)
+    rows = []
+    for i in range(n_pairs):
+        start = f"{i} {_sentence(rng)}"
+        rows += [
+            {"text": f"{start} cat", "score": 1, "pair": str(i)},
+            {"text": f"{start} dog", "score": 0, "pair": str(i)},
+        ]
+    return rows
+
+
+def _unrelated(n: int, seed: int) -> list[dict[str, Any]]:
+    """Labels that no model can know."""
+    rng = random.Random(seed)
+    return [{"text": f"{i} {_sentence(rng)}", "score": rng.randint(0, 1)} for i in range(n)]
+
+
+def _long_or_short(n: int) -> list[dict[str, Any]]:
+    rng = random.Random(3)
+    return [{"text": f"{i} {_sentence(rng, 9 if i % 2 else 3)}", "score": i % 2} for i in range(n)]
+
+
+def _request(model: Path, rows: list[dict[str, Any]], **options: Any) -> InspectRequest:
+    prompts = [ScoredPrompt.model_validate(row) for row in rows]
+    dataset = {"kind": "inline", "prompts": prompts}
+    return InspectRequest.model_validate(
+        {"model": model.name, "criterion": "ends in cat", "dataset": dataset, "pooling": "last", "top_k": 4, **options}
+    )
+
+
+@pytest.fixture
+def inspect_rows(tiny_models: Callable[[str], Path], tmp_path: Path) -> Inspect:
+    model = tiny_models("gpt2")
+
+    def run(rows: list[dict[str, Any]], **options: Any) -> tuple[InspectReport, Path]:
+        local = LocalRun(tmp_path / "out", workspace=model.parent)
+        settings = Settings(workspace=model.parent)
+        inspect(_request(model, rows, **options), local, settings=settings, suggest=lambda _: ())
+        folder = local.written[0]
+        return InspectReport.model_validate_json((folder / "report.json").read_text(encoding="utf-8")), folder
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pooled_once(tiny_models: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Inputs, Pooled]:
+    """Inputs and pooled activations of prompts with meaningless labels."""
+    model = tiny_models("gpt2")
+    inputs = open_inputs(_request(model, _unrelated(120, seed=1)), Settings(workspace=model.parent))
+    return inputs, pool_prompts(inputs, LocalRun(tmp_path_factory.mktemp("pooled")))
+
+
+def _relabelled(inputs: Inputs, seed: int) -> Inputs:
+    from dataclasses import replace
+
+    rng = random.Random(seed)
+    prompts = tuple(p.model_copy(update={"score": float(rng.randint(0, 1))}) for p in inputs.prompts.prompts)
+    return replace(inputs, prompts=replace(inputs.prompts, prompts=prompts))
+
+
+def test_what_a_random_model_does_carry_is_found_and_held_back_from_validation(inspect_rows: Inspect) -> None:
+    report, _ = inspect_rows(_cat_or_dog(60))
+    best = report.coordinates[0]
+    assert best.grade == "needs_causal_evidence"
+    assert best.confirm is not None
+    assert abs(best.confirm.auroc.value - 0.5) > 0.4  # the last token differs, and the first block carries it
+    assert {"association_confirmed", "no_intervention"} <= {reason.code for reason in best.reasons}
+    assert "correlation only" in report.headline
+
+
+@pytest.mark.guarantee("no-signal-no-finding")
+def test_labels_that_no_model_can_know_are_hardly_ever_graded_above_weak(pooled_once: tuple[Inputs, Pooled]) -> None:
+    inputs, pooled = pooled_once
+    n_worlds = 60
+    found = 0
+    for seed in range(n_worlds):
+        relabelled = _relabelled(inputs, seed)
+        findings = measure(relabelled, pooled, design(relabelled))
+        found += bool(findings.explore.q.min() <= 0.05)
+    assert found <= 9  # under the null each world finds something with probability at most 0.05; P(>9 of 60) < 0.002
+
+
+@pytest.mark.guarantee("confirm-is-untouched")
+def test_the_choice_of_coordinates_does_not_change_with_the_prompts_that_confirm(
+    pooled_once: tuple[Inputs, Pooled],
+) -> None:
+    inputs, pooled = pooled_once
+    plan = design(inputs)
+    chosen = measure(inputs, pooled, plan)
+    noise = pooled.values.copy()
+    noise[plan.rows("confirm")] = np.random.default_rng(0).normal(size=noise[plan.rows("confirm")].shape)
+    again = measure(inputs, Pooled(noise, pooled.density, pooled.columns), plan)
+    assert again.columns == chosen.columns
+    assert chosen.confirm is not None
+    assert again.confirm is not None
+    assert not np.array_equal(again.confirm.association.auroc, chosen.confirm.association.auroc)
+
+
+@pytest.mark.guarantee("groups-stay-together")
+def test_both_sides_of_a_counterfactual_pair_land_in_the_same_half(
+    tiny_models: Callable[[str], Path],
+) -> None:
+    model = tiny_models("gpt2")
+    inputs = open_inputs(_request(model, _cat_or_dog(40)), Settings(workspace=model.parent))
+    parts = design(inputs).split.parts
+    assert parts[0::2] == parts[1::2]
+    assert set(parts) == {"explore", "confirm"}
+
+
+@pytest.mark.guarantee("confounds-are-flagged")
+def test_a_dataset_that_length_solves_is_flagged_in_every_form_of_the_report(inspect_rows: Inspect) -> None:
+    report, folder = inspect_rows(_long_or_short(120))
+    assert report.audit.flagged
+    assert "length" in {confound.name for confound in report.audit.confounds if confound.flagged}
+    assert report.headline.startswith("No conclusion")
+    assert all(card.grade in ("plausible", "weak") for card in report.coordinates)
+    for name in ("report.md", "report.html"):
+        assert "No conclusion" in (folder / name).read_text(encoding="utf-8")
+
+
+def test_a_dataset_without_confounds_is_not_flagged(inspect_rows: Inspect) -> None:
+    report, _ = inspect_rows(_unrelated(120, seed=5))
+    assert not report.audit.flagged
+    assert "No tested coordinate" in report.headline
+
+
+def test_every_reported_auroc_equals_scikit_learns_on_plain_hidden_states(
+    inspect_rows: Inspect, load_tiny: Callable[[str], Any]
+) -> None:
+    rows = _unrelated(80, seed=2)
+    report, _ = inspect_rows(rows, addresses=["resid_post.1"], top_k=3)
+    loaded = load_tiny("gpt2")
+    values = []
+    with torch.no_grad():
+        for row in rows:
+            ids = loaded.tokenizer(row["text"], return_tensors="pt").input_ids
+            values.append(loaded.model(ids, output_hidden_states=True).hidden_states[2][0, -1].numpy())
+    table, labels = np.stack(values), np.array([row["score"] for row in rows])
+    inputs = open_inputs(_request(loaded.source.directory, rows), Settings(workspace=loaded.source.directory.parent))
+    plan = design(inputs)
+    for card in report.coordinates:
+        for part in (card.explore, card.confirm):
+            assert part is not None
+            chosen = plan.rows(part.split)
+            expected = roc_auc_score(labels[chosen], table[chosen, card.index])
+            assert part.auroc.value == pytest.approx(expected, abs=2e-4)
+            assert part.auroc.n_prompts == len(chosen)
+
+
+def test_shown_token_values_are_those_of_plain_hidden_states(
+    inspect_rows: Inspect, load_tiny: Callable[[str], Any]
+) -> None:
+    rows = _unrelated(40, seed=4)
+    report, _ = inspect_rows(rows, addresses=["resid_post.0"], top_k=1, n_contexts=2)
+    loaded = load_tiny("gpt2")
+    card = report.coordinates[0]
+    for shown in card.contexts:
+        text = rows[int(shown.prompt_id.removeprefix("p"))]["text"]
+        with torch.no_grad():
+            ids = loaded.tokenizer(text, return_tensors="pt").input_ids
+            plain = loaded.model(ids, output_hidden_states=True).hidden_states[1][0, :, card.index]
+        assert [token.value for token in shown.tokens] == pytest.approx(plain.tolist(), abs=2e-4)
+        assert "".join(token.text for token in shown.tokens) == text
+
+
+def test_too_few_groups_are_explored_and_nothing_is_called_confirmed(inspect_rows: Inspect) -> None:
+    report, _ = inspect_rows(_cat_or_dog(3))
+    assert report.dataset.n_confirm == 0
+    assert all(card.confirm is None and card.grade in ("plausible", "weak") for card in report.coordinates)
+    assert any("nothing is confirmed" in caveat for caveat in report.caveats)
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint_and_finds_the_same(
+    tiny_models: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from interp_lab.workflows.inspection import passes
+
+    class Stop(Exception):
+        pass
+
+    class Stopping(LocalRun):
+        def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
+            if done >= 60:
+                raise Stop
+
+    monkeypatch.setattr(passes, "SHARD_S", 0.0)
+    monkeypatch.setattr(passes, "harvest", partial(passes.harvest, token_budget=200))
+    model = tiny_models("gpt2")
+    inputs = open_inputs(_request(model, _cat_or_dog(60)), Settings(workspace=model.parent))
+    with pytest.raises(Stop):
+        pool_prompts(inputs, Stopping(tmp_path))
+    seen: list[float] = []
+
+    class Watching(LocalRun):
+        def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
+            seen.append(done)
+
+    resumed = pool_prompts(inputs, Watching(tmp_path))
+    whole = pool_prompts(inputs, LocalRun(tmp_path / "other"))
+    assert seen[0] > 60
+    assert np.allclose(resumed.values, whole.values, atol=1e-5)
+    assert np.array_equal(resumed.density, whole.density)
+
+
+def test_the_statistics_of_every_coordinate_are_published(inspect_rows: Inspect) -> None:
+    from safetensors.numpy import load_file
+
+    report, folder = inspect_rows(_unrelated(40, seed=6))
+    tensors = load_file(folder / "statistics.safetensors")
+    assert sum(tensors[f"{row.address}/auroc"].size for row in report.layers) == report.n_tested
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"]["prompts"].endswith(report.dataset.sha256)
