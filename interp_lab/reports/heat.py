@@ -65,7 +65,7 @@ def scale_of(contexts: Iterable[Context]) -> Scale:
     if not magnitudes.size:
         return Scale(0.0, 0.0, has_negative=False)
     largest = float(magnitudes.max())
-    usual = 3 * float(np.quantile(magnitudes, 0.9))
+    usual = 2 * float(np.quantile(magnitudes, 0.98, method="lower"))
     return Scale(largest, min(largest, usual), bool((values < 0).any()))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
+from typing import NamedTuple
 
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.contracts.inspect import Context, InspectReport
+from interp_lab.contracts.inspect import Context, CoordinateCard, InspectReport, ReasonCode
 from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.heat import strongest_index, windowed
 from interp_lab.reports.page import page_view
@@ -36,9 +38,33 @@ class MarkdownText(str):
         return self
 
 
+class ReasonsTold(NamedTuple):
+    """The reasons of one card: those not yet told in words, and the others."""
+
+    first: tuple[ReasonCode, ...]
+    again: tuple[ReasonCode, ...]
+
+
 def render_markdown(report: InspectReport) -> str:
     """Return the report as GitHub-flavoured Markdown that ends in one newline; equal reports give equal text."""
-    return _environment().get_template("report.md.j2").render(view=page_view(report), report=report).strip() + "\n"
+    template = _environment().get_template("report.md.j2")
+    text = template.render(view=page_view(report), report=report, told=reasons_told(report.coordinates))
+    return text.strip() + "\n"
+
+
+def reasons_told(cards: Iterable[CoordinateCard]) -> tuple[ReasonsTold, ...]:
+    """Return per card which reasons are told in words and which, told for a card before it, by their code alone."""
+    before: set[ReasonCode] = set()
+    told: list[ReasonsTold] = []
+    for card in cards:
+        told.append(
+            ReasonsTold(
+                first=tuple(reason for reason in card.reasons if reason not in before),
+                again=tuple(reason for reason in card.reasons if reason in before),
+            )
+        )
+        before.update(card.reasons)
+    return tuple(told)
 
 
 def escaped(text: str) -> MarkdownText:

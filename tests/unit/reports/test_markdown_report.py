@@ -77,7 +77,7 @@ def test_the_headline_comes_first_and_the_dataset_audit_next(make_report) -> Non
 def test_a_dataset_solved_by_a_confound_is_announced_before_any_number(make_report) -> None:
     text = render_markdown(make_report(solved=True))
     assert text.index("**WARNING: a confound alone solves this dataset.**") < text.index("prompts (")
-    assert "token count alone reaches AUROC 0.991" in text
+    assert "- token count, AUROC 0.991 [0.951, 1.000]: Positives are longer" in text
     assert "WARNING" not in render_markdown(make_report(solved=False))
 
 
@@ -127,13 +127,22 @@ def test_a_report_of_ten_coordinates_can_be_read_whole_and_of_fifty_says_what_it
     [
         ({"n": 0}, "No coordinate was ranked."),
         ({"confirmed": False}, "- confirm: not measured"),
-        ({"significant": False}, "9,216 coordinates tested, 0 with q below 0.050"),
+        ({"significant": False}, "9,216 coordinates tested, 0 with q ≤ 0.05"),
         ({"n": 1, "addresses": ("embed",)}, "| `embed` |"),
         ({"addresses": tuple(f"z.{layer}" for layer in range(200))}, "The 16 strongest of 200 addresses."),
     ],
 )
 def test_awkward_reports_are_told_plainly(make_report, options: dict[str, Any], said: str) -> None:
     assert said in render_markdown(make_report(**options))
+
+
+def test_a_reason_is_told_in_words_once_and_by_its_code_afterwards(make_report) -> None:
+    text = render_markdown(make_report(n=3))
+    words = "Nothing was edited, so nothing is known about effects."
+    assert text.count(words) == 1
+    assert text.count("`no_intervention`") == 3
+    assert text.count("`confirmed_association`") == 3
+    assert text.count("On confirm prompts the AUROC is") == 3
 
 
 def test_equal_reports_give_equal_text(make_report) -> None:
