@@ -1,0 +1,111 @@
+"""The main job over a real MCP client and a real worker; every answer is looked at as an agent gets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from jsonschema import Draft202012Validator
+from mcp import Client, StdioServerParameters
+
+from interp_lab_tools.catalogue import BY_NAME
+
+REQUEST = {
+    "model": "builtin:pocket-gpt2",
+    "criterion": "the next token is a measurement unit",
+    "dataset": "builtin:measurement-unit",
+    "addresses": ["resid_post.0", "resid_post.3"],
+    "pooling": "last",
+    "top_k": 3,
+}
+
+
+class Agent:
+    """A client that checks every answer against the tool's own schema and remembers what it was told to do next."""
+
+    def __init__(self, client: Client, schemas: dict[str, Any]) -> None:
+        self._client = client
+        self._schemas = schemas
+        self.actions: list[dict[str, Any]] = []
+        self.progress: list[tuple[float, float | None, str | None]] = []
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        result = await self._client.call_tool(tool, arguments, progress_callback=self._note)
+        assert not result.is_error, result.content
+        answer = result.structured_content
+        assert json.loads(result.content[0].text) == answer
+        Draft202012Validator(self._schemas[tool]).validate(answer)
+        assert len(result.content[0].text) <= 20_000
+        self.actions += answer["agent_next_actions"]
+        return answer
+
+    async def finish(self, view: dict[str, Any]) -> dict[str, Any]:
+        while view["state"] not in ("succeeded", "failed", "cancelled"):
+            view = await self.call("job_wait", job_id=view["job_id"], timeout_s=20)
+        return view
+
+    async def read(self, uri: str) -> str:
+        return (await self._client.read_resource(uri)).contents[0].text
+
+    async def _note(self, progress: float, total: float | None, message: str | None) -> None:
+        self.progress.append((progress, total, message))
+
+
+@asynccontextmanager
+async def an_agent(workspace: Path, mode: str) -> AsyncIterator[Agent]:
+    arguments = ["-m", "interp_lab_server", "serve", "--workspace", str(workspace), "--toolsets", "all"]
+    async with Client(StdioServerParameters(command=sys.executable, args=arguments), mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        yield Agent(client, {tool.name: tool.output_schema for tool in tools})
+
+
+@pytest.mark.guarantee("answers-complete-twice")
+@pytest.mark.guarantee("next-actions-are-valid")
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_an_agent_gets_from_a_sentence_to_a_graded_report(tmp_path: Path, mode: str) -> None:
+    anyio.run(_from_sentence_to_report, tmp_path, mode)
+
+
+async def _from_sentence_to_report(workspace: Path, mode: str) -> None:
+    async with an_agent(workspace, mode) as agent:
+        overview = await agent.call("lab_overview")
+        assert REQUEST["model"] in {model["id"] for model in overview["models"]}
+        plan = await agent.call("inspect", **REQUEST, dry_run=True)
+        assert plan["state"] == "planned"
+        assert plan["plan"]["n_forward_passes"] == plan["plan"]["n_prompts"]
+        view = await agent.finish(await agent.call("inspect", **REQUEST, wait_s=1))
+        assert view["state"] == "succeeded"
+        assert view["result"]["n_tested"] == plan["plan"]["n_coordinates"]
+        assert len(view["result"]["ranking"]) == REQUEST["top_k"]
+        assert {row["grade"] for row in view["result"]["ranking"]} <= {"needs_causal_evidence", "plausible", "weak"}
+        await _report_is_the_same_in_every_form(agent, view)
+        again = await agent.call("inspect", **REQUEST)
+        assert again["job_id"] == view["job_id"]
+        listed = await agent.call("artifact_list", kind="inspect_report")
+        assert [a["id"] for a in listed["artifacts"]] == [a["id"] for a in view["artifacts"]]
+        await agent.call("job_logs", job_id=view["job_id"])
+        await agent.call("job_list")
+    values = [progress for progress, _, _ in agent.progress]
+    assert values == sorted(values)
+    for action in agent.actions:
+        BY_NAME[action["tool"]].request.model_validate(action["arguments"])
+
+
+async def _report_is_the_same_in_every_form(agent: Agent, view: dict[str, Any]) -> None:
+    files = {file["name"]: file["uri"] for artifact in view["artifacts"] for file in artifact["files"]}
+    assert set(files) == {"report.json", "report.md", "report.html", "statistics.safetensors"}
+    headline = view["summary"].splitlines()[0]
+    first = view["result"]["ranking"][0]
+    read = await agent.call(
+        "artifact_read", artifact_id=view["artifacts"][0]["id"], name="report.json", pointer="/headline"
+    )
+    assert json.loads(read["text"]) == headline
+    markdown = await agent.read(files["report.md"])
+    assert f"{first['address']}" in markdown
+    assert f"{first['confirm_auroc']:.2f}" in markdown
