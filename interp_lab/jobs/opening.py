@@ -6,7 +6,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from interp_lab.artifacts.space import take_ballast
@@ -68,18 +68,23 @@ class OpenCatalog:
         migrate(self._paths.catalog)
 
     def _is_damaged(self) -> bool:
-        """Return whether the catalogue must be rebuilt: it fails its own check, or is gone while there are jobs."""
+        """Return whether the catalogue must be rebuilt: it fails its own check, or is empty while there are jobs."""
         path = self._paths.catalog
         if not path.exists():
-            return any(self._paths.jobs.iterdir())
+            return self._has_jobs()
         small = path.stat().st_size < _ALWAYS_CHECK_BYTES
         if not small and not self._unclean.exists():
             return False
         try:
-            with typed_errors(path):
-                return not _passes_check(connect(path), "integrity_check" if small else "quick_check")
+            with typed_errors(path), closing(connect(path)) as connection:
+                # SQLite takes a file that was cut to nothing for a new database.
+                empty = connection.execute("PRAGMA application_id").fetchone()[0] == 0
+                return (empty and self._has_jobs()) or not _is_sound(connection, full=small)
         except CatalogCorrupt:
             return True
+
+    def _has_jobs(self) -> bool:
+        return any(self._paths.jobs.iterdir())
 
     def _start_over(self) -> None:
         """Set the damaged catalogue aside, journal included, and build a new one from the files."""
@@ -100,9 +105,7 @@ def _guard(paths: WorkspacePaths) -> Path:
     return paths.catalog_dir / "catalog.lock"
 
 
-def _passes_check(connection: sqlite3.Connection, check: str) -> bool:
-    try:
-        sound: str = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
-        return sound == "ok" and not connection.execute("PRAGMA foreign_key_check").fetchall()
-    finally:
-        connection.close()
+def _is_sound(connection: sqlite3.Connection, *, full: bool) -> bool:
+    check = "integrity_check" if full else "quick_check"
+    verdict: str = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
+    return verdict == "ok" and not connection.execute("PRAGMA foreign_key_check").fetchall()
