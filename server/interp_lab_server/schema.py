@@ -77,10 +77,11 @@ def _shallow(node: Any, definitions: Schema) -> Any:
         return [_shallow(item, definitions) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:
-        body: Schema = definitions[str(node["$ref"]).removeprefix("#/$defs/")]
+    record = cast("Schema", node)
+    if "$ref" in record:
+        body: Schema = definitions[record["$ref"].removeprefix("#/$defs/")]
         return {"type": "object"} if body.get("type") == "object" else _shallow(body, definitions)
-    return {key: _shallow(value, definitions) for key, value in cast("Schema", node).items()}
+    return {key: _shallow(value, definitions) for key, value in record.items()}
 
 
 def _nullable(node: Schema) -> bool:
