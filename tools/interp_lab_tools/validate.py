@@ -35,7 +35,7 @@ def _explain(model: type[Contract], error: ValidationError) -> InvalidRequest:
     problems = tuple(FieldProblem(_path(d["loc"]), _text(model, d)) for d in details[:_SHOWN])
     more = f" (and {len(details) - _SHOWN} more)" if len(details) > _SHOWN else ""
     listed = "; ".join(f"{p.field or 'request'}: {p.problem}" for p in problems)
-    return InvalidRequest(f"{listed}{more}.", fields=problems)
+    return InvalidRequest(f"{listed}{more}".rstrip("?.") + ".", fields=problems)
 
 
 def _path(location: Sequence[int | str]) -> str:

@@ -30,7 +30,7 @@ def job_view(lab: Lab, job_id: str) -> JobView:
         summary=_summary(job, result),
         warnings=tuple((result or {}).get("warnings", ())),
         artifacts=artifacts,
-        agent_next_actions=_actions(job, result, artifacts),
+        agent_next_actions=_actions(lab, job, result, artifacts),
         job_id=job.id,
         capability=job.capability,
         state=job.state,
@@ -109,12 +109,16 @@ def _summary(job: Job, result: dict[str, Any] | None) -> str:
     return f"{job.capability} {words.get(job.state, job.state)} (job {job.id}); no result yet."
 
 
-def _actions(job: Job, result: dict[str, Any] | None, artifacts: tuple[ArtifactRef, ...]) -> tuple[NextAction, ...]:
+def _actions(
+    lab: Lab, job: Job, result: dict[str, Any] | None, artifacts: tuple[ArtifactRef, ...]
+) -> tuple[NextAction, ...]:
     if result is not None:
         own = [NextAction.model_validate(action) for action in result.get("agent_next_actions", ())]
         return tuple([*_read_report(artifacts), *own][:MAX_ACTIONS])
     if job.state in {"failed", "cancelled"}:
-        return (_action("job_logs", "See what happened.", job_id=job.id),)
+        if "ops" in lab.toolsets:
+            return (_action("job_logs", "See what happened.", job_id=job.id),)
+        return (_action("lab_overview", "See the limits and what else runs.", sections=["jobs", "limits"]),)
     return (
         _action("job_wait", "Wait for the end; it reports progress.", job_id=job.id),
         _action("job_cancel", "Stop it for good.", job_id=job.id),

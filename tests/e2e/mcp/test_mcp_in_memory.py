@@ -157,6 +157,25 @@ async def test_a_job_that_failed_is_an_error_for_its_call_but_not_for_a_wait(ser
     assert body(waited)["state"] == "failed"
 
 
+@pytest.mark.parametrize("toolsets", [frozenset({"core"}), frozenset({"core", "ops"})], ids=["core", "core and ops"])
+async def test_every_next_action_names_a_tool_that_this_server_offers(lab: Lab, toolsets: frozenset[str]) -> None:
+    narrow = Lab(settings=lab.settings, engine=lab.engine, toolsets=toolsets)
+    async with Client(build_server(narrow)) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        answers = [
+            body(await client.call_tool("count", {"steps": 1, "fail": True, "wait_s": 45})),
+            body(await client.call_tool("count", {"steps": 1, "wait_s": 45})),
+            body(await client.call_tool("count", {"until": "go", "wait_s": 0})),
+            body(await client.call_tool("count", {"dry_run": True})),
+            body(await client.call_tool("job_wait", {"job_id": "0" * 32})),
+            body(await client.call_tool("no_such_tool", {})),
+        ]
+        await client.call_tool("job_cancel", {"job_id": answers[2]["job_id"]})
+    for answer in answers:
+        assert answer["agent_next_actions"]
+        assert {action["tool"] for action in answer["agent_next_actions"]} <= names
+
+
 async def test_cancelling_the_call_leaves_exactly_one_job_that_goes_on(server: LabServer, lab: Lab) -> None:
     async with Client(server) as client:
         with anyio.move_on_after(1.5):
