@@ -230,7 +230,9 @@ class LabelsUnusable(RequestError):
     """The labels do not split the rows into positives and negatives."""
 
     code = "labels_unusable"
-    default_remedy = "Give at least two positive and two negative prompts from different groups, with explicit thresholds."
+    default_remedy = (
+        "Give at least two positive and two negative prompts from different groups, with explicit thresholds."
+    )
 
 
 class TooFewGroups(RequestError):
@@ -407,11 +409,11 @@ class OperationError(LabError):
     code = "operation_failed"
 
 
-class NgramTooWide(RequestError):
-    """N-grams of this order over this vocabulary do not fit 64-bit keys."""
+class NgramOrderUnfit(RequestError):
+    """An n-gram model of this order cannot be counted here."""
 
-    code = "ngram_too_wide"
-    default_remedy = "Lower the order, or the vocabulary."
+    code = "ngram_order_unfit"
+    default_remedy = "Lower the order or the vocabulary, or give more tokens."
 
 
 class CheckpointMismatch(RequestError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from interp_lab.errors import NgramTooWide
+from interp_lab.errors import NgramOrderUnfit
 
 Ids = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
@@ -31,14 +31,20 @@ class _Order:
 
 
 class KneserNey:
-    """Interpolated Kneser-Ney model of a token stream."""
+    """Interpolated Kneser-Ney model of a token stream.
+
+    Raises:
+        NgramOrderUnfit: the stream is shorter than the order, or an n-gram does not fit 62 bits.
+    """
 
     def __init__(self, tokens: Ids, order: int, vocabulary: int) -> None:
         self.order = order
         self.vocabulary = vocabulary
         bits = max(1, (vocabulary - 1).bit_length())
         if bits * order > 62:
-            raise NgramTooWide(f"Order {order} over {vocabulary} tokens needs {bits * order} bits per key.")
+            raise NgramOrderUnfit(f"Order {order} over {vocabulary} tokens needs {bits * order} bits per key.")
+        if len(tokens) < order:
+            raise NgramOrderUnfit(f"There are {len(tokens)} tokens for order {order}.")
         self._bits = bits
         self._orders = self._count(np.asarray(tokens, dtype=np.int64))
 

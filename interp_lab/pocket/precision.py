@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import torch
 
@@ -11,6 +12,7 @@ _SIZE = 256
 _REPEATS = 20
 
 
+@cache
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether bfloat16 products are faster than float32 ones here, so that a training run should compute in them."""
     if device.type == "cuda":
