@@ -16,7 +16,6 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from interp_lab.artifacts.workspace import ROOT_NAME
 from interp_lab.errors import UnsafeAddress, UnsafeToken
 from interp_lab.settings import Settings
 from interp_lab_server.app import LabServer, build_server
@@ -48,17 +47,17 @@ def serve_http(
         UnsafeAddress: others could reach the server without a token of the operator's choice.
         UnsafeToken: the token can be read or guessed by others.
     """
-    folder = settings.workspace / ROOT_NAME
-    configure_logs(folder / "logs")
-    token = bearer_token(token_file, folder, chosen=not is_loopback(host))
-    with Lab.open(settings, toolsets) as lab, _bound(host, port) as listener:
-        bound = listener.getsockname()[1]
-        app = TokenGuard(mcp_app(build_server(lab, read_only=read_only), host, bound, origins), token)
-        _log.info("serving over HTTP", extra={"event": "serving", "url": f"http://{_bracketed(host)}:{bound}{PATH}"})
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+    loopback = is_loopback(host)
+    with Lab.open(settings, toolsets) as lab:
+        folder = lab.engine.paths.root
+        configure_logs(folder / "logs")
+        token = bearer_token(token_file, folder, chosen=not loopback)
+        with _bound(host, port) as listener:
+            bound = listener.getsockname()[1]
+            app = mcp_app(build_server(lab, read_only=read_only), host, bound, origins)
+            url = f"http://{_bracketed(host)}:{bound}{PATH}"
+            _log.info("serving over HTTP", extra={"event": "serving", "url": url})
+            _run(TokenGuard(app, token), listener)
     return 0
 
 
@@ -155,6 +154,11 @@ def _checked(token: str) -> str:
     if len(token) < TOKEN_CHARS_MIN or not token.isascii() or not token.isprintable() or " " in token:
         raise UnsafeToken(f"The token must have at least {TOKEN_CHARS_MIN} printable characters without spaces.")
     return token
+
+
+def _run(app: ASGIApp, listener: socket.socket) -> None:
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _bound(host: str, port: int) -> socket.socket:

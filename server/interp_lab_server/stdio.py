@@ -9,7 +9,6 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from interp_lab.artifacts.workspace import ROOT_NAME
 from interp_lab.settings import Settings
 from interp_lab_server.guard import Wire, take_wire
 
@@ -35,8 +34,8 @@ def serve_stdio(settings: Settings, *, toolsets: frozenset[str], read_only: bool
     from interp_lab_server.logs import configure_logs  # lazy: as above
     from interp_lab_tools.lab import Lab  # lazy: as above
 
-    configure_logs(settings.workspace / ROOT_NAME / "logs")
     lab = Lab.open(settings, toolsets)
+    configure_logs(lab.engine.paths.root / "logs")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     server = build_server(lab, read_only=read_only)

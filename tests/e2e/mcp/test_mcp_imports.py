@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import counting_lab
+import pytest
 
 HEAVY = ("torch", "transformers", "sae_lens", "transformer_lens", "nnsight", "sklearn", "scipy", "pandas")
 PROGRAM = f"""
@@ -31,6 +32,7 @@ print(sorted(name for name in {HEAVY!r} if name in sys.modules))
 """
 
 
+@pytest.mark.guarantee("server-is-torch-free")
 def test_the_server_process_never_imports_torch_or_its_like() -> None:
     environment = {**os.environ, "PYTHONPATH": counting_lab.python_path()}
     done = subprocess.run(

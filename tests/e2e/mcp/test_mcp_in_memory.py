@@ -115,6 +115,7 @@ async def test_numbers_are_not_made_from_text(server: LabServer) -> None:
     assert body(result)["fields"][0]["field"] == "limit"
 
 
+@pytest.mark.guarantee("answers-complete-twice")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_job_runs_reports_progress_and_ends_with_its_result(server: LabServer, era: str) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
@@ -157,11 +158,14 @@ async def test_a_job_that_failed_is_an_error_for_its_call_but_not_for_a_wait(ser
     assert body(waited)["state"] == "failed"
 
 
+@pytest.mark.guarantee("next-actions-are-valid")
 @pytest.mark.parametrize("toolsets", [frozenset({"core"}), frozenset({"core", "ops"})], ids=["core", "core and ops"])
-async def test_every_next_action_names_a_tool_that_this_server_offers(lab: Lab, toolsets: frozenset[str]) -> None:
+async def test_every_next_action_is_a_valid_call_of_a_tool_that_this_server_offers(
+    lab: Lab, toolsets: frozenset[str]
+) -> None:
     narrow = Lab(settings=lab.settings, engine=lab.engine, toolsets=toolsets)
     async with Client(build_server(narrow)) as client:
-        names = {tool.name for tool in (await client.list_tools()).tools}
+        schemas = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
         answers = [
             body(await client.call_tool("count", {"steps": 1, "fail": True, "wait_s": 45})),
             body(await client.call_tool("count", {"steps": 1, "wait_s": 45})),
@@ -173,7 +177,8 @@ async def test_every_next_action_names_a_tool_that_this_server_offers(lab: Lab, 
         await client.call_tool("job_cancel", {"job_id": answers[2]["job_id"]})
     for answer in answers:
         assert answer["agent_next_actions"]
-        assert {action["tool"] for action in answer["agent_next_actions"]} <= names
+        for action in answer["agent_next_actions"]:
+            Draft202012Validator(schemas[action["tool"]]).validate(action["arguments"])
 
 
 async def test_cancelling_the_call_leaves_exactly_one_job_that_goes_on(server: LabServer, lab: Lab) -> None:
@@ -260,6 +265,7 @@ NOT_RESOURCES = (
 )
 
 
+@pytest.mark.guarantee("workspace-confines")
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_uri_that_is_not_exactly_a_resource_finds_nothing(server: LabServer, era: str) -> None:
     async with Client(server, mode=era) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def modern(tmp_path: Path) -> Iterator[Wire]:
         yield connected
 
 
+@pytest.mark.guarantee("stdout-is-the-protocol")
 def test_nothing_that_a_tool_prints_reaches_the_wire(wire: Wire) -> None:
     assert not wire.call("misbehave", how="print").get("isError")
     assert not wire.call("misbehave", how="write").get("isError")
@@ -230,3 +232,16 @@ def until(look: Any) -> Any:
             return seen
         time.sleep(0.05)
     raise AssertionError("it never came")
+
+
+def test_a_workspace_that_is_no_folder_is_refused_and_not_made(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    command = [sys.executable, "-m", "interp_lab_server.cli", "serve", "--workspace", str(missing)]
+    environment = {**os.environ, "PYTHONPATH": counting_lab.python_path()}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    assert done.stdout == ""
+    assert "workspace_unusable" in done.stderr
+    assert not missing.exists()
