@@ -423,11 +423,39 @@ class CheckpointMismatch(RequestError):
     default_remedy = "Remove the folder, or give another work folder."
 
 
+class ImpossibleWorld(RequestError):
+    """A world cannot be built with these dials."""
+
+    code = "impossible_world"
+    default_remedy = "Use a wider model, fewer decoys, or dials inside the ranges that the message names."
+
+
+class InvalidWorld(RequestError):
+    """The folder does not hold a world with known truth."""
+
+    code = "invalid_world"
+    default_remedy = "Make one with: python -m interp_lab.worlds KIND --seed N --out DIR."
+
+
 class DeviceUnavailable(RequestError):
     """There is no such device on this machine."""
 
     code = "device_unavailable"
     default_remedy = "Use device 'auto' or 'cpu', or call profile_env to see what there is."
+
+
+class WorldNotVerified(OperationError):
+    """An intervention on the finished world did not show what its construction implies."""
+
+    code = "world_not_verified"
+    default_remedy = "Use less noise, a larger effect or another seed; nothing was written."
+
+
+class SealBroken(OperationError):
+    """The sealed truth of a world is not what was sealed, or a file of the world is not what was written."""
+
+    code = "seal_broken"
+    default_remedy = "Make the world again from its kind, seed and dials."
 
 
 class DamagedAsset(OperationError):
