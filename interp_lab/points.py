@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from interp_lab.errors import InvalidAddress, LabError, UnknownHookPoint
@@ -144,10 +144,7 @@ class Address:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema of a string field that validates into an `Address` and serialises back."""
         text = core_schema.no_info_after_validator_function(_validate, core_schema.str_schema(max_length=300))
-        value_or_text = core_schema.tagged_union_schema(
-            {"value": core_schema.is_instance_schema(cls), "text": text},
-            discriminator=lambda given: "value" if isinstance(given, cls) else "text",
-        )
+        value_or_text = core_schema.no_info_wrap_validator_function(_kept_or_read, text)
         return core_schema.json_or_python_schema(
             json_schema=text, python_schema=value_or_text, serialization=core_schema.to_string_ser_schema()
         )
@@ -157,6 +154,10 @@ class Address:
         """Return the JSON Schema of the string form."""
         note = "A place in the model: 'POINT.LAYER', 'embed', 'logits' or 'module:PATH[@in|@out]'."
         return {"type": "string", "pattern": PATTERN, "examples": list(EXAMPLES), "description": note}
+
+
+def _kept_or_read(given: Any, read: ValidatorFunctionWrapHandler) -> Address:
+    return given if isinstance(given, Address) else read(given)
 
 
 def every_layer(point: str, n_layers: int) -> tuple[Address, ...]:

@@ -1,0 +1,105 @@
+"""The command line: one JSON document on stdout, exit codes to trust, refusals that say what would work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.operations import JobLogsResult
+from interp_lab_server.cli import main
+from interp_lab_server.terminal import as_command, printable, render
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    status = main(words)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_json_output_is_one_document_and_nothing_else(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, _ = run(capsys, "lab_overview", "--json", "--workspace", str(tmp_path), "--sections", "limits")
+    assert status == 0
+    answer = json.loads(out)
+    assert answer["limits"]["trust_remote_code"] is False
+    assert "models" not in answer
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--model", "no/such/model/path", "--dataset", "builtin:question"], "unknown_model"),
+        (["--model", "builtin:pocket-gpt3", "--dataset", "builtin:question"], "unknown_model"),
+        (["--model", "builtin:pocket-gpt2", "--dataset", "../outside.jsonl"], "path_outside_workspace"),
+        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:no-such"], "unknown_dataset"),
+        (
+            ["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--addresses", "resid_post.99"],
+            "layer_out_of_range",
+        ),
+        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--top-k", "many"], "invalid_request"),
+        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--threshold", "7"], "one_sided_prompts"),
+    ],
+)
+def test_a_bad_request_exits_with_2_and_says_what_would_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], code: str
+) -> None:
+    status, out, err = run(capsys, "inspect", "--json", "--workspace", str(tmp_path), "--criterion", "a thing", *words)
+    assert status == 2
+    refusal = json.loads(out)
+    assert refusal["code"] == code
+    assert refusal["remedy"]
+    assert err.startswith(f"{code}: ")
+    assert not list((tmp_path / ".interp-lab" / "jobs").iterdir())
+
+
+def test_a_dry_run_starts_nothing_and_shows_the_command_that_would(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["inspect", "--workspace", str(tmp_path), "--model", "builtin:pocket-gpt2", "--criterion", "a question"]
+    status, out, _ = run(capsys, *words, "--dataset", "builtin:question", "--dry-run")
+    assert status == 0
+    assert "nothing started" in out
+    assert "interp-lab inspect" in out
+    assert not list((tmp_path / ".interp-lab" / "jobs").iterdir())
+
+
+@pytest.mark.parametrize("client", ["claude-code", "claude-desktop", "cursor", "vscode", "codex"])
+def test_the_printed_configuration_starts_this_server(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, client: str
+) -> None:
+    status, out, _ = run(capsys, "install", "--client", client, "--dry-run", "--json", "--workspace", str(tmp_path))
+    assert status == 0
+    text = json.loads(out)["text"]
+    assert json.dumps(sys.executable)[1:-1] in text
+    assert "serve" in text
+    assert str(tmp_path) in text
+
+
+def test_help_and_version_import_neither_torch_nor_the_sdk() -> None:
+    program = (
+        "import sys\nfrom interp_lab_server.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "sys.exit(bool({'torch', 'transformers', 'mcp', 'numpy'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode == 0
+
+
+def test_what_untrusted_text_says_cannot_drive_the_terminal() -> None:
+    hostile = "ok \x1b[2J\x07 \u202e right to left"
+    answer = JobLogsResult(summary=hostile, job_id="0" * 32, text=hostile, offset=0, next_offset=1, total_bytes=1)
+    shown = render(answer, "/workspace")
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert printable("a\nb") == "a\nb"
+
+
+def test_a_next_action_is_shown_as_a_command_that_means_the_same() -> None:
+    action = NextAction(
+        tool="inspect", arguments={"criterion": "it's a test", "addresses": ["embed", "resid_post.1"]}, why="x"
+    )
+    expected = "interp-lab inspect --criterion 'it'\"'\"'s a test' --addresses embed resid_post.1"
+    assert as_command(action) == expected
