@@ -16,13 +16,22 @@ from interp_lab.artifacts.durable import (
 )
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.jobs import JobState
-from interp_lab.errors import DiskFull, NoSuchSlot, QueueFull, QuotaExceeded, RequestKeyConflict
+from interp_lab.errors import (
+    DiskFull,
+    LabError,
+    NoSuchSlot,
+    QueueFull,
+    QuotaExceeded,
+    RequestKeyConflict,
+    WorkspaceUnusable,
+)
 from interp_lab.jobs.catalog import Catalog, Transaction
 from interp_lab.jobs.clock import Clock
 from interp_lab.jobs.ledger import actor
 from interp_lab.jobs.spec import JobSpec, StoredSpec
 from interp_lab.settings import Settings
 
+_CLIENT = "client:"
 _RERUN: frozenset[JobState] = frozenset({"failed", "cancelled"})
 
 
@@ -33,6 +42,29 @@ class _Known:
     job_id: str
     state: JobState
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What a submission is recognised by."""
+
+    key: str
+    body: str
+    fresh: bool
+    """Whether a new job is wanted even if there is one."""
+
+    def reuse(self, known: _Known | None) -> str | None:
+        """Return the id of the job that already does this work, or None when a new one is due.
+
+        Raises:
+            RequestKeyConflict: The key names different work.
+        """
+        if known is None:
+            return None
+        if known.body != self.body:
+            raise RequestKeyConflict
+        over = known.state in _RERUN and not self.key.startswith(_CLIENT)
+        return None if self.fresh or over else known.job_id
 
 
 class Desk:
@@ -54,11 +86,11 @@ class Desk:
             RequestKeyConflict: The key was used for a different request.
             NoSuchSlot, QueueFull, QuotaExceeded, DiskFull: Nothing was taken on.
         """
-        key = f"client:{request_key}" if request_key else spec.auto_key()
-        force = force and request_key is None
+        key = client_key(request_key) if request_key else spec.auto_key()
+        ask = _Ask(key, spec.body_hash(), fresh=force and not request_key)
         with self._catalog.read() as db:
             known = _find(db, key)
-        if known and (reuse := _reusable(known, spec, force=force, client_key=request_key is not None)):
+        if reuse := ask.reuse(known):
             return reuse
         self._check_room(spec)
         stored = StoredSpec(
@@ -66,9 +98,9 @@ class Desk:
             spec=spec,
             key=key,
             created_at=self._clock.now().isoformat(),
-            resumes=known.job_id if known and not force else None,
+            resumes=known.job_id if known and not ask.fresh else None,
         )
-        return self._take_on(stored, force=force)
+        return self._take_on(stored, ask)
 
     def _check_room(self, spec: JobSpec) -> None:
         slots = self._settings.gpu_slots if spec.slot == "gpu" else self._settings.cpu_slots
@@ -79,28 +111,24 @@ class Desk:
             least = self._settings.min_free_bytes
             raise DiskFull(f"No job is accepted with less than {least} bytes free; {free} bytes are free.")
 
-    def _take_on(self, stored: StoredSpec, *, force: bool) -> str:
-        data = stored.encode()
+    def _take_on(self, stored: StoredSpec, ask: _Ask) -> str:
         folder = self._paths.job(stored.id)
-        spec = stored.spec
-        accepted = stored.id
         try:
+            data = stored.encode()
             self._write_folder(stored, data)
             with self._catalog.write() as db:
-                known = _find(db, stored.key)
-                client_key = stored.key.startswith("client:")
-                reuse = known and _reusable(known, spec, force=force, client_key=client_key)
-                if reuse:
-                    accepted = reuse
-                else:
+                reuse = ask.reuse(_find(db, ask.key))
+                if reuse is None:
                     self._check_limits(db)
-                    self._insert(db, stored, sha256_hex(data))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+                    self._insert(db, stored, ask, sha256_hex(data))
+        except LabError as error:
+            # After a failed write the row may be there all the same; then the sweep decides about the folder.
+            if not isinstance(error, WorkspaceUnusable):
+                shutil.rmtree(folder, ignore_errors=True)
             raise
-        if accepted != stored.id:
+        if reuse is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        return accepted
+        return reuse or stored.id
 
     def _write_folder(self, stored: StoredSpec, data: bytes) -> None:
         folder = self._paths.job(stored.id)
@@ -118,19 +146,17 @@ class Desk:
         if quota is not None and used >= quota:
             raise QuotaExceeded(f"Artifacts use {used} of {quota} bytes.")
 
-    def _insert(self, db: Transaction, stored: StoredSpec, spec_sha256: str) -> None:
-        insert_job(db, stored, spec_sha256)
-        body = stored.spec.body_hash()
-        db.run("put_key", key=stored.key, body_sha256=body, job_id=stored.id)
+    def _insert(self, db: Transaction, stored: StoredSpec, ask: _Ask, spec_sha256: str) -> None:
+        db.run("insert_job", spec_sha256=spec_sha256, **row_of(stored))
+        db.run("put_key", key=ask.key, body_sha256=ask.body, job_id=stored.id)
         at = self._clock.now().isoformat()
-        db.run(
-            "insert_event", id=stored.id, at=at, kind="submitted", actor=actor(), detail=stored.key.partition(":")[0]
-        )
+        detail = ask.key.partition(":")[0]
+        db.run("insert_event", id=stored.id, at=at, kind="submitted", actor=actor(), detail=detail)
 
 
-def insert_job(db: Transaction, stored: StoredSpec, spec_sha256: str) -> None:
-    """Write the row of a new, waiting job."""
-    db.run("insert_job", spec_sha256=spec_sha256, **row_of(stored))
+def client_key(request_key: str) -> str:
+    """Return the stored form of a client's key: of one length whatever the client sent."""
+    return _CLIENT + sha256_hex(request_key.encode("utf-8", "surrogatepass"))
 
 
 def row_of(stored: StoredSpec) -> dict[str, object]:
@@ -150,12 +176,3 @@ def row_of(stored: StoredSpec) -> dict[str, object]:
 def _find(db: Transaction, key: str) -> _Known | None:
     row = db.one("find_key", key=key)
     return None if row is None else _Known(row["id"], row["state"], row["body_sha256"])
-
-
-def _reusable(known: _Known, spec: JobSpec, *, force: bool, client_key: bool) -> str | None:
-    """Return the id of the job that already does this work, or None when a new one is due."""
-    if known.body != spec.body_hash():
-        raise RequestKeyConflict
-    if force or (known.state in _RERUN and not client_key):
-        return None
-    return known.job_id
