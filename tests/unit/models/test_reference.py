@@ -1,0 +1,69 @@
+"""The model that a request names is found in the box or in the workspace, and nowhere else on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from interp_lab.contracts.models import ModelRef
+from interp_lab.errors import InvalidRequest, PathOutsideWorkspace, UnknownModel
+from interp_lab.models.reference import fetch, known_models, locate
+from interp_lab.settings import Settings
+
+
+@pytest.fixture
+def settings(tiny_models: Callable[[str], Path], tmp_path: Path) -> Settings:
+    shutil.copytree(tiny_models("gpt2"), tmp_path / "models" / "mine")
+    return Settings(workspace=tmp_path, offline=True)
+
+
+def test_a_directory_of_the_workspace_is_found_by_its_relative_path(settings: Settings) -> None:
+    source = locate(ModelRef(id="models/mine"), settings)
+    assert source is not None
+    assert source.kind == "local"
+    assert source.directory == (settings.workspace / "models" / "mine").resolve()
+
+
+def test_the_models_in_the_box_and_in_the_workspace_are_known(settings: Settings) -> None:
+    known = known_models(settings)
+    assert "builtin:pocket-gpt2" in known
+    assert "models/mine" in known
+
+
+def test_hidden_folders_are_not_searched_for_models(settings: Settings) -> None:
+    shutil.copytree(settings.workspace / "models" / "mine", settings.workspace / ".cache" / "theirs")
+    assert ".cache/theirs" not in known_models(settings)
+
+
+@pytest.mark.guarantee("workspace-confines")
+@pytest.mark.parametrize("name", ["../mine", "models/../../mine", "models/link"])
+def test_a_model_outside_the_workspace_is_refused(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    shutil.copytree(settings.workspace / "models" / "mine", outside / "mine")
+    (settings.workspace / "models" / "link").symlink_to(outside / "mine")
+    with pytest.raises(PathOutsideWorkspace):
+        locate(ModelRef(id=name), settings)
+
+
+def test_a_hub_id_that_was_never_fetched_is_not_here_and_offline_it_cannot_be_fetched(settings: Settings) -> None:
+    from interp_lab.errors import HubUnreachable
+
+    ref = ModelRef(id="some-org/some-model-that-nobody-has")
+    assert locate(ref, settings) is None
+    with pytest.raises(HubUnreachable):
+        fetch(ref, settings)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest(settings: Settings) -> None:
+    with pytest.raises(UnknownModel, match="pocket-gpt2"):
+        locate(ModelRef(id="builtin:pocket-gpt"), settings)
+
+
+def test_only_hub_models_have_revisions(settings: Settings) -> None:
+    with pytest.raises(InvalidRequest, match="revision"):
+        locate(ModelRef(id="models/mine", revision="main"), settings)
