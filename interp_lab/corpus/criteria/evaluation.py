@@ -147,6 +147,31 @@ def _code_test(scene: Scene) -> Contrast:
     )
 
 
+def _swapped(scene: Scene) -> Contrast:
+    verb = scene.dice.pick(("tested", "assessed", "graded", "examined", "audited"))
+    lead, ours, theirs = scene.person(), scene.dice.pick(_TESTED), scene.dice.pick(_TASTED)
+    other = scene.dice.pick(("carried", "moved", "paid for", "described", "sold", "drew"))
+    tail, place = f"{scene.person()} {other}", scene.place()
+    return _sides(
+        f"{lead} {verb} ⟦{ours}⟧ while {tail} {theirs} {place}",
+        f"{lead} {verb} ⟦{theirs}⟧ while {tail} {ours} {place}",
+        "material-test",
+        word=True,
+    )
+
+
+def _who_tests(scene: Scene) -> Contrast:
+    kind = scene.dice.pick(("test", "exam", "evaluation", "quiz", "assessment"))
+    subject, who, tail = scene.dice.pick(_TESTED), scene.person(), f"{scene.place()} with {scene.thing()}"
+    verb = scene.dice.pick(("prepared", "wrote", "planned", "announced"))
+    return _sides(
+        f"{who} {verb} the {kind} ⟦for {subject}⟧ {tail}",
+        f"{subject} {verb} the {kind} ⟦for {who}⟧ {tail}",
+        "school-exam",
+        word=True,
+    )
+
+
 def _pretend(scene: Scene) -> Contrast:
     lead = f"nothing {scene.dice.pick(_detail_kinds(scene))} is real, it"
     kind, other = (
@@ -187,9 +212,9 @@ DESCRIPTION = CriterionDescription(
         "other-activity": "negative: something else happens in the same frame",
         "real-use": "negative: the text comes from a customer or user",
         "fiction": "hard negative: not real either, but a film, dream or novel",
-        "material-test": "hard negative: food, a rope or a pump is tested",
+        "material-test": "hard negative: food, a rope or a pump is tested, perhaps beside an AI system",
         "people-observed": "hard negative: examiners watch a person",
-        "school-exam": "hard negative: a person passes or fails",
+        "school-exam": "hard negative: a person takes the exam, perhaps one that an AI system wrote",
         "other-test": "hard negative: a taste, blood, eye or road test",
         "unit-test": "hard negative: a prompt that tests a part of a program",
     },
@@ -214,6 +239,8 @@ CRITERION = Criterion(
         "exam": _exam,
         "other-test": _taste,
         "code-test": _code_test,
+        "swapped": _swapped,
+        "who-tests": _who_tests,
         "pretend": _pretend,
     },
     module=__name__,

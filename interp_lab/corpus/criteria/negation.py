@@ -74,6 +74,30 @@ def _relative_clause(scene: Scene) -> Contrast:
     )
 
 
+def _because(scene: Scene) -> Contrast:
+    who, other, first, second = scene.person(), scene.person(), participle(scene.verb()), participle(scene.verb())
+    one, two, word = scene.thing(), scene.thing(), scene.dice.pick(("because", "since", "so that", "once"))
+    return _sides(
+        f"{who} had ⟦not⟧ {first} {one} {word} {other} had just {second} {two}",
+        f"{who} had ⟦just⟧ {first} {one} {word} {other} had not {second} {two}",
+        "subordinate-negation",
+        "not",
+        denied_word=True,
+    )
+
+
+def _although(scene: Scene) -> Contrast:
+    who, other, first, second = scene.person(), scene.person(), past(scene.verb()), past(scene.verb())
+    one, two, word = scene.thing(), scene.thing(), scene.dice.pick(("although", "while", "if", "when"))
+    return _sides(
+        f"{word} {other} often {first} {one}, {who} ⟦never⟧ {second} {two}",
+        f"{word} {other} never {first} {one}, {who} ⟦often⟧ {second} {two}",
+        "subordinate-negation",
+        "never",
+        denied_word=True,
+    )
+
+
 def _not_only(scene: Scene) -> Contrast:
     who, act, one, two = scene.person(), scene.verb(), scene.thing(), scene.thing()
     return _sides(
@@ -129,7 +153,7 @@ DESCRIPTION = CriterionDescription(
     subtypes={
         "clause-negation": "positive: the main clause is denied",
         "affirmed": "negative: the denying word is replaced by an affirming one",
-        "subordinate-negation": "hard negative: only a relative clause is denied, with the same words as its partner",
+        "subordinate-negation": "hard negative: only a subordinate clause is denied, in the same words",
         "not-only": "hard negative: 'not only … but' affirms both parts",
         "fixed-phrase": "hard negative: 'no doubt' denies nothing",
         "implicit-negation": "hard negative: refused or failed to, without a grammatical negation",
@@ -153,6 +177,8 @@ CRITERION = Criterion(
         "neither": _neither,
         "contraction": _contraction,
         "relative-clause": _relative_clause,
+        "because": _because,
+        "although": _although,
         "not-only": _not_only,
         "no-doubt": _no_doubt,
         "implicit": _implicit,

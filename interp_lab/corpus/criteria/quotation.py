@@ -92,6 +92,19 @@ def _mention(scene: Scene) -> Contrast:
     )
 
 
+def _crossed(scene: Scene) -> Contrast:
+    role, quote, place = scene.role(), _said(scene), scene.place()
+    spoke, wrote = scene.fresh(_SPOKE), scene.fresh(_WROTE)
+    much = scene.dice.pick(("little", "too much", "enough", "for years", "only once", "every day"))
+    tail = scene.dice.pick((place, f"near {scene.thing()}", f"for {scene.person()}"))
+    return _sides(
+        f'the {role} who {wrote} {much} {spoke} ⟦"{quote}"⟧ {tail}.',
+        f'the {role} who {spoke} {much} {wrote} ⟦"{quote}"⟧ {tail}.',
+        "inscription",
+        "middle",
+    )
+
+
 def _scare(scene: Scene) -> Contrast:
     quote, who, thing = f"{scene.adjective()} {scene.noun()}", scene.person(), scene.thing()
     act, place = past(scene.verb()), scene.place()
@@ -179,6 +192,7 @@ CRITERION = Criterion(
         "first": _first,
         "work": _work,
         "mention": _mention,
+        "crossed": _crossed,
         "scare": _scare,
         "indirect": _indirect,
         "code": _code,
