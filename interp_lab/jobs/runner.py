@@ -168,10 +168,10 @@ class _Worker:
             ids = tuple(manifest.id for manifest in manifests)
             digest = self._folder.write_result(dict(result), ids, self._attempt.number)
             self._store.publish(run.sealed)
+            self._folder.drop_staging(self._attempt.number)
             ending = Ending(state="succeeded", result_sha256=digest, duration_s=self._duration())
             if not self._ledger.end(self._attempt, ending, manifests):
                 return self._record(Ending(state="cancelled", duration_s=self._duration()))
-        self._folder.drop_staging(self._attempt.number)
         self._note_ending()
         return EXIT_OK
 

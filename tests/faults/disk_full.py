@@ -16,7 +16,7 @@ from typing import Any
 from interp_lab.artifacts.durable import free_bytes
 from interp_lab.jobs.engine import JobEngine
 from interp_lab.jobs.job import Job
-from tests.faults.rig import finish, integrity, settings, spec
+from tests.faults.rig import finish, integrity, settings, settle, spec
 
 DISK_MIB = 16
 
@@ -52,6 +52,7 @@ def main(workspace: Path, where: str, disk: str) -> None:
     first = finish(engine, engine.submit(request).id)
     (artifact,) = engine.artifacts_of(old.id)
     readable = engine.artifacts.verify(artifact.id).ok
+    settle(workspace)
     left = [entry.name for entry in engine.paths.tmp.iterdir()]
     make_room()
     (workspace / "brim").unlink(missing_ok=True)

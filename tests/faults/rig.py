@@ -77,6 +77,11 @@ def worker_pids(workspace: Path) -> list[int]:
     return found
 
 
+def settle(workspace: Path) -> None:
+    """Wait until every worker of the workspace has ended: a job is over a moment before its process is."""
+    wait_for(lambda: not worker_pids(workspace), what="the end of every worker")
+
+
 def start_server(config: Settings, *, tick_s: float = 0.05) -> subprocess.Popen[bytes]:
     """Start a process that does nothing but tick."""
     return subprocess.Popen(

@@ -12,7 +12,7 @@ from interp_lab.jobs.engine import JobEngine
 from interp_lab.jobs.environment import marker
 from interp_lab.jobs.processes import marked_processes
 from tests.faults.conftest import Record
-from tests.faults.rig import LONG, drive, finish, settings, spec, wait_for
+from tests.faults.rig import LONG, drive, finish, settings, settle, spec, wait_for
 
 RACES = 200 if LONG else 16
 
@@ -33,6 +33,7 @@ def test_a_cancel_at_any_moment_ends_as_cancelled_or_succeeded_and_never_both(wo
         assert bool(engine.artifacts_of(job.id)) == (ended.state == "succeeded")
         assert (engine.result(job.id) is not None) == (ended.state == "succeeded")
         states.append(ended.state)
+    settle(workspace)
     record(
         cancels=RACES,
         jobs_lost=sum(state not in {"cancelled", "succeeded"} for state in states),

@@ -13,6 +13,7 @@ from tests.faults.rig import (
     overlapping_attempts,
     read_book,
     settings,
+    settle,
     spec,
     wait_for,
     wrong_artifacts,
@@ -40,6 +41,7 @@ def test_a_runner_killed_at_any_line_loses_nothing_and_publishes_once(workspace:
         jobs.append(job.id)
     ended = [finish(engine, job_id, within_s=600) for job_id in jobs]
 
+    settle(workspace)
     record(
         kills=len(jobs),
         jobs_lost=sum(job.state != "succeeded" for job in ended),

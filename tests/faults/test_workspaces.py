@@ -14,7 +14,7 @@ import pytest
 from interp_lab.errors import NetworkFileSystem, UnknownJob, WorkspaceUnusable
 from interp_lab.jobs import filesystem
 from interp_lab.jobs.engine import JobEngine
-from tests.faults.rig import finish, settings, spec
+from tests.faults.rig import finish, settings, settle, spec
 
 NOBODY = 65534
 
@@ -114,6 +114,7 @@ def test_a_network_file_system_is_refused_with_the_way_out_and_nothing_is_writte
     engine = JobEngine(settings(workspace, catalog_dir=local))
     job = engine.submit(spec("count", steps=1))
     assert finish(engine, job.id).state == "succeeded"
+    settle(workspace)
     assert engine.paths.catalog.is_relative_to(local)
     on_network = [path.name for path in (workspace / ".interp-lab").rglob("*") if path.suffix in {".lock", ".sqlite"}]
     assert on_network == []
