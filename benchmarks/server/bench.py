@@ -52,6 +52,7 @@ class Server:
             command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
         )
         self._answers: Queue[tuple[float, bytes]] = Queue()
+        self._seen: dict[int | None, tuple[float, bytes]] = {}
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -72,10 +73,10 @@ class Server:
 
     def wait(self, request_id: int) -> tuple[float, bytes]:
         """Return when the answer to a request came, and its line."""
-        while True:
+        while request_id not in self._seen:
             at, line = self._answers.get(timeout=DEADLINE_S)
-            if json.loads(line).get("id") == request_id:
-                return at, line
+            self._seen[json.loads(line).get("id")] = at, line
+        return self._seen.pop(request_id)
 
     def ask(self, request_id: int, method: str, params: Mapping[str, Any] | None = None) -> bytes:
         """Send a request and return the line of its answer."""

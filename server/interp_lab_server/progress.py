@@ -35,8 +35,12 @@ class ProgressReport:
         self._sent_at, self._seen = now, progress
         done = progress.done if progress else 0.0
         self._value = done if done > self._value else self._value + _STEP * max(1.0, self._value)
-        total = None if progress is None or progress.total is None else max(progress.total, self._value)
-        await self._send(self._value, total, message(progress))
+        await self._send(self._value, self._total(progress), message(progress))
+
+    def _total(self, progress: JobProgress | None) -> float | None:
+        """Return the job's total, unless the values sent have left it behind with an earlier stage of the work."""
+        total = progress.total if progress else None
+        return total if total is not None and total >= self._value else None
 
 
 def message(progress: JobProgress | None) -> str:

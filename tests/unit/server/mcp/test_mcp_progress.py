@@ -44,6 +44,22 @@ def test_nothing_is_sent_more_than_once_a_second(steps: list[tuple[float, float 
     assert all(b - a >= INTERVAL_S for a, b in itertools.pairwise(times))
 
 
+def test_a_stage_that_counts_from_the_start_again_claims_no_total() -> None:
+    out: list[tuple[float, float | None]] = []
+
+    async def send(value: float, total: float | None, text: str | None) -> None:
+        out.append((value, total))
+
+    async def watch() -> None:
+        clock = iter(range(0, 100, 5))
+        report = ProgressReport(send, clock=lambda: next(clock))
+        for done, total in ((226, 420), (3, 41), (230, 420)):
+            await report(JobProgress(done=done, total=total))
+
+    anyio.run(watch)
+    assert [total for _, total in out] == [420, None, 420]
+
+
 def test_a_job_that_does_not_move_still_gives_a_sign_of_life() -> None:
     times = [at for at, _, _ in sent([(0.5, 1.0)] * 100)]
     assert len(times) > 2
