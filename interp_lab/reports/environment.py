@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.reports import numbers
+from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.grades import GRADES
 from interp_lab.reports.visible import shortened
 
@@ -36,6 +37,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "duration": numbers.duration,
     "shortened": shortened,
     "action_json": action_json,
+    "confound_words": confound_words,
 }
 
 

@@ -2,7 +2,8 @@
 
 `Heat.code` holds, per token, three base64url digits: the length of its text in UTF-16 units, then twelve
 bits: value + 1024 in steps of scale/1023, and whether it lies in a labelled span. The page's script turns
-that into coloured tokens; without scripts the text itself is there, with its strongest token marked.
+that into coloured tokens; without scripts the text itself is there, with its peak marked. The peak is the record's:
+the token that decides the pooled value, or weighs most in it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from interp_lab.contracts.inspect import Context, ContextToken, CoordinateCard
+from interp_lab.contracts.inspect_report import Context, ContextToken, CoordinateCard
 from interp_lab.reports.visible import visible
 
 DIGITS = ascii_letters + digits + "-_"
@@ -22,7 +23,7 @@ _LONGEST = 60  # UTF-16 units of one token that are shown; one digit counts to 6
 
 
 class Heat(NamedTuple):
-    """One context ready to be shown: its text before, at and after the strongest token, and the coded values."""
+    """One context ready to be shown: its text before, at and after the peak, and the coded values."""
 
     prompt_id: str
     positive: bool
@@ -30,8 +31,10 @@ class Heat(NamedTuple):
     left_before: int
     """Tokens of the prompt that are not shown before the first shown one."""
     left_after: int
+    peak: int
+    """Place of the peak among the shown tokens."""
     before: str
-    strongest: str
+    at_peak: str
     after: str
     code: str
 
@@ -44,18 +47,9 @@ class Scale(NamedTuple):
     has_negative: bool
 
 
-def strongest_index(tokens: tuple[ContextToken, ...], sign: int) -> int:
-    """Return where the coordinate is strongest: furthest in the direction of `sign`, else largest in magnitude."""
-    values = [token.value * sign for token in tokens]
-    if max(values) <= 0:
-        values = [abs(value) for value in values]
-    return values.index(max(values))
-
-
 def strongest_token(card: CoordinateCard) -> str:
-    """Return the text of the strongest token of the first context, or nothing when no context has tokens."""
-    tokens = next((context.tokens for context in card.contexts if context.tokens), ())
-    return tokens[strongest_index(tokens, card.sign)].text if tokens else ""
+    """Return the text at the peak of the first context, or nothing when there is no context."""
+    return card.contexts[0].tokens[card.contexts[0].peak].text if card.contexts else ""
 
 
 def scale_of(contexts: Iterable[Context]) -> Scale:
@@ -69,28 +63,29 @@ def scale_of(contexts: Iterable[Context]) -> Scale:
     return Scale(largest, min(largest, usual), bool((values < 0).any()))
 
 
-def windowed(context: Context, sign: int, width: int | None) -> slice:
-    """Return which tokens to show: all, or `width` of them around the strongest."""
+def windowed(context: Context, width: int | None) -> slice:
+    """Return which tokens to show: all, or `width` of them around the peak."""
     total = len(context.tokens)
     if width is None or total <= width:
         return slice(0, total)
-    start = min(max(0, strongest_index(context.tokens, sign) - width // 2), total - width)
+    start = min(max(0, context.peak - width // 2), total - width)
     return slice(start, start + width)
 
 
-def heat(context: Context, window: slice, sign: int, scale: Scale) -> Heat:
-    """Return the tokens of `window`, their text split at the strongest and their values coded on `scale`."""
+def heat(context: Context, window: slice, scale: Scale) -> Heat:
+    """Return the tokens of `window`, their text split at the peak and their values coded on `scale`."""
     tokens = context.tokens[window]
     texts = [_token_text(token.text) for token in tokens]
-    peak = strongest_index(tokens, sign) if tokens else 0
+    peak: int = context.peak - window.start
     return Heat(
         prompt_id=context.prompt_id,
         positive=context.positive,
         pooled=context.pooled,
         left_before=context.truncated_before + window.start,
         left_after=context.truncated_after + len(context.tokens) - window.stop,
+        peak=peak,
         before="".join(texts[:peak]),
-        strongest="".join(texts[peak : peak + 1]),
+        at_peak=texts[peak],
         after="".join(texts[peak + 1 :]),
         code="".join(_coded(text, token, scale.largest) for text, token in zip(texts, tokens, strict=True)),
     )

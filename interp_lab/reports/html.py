@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.contracts.inspect import InspectReport
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.reports import heat, profile
 from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.page import page_view

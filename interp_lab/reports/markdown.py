@@ -10,9 +10,9 @@ from typing import NamedTuple
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.contracts.inspect import Context, CoordinateCard, InspectReport, ReasonCode
+from interp_lab.contracts.inspect_report import Context, CoordinateCard, InspectReport, ReasonCode
 from interp_lab.reports.environment import Lines, environment
-from interp_lab.reports.heat import strongest_index, windowed
+from interp_lab.reports.heat import windowed
 from interp_lab.reports.page import page_view
 from interp_lab.reports.visible import visible
 
@@ -20,7 +20,7 @@ DESCRIBED = 10
 """Coordinates described in full."""
 CONTEXTS = 3
 WINDOW = 11
-"""Tokens shown of a context, around its strongest."""
+"""Tokens shown of a context, around its peak."""
 LAYERS = 16
 """Addresses listed; of more, the strongest on explore."""
 
@@ -89,19 +89,16 @@ def code_cell(text: str) -> MarkdownText:
     return escaped(text) if re.search(r"[|\\]", visible(text)) else code_span(text)
 
 
-def emphasised(context: Context, sign: int) -> MarkdownText:
-    """Return the tokens around the strongest one as code, that one in bold, with the numbers of tokens left out."""
-    window = windowed(context, sign, WINDOW)
-    tokens = context.tokens[window]
-    if not tokens:
-        return MarkdownText("")
-    peak = strongest_index(tokens, sign)
-    texts = [token.text for token in tokens]
+def emphasised(context: Context) -> MarkdownText:
+    """Return the tokens around the peak as code, the peak in bold, with the numbers of tokens left out."""
+    window = windowed(context, WINDOW)
+    texts = [token.text for token in context.tokens[window]]
+    peak: int = context.peak - window.start
     before, after = code_span("".join(texts[:peak])), code_span("".join(texts[peak + 1 :]))
     left_before = context.truncated_before + window.start
     left_after = context.truncated_after + len(context.tokens) - window.stop
-    strongest = code_span(texts[peak])
-    shown = f"{before}**{strongest}**{after}" if strongest else f"{before} {after}".strip()
+    at_peak = code_span(texts[peak])
+    shown = f"{before}**{at_peak}**{after}" if at_peak else f"{before} {after}".strip()
     return MarkdownText(f"{f'{left_before}… ' if left_before else ''}{shown}{f' …{left_after}' if left_after else ''}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from interp_lab.contracts.inspect import Measured
+from interp_lab.contracts.inspect_report import Measured
 
 
 class Oriented(NamedTuple):

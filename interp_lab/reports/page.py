@@ -1,4 +1,4 @@
-"""What the templates show, prepared: every coordinate with its orientation, marks, heat maps and strongest token."""
+"""What the templates show, prepared: every coordinate with its orientation, marks, heat maps and top token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from interp_lab.contracts.base import Grade
-from interp_lab.contracts.inspect import Confound, Context, CoordinateCard, InspectReport, LayerRow
+from interp_lab.contracts.inspect_report import Confound, Context, CoordinateCard, InspectReport, LayerRow
 from interp_lab.reports.axis import CHANCE, Axis, axis_for
 from interp_lab.reports.grades import GRADES
 from interp_lab.reports.heat import Heat, Scale, heat, scale_of, strongest_token, windowed
@@ -15,7 +15,7 @@ from interp_lab.reports.profile import Panel, panels
 from interp_lab.reports.whisker import Whisker, position, whisker
 
 PAGE_TOKENS = 12_000
-"""Tokens shown on one page; above it, later contexts are shown only around their strongest token."""
+"""Tokens shown on one page; above it, later contexts are shown only around their peak."""
 FULL_CONTEXTS = 2
 """Contexts of each coordinate that are always shown in full."""
 LEAST_WINDOW = 9
@@ -35,7 +35,7 @@ class CardView(NamedTuple):
     scale: Scale
     heats: tuple[Heat, ...]
     trimmed: bool
-    """Later contexts are shown only around their strongest token; report.json has them in full."""
+    """Later contexts are shown only around their peak; report.json has them in full."""
 
 
 class PageView(NamedTuple):
@@ -87,14 +87,14 @@ def _card_view(number: int, card: CoordinateCard, axis: Axis, width: int | None)
         whisker=whisker(explore, confirm, axis),
         top_token=strongest_token(card),
         scale=scale,
-        heats=tuple(heat(context, window, card.sign, scale) for context, window in _windows(card, width)),
+        heats=tuple(heat(context, window, scale) for context, window in _windows(card, width)),
         trimmed=width is not None and len(card.contexts) > FULL_CONTEXTS,
     )
 
 
 def _windows(card: CoordinateCard, width: int | None) -> list[tuple[Context, slice]]:
     return [
-        (context, windowed(context, card.sign, None if place < FULL_CONTEXTS else width))
+        (context, windowed(context, None if place < FULL_CONTEXTS else width))
         for place, context in enumerate(card.contexts)
     ]
 

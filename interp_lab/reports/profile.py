@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from interp_lab.contracts.inspect import CoordinateCard, LayerRow
+from interp_lab.contracts.inspect_report import CoordinateCard, LayerRow
 from interp_lab.errors import LabError
 from interp_lab.points import Address
 from interp_lab.reports.axis import CHANCE, Axis, axis_for

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from interp_lab.contracts.inspect import Context, InspectRequest, InspectResult
+from interp_lab.contracts.inspect import InspectRequest, InspectResult
+from interp_lab.contracts.inspect_report import Context
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
@@ -55,6 +56,7 @@ def _contexts(inputs: Inputs, pooled: Pooled, findings: Findings, run: Run) -> d
                 inputs.tokens[i],
                 [float(value) for value in tokens[i][address][:, lane]],
                 pooled=float(pooled.values[i, column]),
+                pooling=inputs.request.pooling,
                 positive=positive[i],
                 sign=sign_of(findings, column),
             )

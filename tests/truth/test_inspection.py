@@ -14,14 +14,19 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from interp_lab.contracts.inspect import InspectReport, InspectRequest
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect_report import Context, InspectReport, LayerRow
+from interp_lab.contracts.pooling import Pooling
 from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.jobs.run import LocalRun
+from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspect import inspect
+from interp_lab.workflows.inspection.contexts import context
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import design, measure
 from interp_lab.workflows.inspection.passes import Pooled, pool_prompts
+from interp_lab.workflows.inspection.report import short_form, strongest_layers
 
 WORDS = [
     "the",
@@ -213,6 +218,129 @@ def test_shown_token_values_are_those_of_plain_hidden_states(
             plain = loaded.model(ids, output_hidden_states=True).hidden_states[1][0, :, card.index]
         assert [token.value for token in shown.tokens] == pytest.approx(plain.tolist(), abs=2e-4)
         assert "".join(token.text for token in shown.tokens) == text
+
+
+@pytest.mark.parametrize("pooling", ["last", "max", "mean", "span"])
+def test_the_peak_of_a_context_is_the_token_that_decides_its_pooled_value(inspect_rows: Inspect, pooling: str) -> None:
+    rows = [row | {"spans": [{"start": 0, "end": 12}]} for row in _cat_or_dog(20)]
+    report, _ = inspect_rows(rows, pooling=pooling)
+    contexts = [(card.sign, each) for card in report.coordinates for each in card.contexts]
+    assert len(contexts) == 4 * 6
+    for sign, shown in contexts:
+        values, peak = [token.value for token in shown.tokens], shown.tokens[shown.peak]
+        counted = [token.value for token in shown.tokens if token.in_span] if pooling == "span" else values
+        if pooling in ("mean", "span"):
+            assert shown.pooled == pytest.approx(np.mean(counted), abs=2e-4)
+            assert peak.value * sign == max(value * sign for value in counted)
+        else:
+            assert shown.pooled == pytest.approx(peak.value, abs=2e-4)
+        assert peak.in_span or pooling != "span"
+        assert shown.peak == len(values) - 1 or pooling != "last"
+    if pooling == "last":  # the strongest token is another one, so that marking it would have been wrong
+        assert any(shown.peak != np.argmax([sign * t.value for t in shown.tokens]) for sign, shown in contexts)
+
+
+def _peak_of(values: list[float], pooling: Pooling, sign: int, *, span: tuple[int, int] | None = None) -> Context:
+    """Return the context of a prompt with one letter per token, after a special token of a huge value."""
+    n = len(values)
+    tokens = TokenizedPrompt(
+        id="p",
+        text="x" * n,
+        ids=(0,) * (n + 1),
+        special=(True, *(False,) * n),
+        pieces=("<s>", *"x" * n),
+        offsets=((0, 0), *((i, i + 1) for i in range(n))),
+    )
+    spans = [{"start": span[0], "end": span[1]}] if span else []
+    prompt = ScoredPrompt.model_validate({"id": "p", "text": "x" * n, "score": 1, "spans": spans})
+    return context(prompt, tokens, [1e9 * sign, *values], pooled=0.0, pooling=pooling, positive=True, sign=sign)
+
+
+@pytest.mark.parametrize(
+    ("values", "pooling", "sign", "place"),
+    [
+        ([0.1, 3.0, -9.0], "mean", 1, 1),
+        ([0.1, 3.0, -9.0], "mean", -1, 2),
+        ([0.0, 2.0, 1.0], "mean", -1, 1),
+        ([-3.0, -1.0], "mean", 1, 0),
+        ([-3.0, -1.0], "max", 1, 1),
+        ([0.1, 3.0, -9.0], "max", -1, 1),
+        ([9.0, 3.0, 0.0], "last", 1, 2),
+    ],
+)
+def test_of_a_mean_the_heaviest_token_and_otherwise_the_deciding_one_is_the_peak(
+    values: list[float], pooling: Pooling, sign: int, place: int
+) -> None:
+    assert _peak_of(values, pooling, sign).peak == place
+
+
+def test_only_tokens_of_a_span_can_be_the_peak_of_a_span() -> None:
+    values = [9.0, 1.0, 2.0, -9.0]
+    assert _peak_of(values, "span", 1, span=(1, 3)).peak == 2
+    assert _peak_of(values, "mean", 1, span=(1, 3)).peak == 0
+
+
+@pytest.mark.parametrize("place", [0, 30, 99])
+def test_the_window_of_a_long_prompt_lies_around_the_peak(place: int) -> None:
+    shown = _peak_of([float(i == place) for i in range(100)], "max", 1)
+    assert shown.truncated_before + shown.peak == place
+    assert shown.tokens[shown.peak].value == 1.0
+    assert shown.truncated_before + len(shown.tokens) + shown.truncated_after == 100
+    assert _peak_of([float(i == place) for i in range(100)], "last", 1).truncated_after == 0
+
+
+def _layer(layer: int, confirm: float | None, explore: float = 0.5) -> LayerRow:
+    return LayerRow(
+        address=f"resid_post.{layer}",
+        n_coordinates=8,
+        best_index=0,
+        best_auroc=explore,
+        best_confirm_auroc=confirm,
+        n_significant=0,
+    )
+
+
+def test_the_short_form_lists_the_strongest_addresses_in_their_order_and_says_that_others_exist(
+    inspect_rows: Inspect,
+) -> None:
+    report, _ = inspect_rows(_unrelated(40, seed=9))
+    rows = tuple(_layer(i, 0.5 + 0.01 * (i % 20)) for i in range(40))
+    short = short_form(report.model_copy(update={"layers": rows}))
+    assert [row.address for row in short.layers] == [f"resid_post.{i}" for i in range(40) if i % 20 >= 12]
+    assert "16 strongest of 40 addresses" in short.warnings[-1]
+    whole = short_form(report.model_copy(update={"layers": rows[:16]}))
+    assert whole.layers == rows[:16]
+    assert whole.warnings == report.caveats
+
+
+def test_without_confirmation_the_addresses_strongest_on_explore_are_listed() -> None:
+    rows = tuple(_layer(i, None, explore=1.0 - 0.01 * i) for i in range(20))
+    assert strongest_layers(rows) == rows[:16]
+
+
+def test_the_short_form_of_a_coordinate_says_which_way_it_goes_and_shows_the_reports_top_token(
+    inspect_rows: Inspect,
+) -> None:
+    report, _ = inspect_rows(_cat_or_dog(40), top_k=50)
+    ranking = short_form(report).ranking
+    assert {line.sign for line in ranking} == {-1, 1}
+    for line, card in zip(ranking, report.coordinates, strict=True):
+        assert (line.explore_auroc > 0.5) == (line.sign == 1)
+        assert line.top_token == card.contexts[0].tokens[card.contexts[0].peak].text
+
+
+def test_confounds_are_told_in_words_and_recorded_by_their_identifier(inspect_rows: Inspect) -> None:
+    report, folder = inspect_rows(_long_or_short(120))
+    flagged = {confound.name for confound in report.audit.confounds if confound.flagged}
+    assert "surface_joint" in flagged
+    told = "length, punctuation, digits and capitals together"
+    for text in (
+        report.headline,
+        *((folder / name).read_text(encoding="utf-8") for name in ("report.md", "report.html")),
+    ):
+        assert told in text
+        assert "surface_joint" not in text
+    assert set(short_form(report).dataset_flags) == flagged
 
 
 def test_too_few_groups_are_explored_and_nothing_is_called_confirmed(inspect_rows: Inspect) -> None:

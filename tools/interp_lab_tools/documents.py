@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.inspect import InspectReport
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.presets import CriterionPreset
 from interp_lab.contracts.prompts import ScoredPrompt

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.inspect import InspectPlan, InspectReport, InspectRequest, InspectResult
+from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans

@@ -15,24 +15,23 @@
     watch(map, map.querySelector("output"));
   }
   function paint(quote, largest, full) {
-    const text = quote.textContent, code = quote.dataset.h;
+    const text = quote.textContent, code = quote.dataset.h, peak = 3 * Number(quote.dataset.p);
     const tokens = document.createDocumentFragment();
-    const before = quote.firstChild?.nodeName === "MARK" ? "" : quote.firstChild?.textContent ?? "";
     let start = 0;
     for (let at = 0; at !== code.length; at += 3) {
       const end = start + digit(code[at]);
       const bits = digit(code[at + 1]) * 64 + digit(code[at + 2]);
       const value = ((bits >> 1) - STEPS - 1) / STEPS * largest;
       if (text[start] === " ") tokens.append(document.createElement("wbr"));
-      tokens.append(token(text.slice(start, end), value, Math.min(1, Math.abs(value) / full), bits % 2, start === before.length));
+      tokens.append(token(text.slice(start, end), value, Math.min(1, Math.abs(value) / full), bits % 2, at === peak));
       start = end;
     }
     quote.replaceChildren(tokens);
   }
-  function token(text, value, share, labelled, strongest) {
+  function token(text, value, share, labelled, decides) {
     const made = document.createElement("i");
     made.style.setProperty("--v", share.toFixed(3));
-    made.className = [value >= 0 ? "" : "n", labelled ? "l" : "", strongest ? "m" : ""].join(" ").trim();
+    made.className = [value >= 0 ? "" : "n", labelled ? "l" : "", decides ? "m" : ""].join(" ").trim();
     made.title = written(value) + (labelled ? " (labelled span)" : "");
     const body = text.trimStart();
     if (body !== text) {

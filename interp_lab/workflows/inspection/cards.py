@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.inspect import (
+from interp_lab.contracts.inspect_report import (
     Context,
     CoordinateCard,
     LayerRow,

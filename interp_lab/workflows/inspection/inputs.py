@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from interp_lab.contracts.inspect import InspectRequest, ModelFacts
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect_report import ModelFacts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.engine.selfcheck import SelfCheck, self_check

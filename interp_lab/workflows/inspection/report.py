@@ -11,28 +11,30 @@ from safetensors.numpy import save_file
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.inspect import (
+from interp_lab.contracts.inspect import InspectResult, RankedCoordinate
+from interp_lab.contracts.inspect_report import (
     CoordinateCard,
     DatasetFacts,
     InspectReport,
-    InspectResult,
+    LayerRow,
     Measured,
-    RankedCoordinate,
     RunFacts,
 )
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.methods.stability import Stability
+from interp_lab.reports.heat import strongest_token
 from interp_lab.reports.html import render_html
 from interp_lab.reports.markdown import render_markdown
 from interp_lab.workflows.inspection.cards import layer_rows
-from interp_lab.workflows.inspection.contexts import peak_token
 from interp_lab.workflows.inspection.inputs import Inputs, model_facts
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.passes import Pooled
 from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
 
 KIND = "inspect_report"
+LAYERS = 16
+"""Addresses in the short form."""
 Suggest = Callable[[InspectReport], tuple[NextAction, ...]]
 
 
@@ -77,6 +79,7 @@ def publish(report: InspectReport, findings: Findings, pooled: Pooled, run: Run)
 def short_form(report: InspectReport) -> InspectResult:
     """Return what an agent reads first."""
     flagged = tuple(confound.name for confound in report.audit.confounds if confound.flagged)
+    layers = strongest_layers(report.layers)
     return InspectResult(
         summary="\n".join(
             [
@@ -85,7 +88,7 @@ def short_form(report: InspectReport) -> InspectResult:
                 f"{_grades(report.coordinates)} among the {len(report.coordinates)} described.",
             ]
         ),
-        warnings=report.caveats,
+        warnings=(*report.caveats, *_left_out(len(layers), len(report.layers))),
         agent_next_actions=report.agent_next_actions,
         criterion=report.criterion,
         model=report.model.id,
@@ -94,8 +97,24 @@ def short_form(report: InspectReport) -> InspectResult:
         n_significant=report.n_significant,
         dataset_flags=flagged,
         ranking=tuple(_ranked(card) for card in report.coordinates),
-        layers=report.layers,
+        layers=layers,
     )
+
+
+def strongest_layers(rows: tuple[LayerRow, ...]) -> tuple[LayerRow, ...]:
+    """Return at most `LAYERS` rows in their order: those strongest on confirm, or on explore if nothing confirmed."""
+    by_strength = sorted(range(len(rows)), key=lambda place: -_strength(rows[place]))
+    return tuple(rows[place] for place in sorted(by_strength[:LAYERS]))
+
+
+def _strength(row: LayerRow) -> float:
+    return row.best_auroc if row.best_confirm_auroc is None else row.best_confirm_auroc
+
+
+def _left_out(n_shown: int, n_rows: int) -> tuple[str, ...]:
+    if n_shown == n_rows:
+        return ()
+    return (f"Only the {n_shown} strongest of {n_rows} addresses are under layers; the report has all.",)
 
 
 def _ranked(card: CoordinateCard) -> RankedCoordinate:
@@ -105,6 +124,7 @@ def _ranked(card: CoordinateCard) -> RankedCoordinate:
         rank=card.rank,
         address=card.address,
         index=card.index,
+        sign=card.sign,
         grade=card.grade,
         explore_auroc=card.explore.auroc.value,
         confirm_auroc=confirm.auroc.value if confirm else None,
@@ -112,7 +132,7 @@ def _ranked(card: CoordinateCard) -> RankedCoordinate:
         n_confirm_groups=confirm.auroc.n_groups if confirm else 0,
         q_value=card.explore.q_value if card.explore.q_value is not None else 1.0,
         reasons=tuple(reason.code for reason in card.reasons),
-        top_token=peak_token(card.contexts[0], card.sign)[:40],
+        top_token=strongest_token(card)[:40],
     )
 
 
@@ -157,7 +177,8 @@ def _stability(found: Stability | None, plan: Design) -> Measured | None:
 
 def _run_facts(inputs: Inputs, run: Run) -> RunFacts:
     checks = {
-        row.point: row.status if row.error is None else f"{row.status} ({row.error:.1e})" for row in inputs.checks.rows
+        row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
+        for row in inputs.checks.rows
     }
     return RunFacts(
         job_id=run.job_id,

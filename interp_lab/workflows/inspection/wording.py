@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.inspect import Confound, ConfoundAudit, CoordinateCard, Measured
+from interp_lab.contracts.inspect_report import Confound, ConfoundAudit, CoordinateCard, Measured
 from interp_lab.methods.confounds import ConfoundAudit as Audit
 from interp_lab.methods.confounds import ConfoundScore, Verdict
+from interp_lab.reports.confounds import confound_words
 from interp_lab.statistics.sample import Sample
 
 _WORDS = {
-    Verdict.CLEAN: "does not tell positives from negatives",
-    Verdict.ASSOCIATED: "goes with the label",
-    Verdict.SOLVES: "alone tells positives from negatives",
+    Verdict.CLEAN: "not enough to tell positives from negatives",
+    Verdict.ASSOCIATED: "it goes with the label",
+    Verdict.SOLVES: "enough to tell positives from negatives",
 }
 _FOUND = ("needs_causal_evidence", "plausible")
 
@@ -21,12 +22,12 @@ _FOUND = ("needs_causal_evidence", "plausible")
 def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit) -> str:
     """Return one sentence that is true when quoted alone."""
     if audit.flagged:
-        names = ", ".join(c.name for c in audit.confounds if c.flagged)
-        return f"No conclusion about '{criterion}' can be drawn: on this dataset {names} alone tells positives apart."
+        names = ", or by ".join(confound_words(c.name) for c in audit.confounds if c.flagged)
+        return f"No conclusion about '{criterion}' can be drawn: without any model the dataset is solved by {names}."
     found = next((card for grade in _FOUND for card in cards if card.grade == grade), None)
     if found is None:
         return f"No tested coordinate follows '{criterion}' beyond chance on these prompts."
-    where = f"{found.address}[{found.index}]"
+    where = f"{found.address} #{found.index}"
     way = "higher" if found.sign > 0 else "lower"
     if found.grade == "plausible" or found.confirm is None:
         auroc = found.explore.auroc
@@ -68,8 +69,8 @@ def audit_record(audit: Audit, sample: Sample) -> ConfoundAudit:
 
 
 def _confound(score: ConfoundScore, sample: Sample) -> Confound:
-    name = score.name.replace("_", " ")
-    how = "a held-out linear model of it" if score.held_out else "it"
+    name = confound_words(score.name)
+    how = f"A held-out linear model of {name}" if score.held_out else f"Ranking prompts by {name}"
     low, high = (score.low, score.high) if score.held_out or score.auroc >= 0.5 else (1 - score.high, 1 - score.low)
     method = "Wilson, on the variance between prompt groups"
     return Confound(
@@ -82,5 +83,5 @@ def _confound(score: ConfoundScore, sample: Sample) -> Confound:
             interval=Interval(low=round(low, 4), high=round(high, 4), method=method),
         ),
         flagged=score.verdict is Verdict.SOLVES,
-        text=f"{name} {_WORDS[score.verdict]}: {how} reaches AUROC {score.reach:.2f}.",
+        text=f"{how} reaches AUROC {score.reach:.2f}: {_WORDS[score.verdict]}.",
     )

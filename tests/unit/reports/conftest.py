@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interp_lab.contracts.inspect import InspectReport
+from interp_lab.contracts.inspect_report import InspectReport
 
 Json = dict[str, Any]
 MakeJson = Callable[..., Json]
@@ -74,6 +74,7 @@ def context(dice: np.random.Generator, number: int, n_tokens: int, sign: int, *,
         "truncated_before": int(dice.integers(0, 3)) * 7,
         "truncated_after": int(dice.integers(0, 2)) * 11,
         "tokens": tokens,
+        "peak": strongest,
     }
 
 
@@ -133,10 +134,10 @@ def coordinate(dice: np.random.Generator, rank: int, wanted: Wanted) -> Json:
 
 def confounds(*, solved: bool) -> list[Json]:
     rows = [
-        ("token count", 0.991 if solved else 0.58, solved),
-        ("digit share", 0.64, False),
-        ("bag of words", 0.71, False),
-        ("punctuation share", 0.53, False),
+        ("tokens", 0.991 if solved else 0.58, solved),
+        ("digits", 0.64, False),
+        ("bag_of_words", 0.71, False),
+        ("punctuation", 0.53, False),
     ]
     return [
         {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp_lab.contracts.inspect import InspectReport
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.reports.html import render_html
 
 MANY = tuple(f"{point}.{layer}" for point in ("resid_post", "attn_out", "mlp_out", "z", "q") for layer in range(40))
@@ -110,7 +110,7 @@ def test_the_comparison_of_numbers_would_notice_a_wrong_digit() -> None:
 def test_every_number_of_a_coordinate_is_shown_somewhere(variant: InspectReport) -> None:
     document = variant.model_dump(mode="json")
     shown = {pointer for pointer, _, _ in numbers(tree(render_html(variant)))}
-    drawn = re.compile(r"/(sign|level|tokens/.*|truncated_(before|after))$")
+    drawn = re.compile(r"/(sign|level|peak|tokens/.*|truncated_(before|after))$")
     for place, card in enumerate(document["coordinates"]):
         wanted = {pointer for pointer in leaves(card, f"/coordinates/{place}") if not drawn.search(pointer)}
         assert not wanted - shown
@@ -162,7 +162,7 @@ def test_a_dataset_solved_by_a_confound_is_announced_loudly_and_a_sound_one_is_n
     (banner,) = with_class(solved, "bad")
     assert banner.get("role") == "alert"
     assert "A confound alone solves this dataset" in text_of(banner)
-    assert "token count" in text_of(banner)
+    assert "number of tokens" in text_of(banner)
     assert "0.991" in text_of(banner)
     assert with_class(sound, "bad") == []
     assert "A confound alone" not in text_of(with_class(sound, "banner")[0])
@@ -173,7 +173,7 @@ def test_one_flagged_confound_that_does_not_solve_the_dataset_gives_a_milder_war
     document["audit"]["confounds"][2]["flagged"] = True
     root = tree(render_html(InspectReport.model_validate(document)))
     (banner,) = with_class(root, "watch")
-    assert "bag of words" in text_of(banner)
+    assert "single words" in text_of(banner)
 
 
 def test_a_confirmation_that_turned_round_is_marked_and_one_that_held_is_not(make_json) -> None:
@@ -209,9 +209,9 @@ def test_a_report_of_usual_size_shows_its_contexts_in_full_and_a_huge_one_says_t
 
     usual, huge = make_report(n=10, n_contexts=6, n_tokens=24), make_report(n=50, n_contexts=20, n_tokens=40)
     assert tokens_shown(usual) == 10 * 6 * 24
-    assert "around the strongest token" not in render_html(usual)
+    assert "around the token in bold" not in render_html(usual)
     assert tokens_shown(huge) < 50 * 20 * 40
-    assert "around the strongest token" in render_html(huge)
+    assert "around the token in bold" in render_html(huge)
 
 
 def test_equal_reports_give_equal_pages(make_report) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp_lab.contracts.inspect import Context, ContextToken, InspectReport
+from interp_lab.contracts.inspect_report import Context, ContextToken, InspectReport
 from interp_lab.reports.markdown import DESCRIBED, code_span, emphasised, escaped, render_markdown
 from interp_lab.reports.visible import visible
 
@@ -71,13 +71,13 @@ def test_the_headline_comes_first_and_the_dataset_audit_next(make_report) -> Non
     lines = [line for line in render_markdown(report).splitlines() if line]
     assert lines[0] == f"# Inspect: {report.criterion}"
     assert lines[1] == f"> {report.headline}"
-    assert lines[2].startswith("Dataset audit: no confound alone solves this dataset; the strongest is bag of words")
+    assert lines[2].startswith("Dataset audit: no confound alone solves this dataset; the strongest is single words")
 
 
 def test_a_dataset_solved_by_a_confound_is_announced_before_any_number(make_report) -> None:
     text = render_markdown(make_report(solved=True))
     assert text.index("**WARNING: a confound alone solves this dataset.**") < text.index("prompts (")
-    assert "- token count, AUROC 0.991 [0.951, 1.000]: Positives are longer" in text
+    assert "- number of tokens, AUROC 0.991 [0.951, 1.000]. Positives are longer" in text
     assert "WARNING" not in render_markdown(make_report(solved=False))
 
 
@@ -184,10 +184,10 @@ def test_a_code_span_is_closed_only_by_its_own_fence(text: str) -> None:
     assert stripped == visible(text)
 
 
-def test_the_strongest_token_is_bold_and_what_is_left_out_is_counted() -> None:
-    tokens = tuple(ContextToken(text=f" w{place}", value=float(place == 20)) for place in range(40))
-    context = Context(prompt_id="p", positive=True, pooled=1.0, truncated_before=3, tokens=tokens)
-    shown = emphasised(context, 1)
+def test_the_peak_is_bold_and_what_is_left_out_is_counted() -> None:
+    tokens = tuple(ContextToken(text=f" w{place}", value=float(place == 7)) for place in range(40))
+    context = Context(prompt_id="p", positive=True, pooled=1.0, truncated_before=3, tokens=tokens, peak=20)
+    shown = emphasised(context)
     assert "**` w20`**" in shown
     assert shown.count("**") == 2
     assert shown.startswith("18… ` w15")

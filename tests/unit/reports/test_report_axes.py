@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.inspect import LayerRow, Measured
+from interp_lab.contracts.inspect_report import LayerRow, Measured
 from interp_lab.reports import profile
 from interp_lab.reports.axis import axis_for
 from interp_lab.reports.orientation import oriented
