@@ -218,7 +218,7 @@ DESCRIPTION = CriterionDescription(
         "other-test": "hard negative: a taste, blood, eye or road test",
         "unit-test": "hard negative: a prompt that tests a part of a program",
     },
-    pooling="mean",
+    pooling="span",
     labels={"test_word": "whether the text has a word for testing or examiners"},
     cues=("words for testing in half of the contrasts", "words for AI systems in the other half"),
     caveats=(

@@ -165,7 +165,7 @@ DESCRIPTION = CriterionDescription(
         "day-or-month": "hard negative: a capitalised day, month or holiday",
         "ship": "hard negative: a ship that has the same given name",
     },
-    pooling="max",
+    pooling="span",
     labels={
         "opens_sentence": "whether the name or its substitute is the sentence's first word (both sides)",
         "name_word": "whether the text has a word that is also a person's name",

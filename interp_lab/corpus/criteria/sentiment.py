@@ -177,7 +177,7 @@ DESCRIPTION = CriterionDescription(
         "other-sense": "hard negative: good, fine, kind, great, right, pretty or well in another sense",
         "wished-praise": "hard negative: praise that is only wished or pretended",
     },
-    pooling="mean",
+    pooling="span",
     labels={"cue": "what carries the judgement in this family (both sides)"},
     cues=("words of praise and blame: about half of the contrasts differ by one such word",),
     caveats=("Reviews only; the judgement is the writer's own, never a quoted one.",),
