@@ -28,7 +28,7 @@ def _gone(pid: int) -> bool:
 
 def test_forked_and_detached_children_die_with_their_runner(workspace: Path, record: Record) -> None:
     engine = JobEngine(settings(workspace, cpu_slots=1, crash_budget=1))
-    job = engine.submit(spec("litter", seconds=60))
+    job = engine.submit(spec("litter", seconds=600))
     following = engine.submit(spec("count", steps=1))
     drive(engine, job.id, until=lambda _: _littered(engine, job.id))
     pids = _littered(engine, job.id)
@@ -52,7 +52,7 @@ def test_forked_and_detached_children_die_with_their_runner(workspace: Path, rec
 
 def test_a_cancelled_job_takes_its_children_along(workspace: Path) -> None:
     engine = JobEngine(settings(workspace, kill_grace_s=0.5))
-    job = engine.submit(spec("litter", seconds=60))
+    job = engine.submit(spec("litter", seconds=600))
     drive(engine, job.id, until=lambda _: _littered(engine, job.id))
     pids = _littered(engine, job.id)
     engine.cancel(job.id)

@@ -15,7 +15,7 @@ import pytest
 from interp_lab.errors import CatalogCorrupt, CatalogTooNew
 from interp_lab.jobs.catalog import APPLICATION_ID
 from interp_lab.jobs.engine import JobEngine
-from interp_lab.jobs.migrate import migrate, statements
+from interp_lab.jobs.migrate import _back_up, migrate, statements
 from interp_lab.jobs.queries import Migration, released_migrations
 from tests.faults.conftest import Record
 from tests.faults.rig import HERE, settings, spec, wait_for
@@ -127,3 +127,13 @@ def test_a_migration_that_is_killed_half_way_is_rolled_back_and_done_again(old_c
     record(kills=1, jobs_lost=int(query(old_catalog, "SELECT count(*) FROM jobs") != [(1,)]))
     assert query(old_catalog, "SELECT count(*) FROM extra") == [(1,)]
     assert query(old_catalog, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_backup_that_another_servers_migration_has_overtaken_is_dropped(old_catalog: Path) -> None:
+    migrate(old_catalog, FUTURE)
+    (kept,) = backups(old_catalog)
+    content = kept.read_bytes()
+    with closing(sqlite3.connect(old_catalog)) as connection:
+        _back_up(connection, old_catalog, NEXT.version - 1)
+    assert backups(old_catalog) == [kept]
+    assert kept.read_bytes() == content
