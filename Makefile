@@ -45,6 +45,7 @@ format: $(STAMP)
 
 generate: $(STAMP)
 	$(BIN)/python scripts/generate.py
+	$(BIN)/python tests/contract/test_tool_surface.py
 
 faults: $(STAMP)
 	INTERP_LAB_FAULTS=long $(BIN)/python -m pytest -q tests/faults

@@ -532,21 +532,21 @@ class WorkerKilled(OperationError):
     """The worker process was killed or crashed too often."""
 
     code = "worker_killed"
-    default_remedy = "Read job_logs; if memory ran out, use a smaller batch or model, then submit the request again."
+    default_remedy = "Read log_tail; if memory ran out, use a smaller batch or model, then submit the request again."
 
 
 class WorkerCannotStart(OperationError):
     """The worker process ends before it starts to work."""
 
     code = "worker_cannot_start"
-    default_remedy = "Read job_logs and run 'interp-lab doctor'; check INTERP_LAB_WORKER_PYTHON."
+    default_remedy = "Read log_tail and run 'interp-lab doctor'; check INTERP_LAB_WORKER_PYTHON."
 
 
 class UnexpectedFailure(OperationError):
     """The work ended with an error that interp-lab does not know."""
 
     code = "unexpected_failure"
-    default_remedy = "Read job_logs for the traceback."
+    default_remedy = "The traceback is in log_tail; report it with the request that led to it."
 
 
 def all_errors() -> Iterator[type[LabError]]:

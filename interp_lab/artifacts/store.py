@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from interp_lab.artifacts.writer import Sealed, hash_file
 from interp_lab.errors import ArtifactCorrupt, UnknownArtifact
 
 _Stamp = tuple[int, int, int]
+_NAMED = "files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class ArtifactStore:
                 folder = self._paths.artifact(item.manifest.id)
                 make_durable_folder(folder)
                 write_durably(folder / "manifest.json", item.manifest.canonical)
+                self._name(item.manifest)
 
     def _adopt(self, staged: Path, entry: FileEntry) -> None:
         blob = self._paths.blob(entry.sha256)
@@ -72,6 +75,14 @@ class ArtifactStore:
         fsync_file(staged)
         staged.replace(blob)
         fsync_directory(blob.parent)
+
+    def _name(self, manifest: Manifest) -> None:
+        """Give every file its own name in a folder for people; where links cannot be made, the contents remain."""
+        folder = self._paths.artifact(manifest.id) / _NAMED
+        folder.mkdir(exist_ok=True)
+        for entry in manifest.files:
+            with suppress(OSError):
+                os.link(self._paths.blob(entry.sha256), folder / entry.name)
 
     def withdraw(self, artifact_ids: Sequence[str]) -> None:
         """Remove the manifests of artifacts that were never acknowledged; their contents are left to the collector."""
@@ -157,8 +168,8 @@ class ArtifactStore:
             return "marked as corrupt"
 
     def relative_folder(self, artifact_id: str) -> str:
-        """Return the manifest's folder, relative to the workspace, with forward slashes."""
-        return self._paths.artifact(artifact_id).relative_to(self._paths.workspace).as_posix()
+        """Return the folder with the artifact's files, relative to the workspace, with forward slashes."""
+        return (self._paths.artifact(artifact_id) / _NAMED).relative_to(self._paths.workspace).as_posix()
 
     def _check(self, entry: FileEntry, *, full: bool) -> str | None:
         blob = self._paths.blob(entry.sha256)

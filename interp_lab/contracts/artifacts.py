@@ -53,4 +53,4 @@ class ArtifactRef(Contract):
     files: tuple[ArtifactFile, ...]
     """What it holds."""
     path: str | None = None
-    """Folder with the manifest, relative to the workspace, for a reader on the same machine."""
+    """Folder with the files, relative to the workspace, for a reader on the same machine."""

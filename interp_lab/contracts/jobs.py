@@ -74,6 +74,8 @@ class JobView(Result):
     """No progress for much longer than its own pace; it is still alive."""
     error: JobFailure | None = None
     """Why it failed."""
+    log_tail: str | None = None
+    """End of the log of a job that failed (untrusted text)."""
     result: dict[str, JsonValue] | None = None
     """The capability's own fields, present when state is 'succeeded'."""
     plan: dict[str, JsonValue] | None = None

@@ -18,6 +18,7 @@ from interp_lab_tools.capability import Plan
 from interp_lab_tools.lab import Lab
 
 MAX_ACTIONS = 3
+LOG_TAIL_BYTES = 1500
 _SHARED_FIELDS = frozenset(Result.model_fields)
 
 
@@ -42,6 +43,7 @@ def job_view(lab: Lab, job_id: str) -> JobView:
         ended_at=job.ended_at,
         stalled=job.stalled,
         error=job.error,
+        log_tail=lab.engine.logs(job_id, max_bytes=LOG_TAIL_BYTES).text if job.state == "failed" else None,
         result=None if result is None else {k: v for k, v in result.items() if k not in _SHARED_FIELDS},
     )
 

@@ -98,6 +98,18 @@ def test_equal_contents_are_kept_once_and_read_only(paths: WorkspacePaths, store
     assert stat.S_IMODE(blob.stat().st_mode) == 0o444
 
 
+def test_every_file_has_its_own_name_in_the_folder_that_the_store_gives(
+    paths: WorkspacePaths, store: ArtifactStore
+) -> None:
+    artifact_id = publish(paths, store, {"report.html": b"<p>", "manifest.json": b"{}"})
+    folder = paths.workspace / store.relative_folder(artifact_id)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "report.html": b"<p>",
+        "manifest.json": b"{}",
+    }
+    assert store.verify(artifact_id).ok
+
+
 def test_a_part_of_a_file_can_be_read(paths: WorkspacePaths, store: ArtifactStore) -> None:
     artifact_id = publish(paths, store, {"a.txt": b"0123456789"})
     assert store.read_file(artifact_id, "a.txt", offset=3, limit=4) == b"3456"
