@@ -12,8 +12,9 @@ from typing import TextIO
 from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.jobs import JobProgress
+from interp_lab.contracts.jobs import JobProgress, JobView
 from interp_lab.contracts.results import Result
+from interp_lab_tools.catalogue import find
 from interp_lab_tools.views import as_json
 
 _MAX_COLUMNS = 9
@@ -24,10 +25,7 @@ _SHARED = frozenset(Result.model_fields)
 def render(answer: Result, workspace: str) -> str:
     """Return the answer as lines for a terminal."""
     lines = [answer.summary, *(f"  ! {warning}" for warning in answer.warnings)]
-    body = as_json(answer)
-    own = {key: value for key, value in body.items() if key not in _SHARED}
-    result = own.pop("result", None) or own.pop("plan", None)
-    for key, value in (result if isinstance(result, dict) else own).items():
+    for key, value in _own_fields(answer).items():
         lines += _section(key, value)
     for artifact in answer.artifacts:
         lines.append(f"\n{artifact.title}")
@@ -37,6 +35,16 @@ def render(answer: Result, workspace: str) -> str:
         lines.append("\nnext")
         lines += [f"  {as_command(action)}\n      {action.why}" for action in answer.agent_next_actions]
     return printable("\n".join(lines))
+
+
+def _own_fields(answer: Result) -> dict[str, JsonValue]:
+    """Return what only this answer has, in the order in which its record declares it."""
+    body = {key: value for key, value in as_json(answer).items() if key not in _SHARED}
+    if not isinstance(answer, JobView) or answer.result is None:
+        plan = body.get("plan")
+        return plan if isinstance(plan, dict) else body
+    record = find(answer.capability).result.model_validate({"summary": answer.summary, **answer.result})
+    return {key: value for key, value in as_json(record).items() if key not in _SHARED}
 
 
 def as_command(action: NextAction) -> str:

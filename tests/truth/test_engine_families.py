@@ -50,6 +50,7 @@ def test_each_row_of_the_table_is_the_one_its_models_get(load_tiny, name: str) -
     assert load_tiny(name).family.name == name
 
 
+@pytest.mark.guarantee("hooks-change-nothing")
 @pytest.mark.parametrize("name", ALL)
 def test_logits_with_hooks_everywhere_are_bit_equal_to_logits_without(load_tiny, name: str) -> None:
     loaded = load_tiny(name)
@@ -71,6 +72,7 @@ def test_every_tensor_is_as_wide_as_the_facts_say(load_tiny, name: str) -> None:
             assert tensor.shape == (*batch.ids.shape, loaded.facts.width(address))
 
 
+@pytest.mark.guarantee("addresses-are-exact")
 @pytest.mark.parametrize("name", ALL)
 def test_the_residual_stream_is_the_one_transformers_records(load_tiny, name: str) -> None:
     loaded = load_tiny(name)
