@@ -24,6 +24,7 @@ from interp_lab.settings import Settings
 
 Liveness = Literal["running", "gone", "unknown"]
 """unknown: the place where it runs does not answer; nothing is decided until it does."""
+_EXITS_KEPT = 256
 _FIRST_FREE_FD = 10
 """Above the descriptors that a worker receives, so that handing one over never overwrites another."""
 
@@ -134,6 +135,8 @@ class LocalLauncher:
             if (found := _collect(pid)) is not None:
                 self._exits[attempt] = found
                 del self._children[pid]
+        while len(self._exits) > _EXITS_KEPT:
+            del self._exits[next(iter(self._exits))]
 
     def cancel(self, attempt: Attempt, *, force: bool) -> bool:
         """Send SIGTERM, or with `force` SIGKILL until nothing is left."""

@@ -69,6 +69,8 @@ def run_claimed(execute: Execute, environ: Mapping[str, str] | None = None) -> i
     _keep_locks()
     _set_up_log()
     status = _Worker(settings, Attempt(job_id, int(number))).work(execute)
+    # A child that the work forgot would keep the slot taken for ever.
+    kill_leftovers(env[MARKER], spare=os.getpid())
     if status != EXIT_INTERRUPTED:
         _release_locks()
         _move_on(settings)

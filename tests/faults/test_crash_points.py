@@ -24,7 +24,9 @@ SAMPLES = 20
 
 
 def test_a_runner_killed_at_any_line_loses_nothing_and_publishes_once(workspace: Path, record: Record) -> None:
-    engine = JobEngine(settings(workspace, worker="tracing_worker.py", crash_budget=99, start_budget=99))
+    engine = JobEngine(
+        settings(workspace, worker="tracing_worker.py", crash_budget=99, start_budget=99, queue_cap=10**6)
+    )
     (workspace / "die").mkdir()
     book = workspace / "book"
     whole = engine.submit(spec("count", steps=STEPS, book=str(book), pad=0))

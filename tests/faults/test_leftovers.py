@@ -59,3 +59,13 @@ def test_a_cancelled_job_takes_its_children_along(workspace: Path) -> None:
     assert finish(engine, job.id).state == "cancelled"
     assert all(_gone(pid) for pid in pids)
     engine.close()
+
+
+def test_children_that_a_finished_job_forgot_do_not_keep_its_slot(workspace: Path) -> None:
+    engine = JobEngine(settings(workspace, cpu_slots=1))
+    job = finish(engine, engine.submit(spec("litter", seconds=600, forget=True)).id)
+    result = engine.result(job.id)
+    assert result is not None
+    assert finish(engine, engine.submit(spec("count", steps=1)).id).state == "succeeded"
+    assert all(_gone(pid) for pid in result["pids"])
+    engine.close()

@@ -61,8 +61,8 @@ def sleepy(run: Run) -> dict[str, Any]:
     return {}
 
 
-def litter(run: Run, seconds: float) -> dict[str, Any]:
-    """Leave a forked child and one in a session of its own behind, then wait to be killed."""
+def litter(run: Run, seconds: float, *, forget: bool = False) -> dict[str, Any]:
+    """Leave a forked child and one in a session of its own behind; end, or wait to be killed."""
     forked = os.fork()
     if forked == 0:
         time.sleep(seconds)
@@ -73,8 +73,9 @@ def litter(run: Run, seconds: float) -> dict[str, Any]:
         stdin=subprocess.DEVNULL,
     )
     run.progress(0, None, f"littered {os.getpid()} {forked} {other.pid}")
-    time.sleep(seconds)
-    return {}
+    if not forget:
+        time.sleep(seconds)
+    return {"pids": [forked, other.pid]}
 
 
 def fill(run: Run, where: str, mib: int, disk: str) -> dict[str, Any]:
