@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +23,10 @@ def _folder(config: pytest.Config) -> Path:
     return config.cache.mkdir(FOLDER)
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
-        for old in _folder(session.config).glob("*.json"):
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the figures of the run before; the workers of a distributed run leave that to their controller."""
+    if not hasattr(config, "workerinput"):
+        for old in _folder(config).glob("*.json"):
             old.unlink()
 
 
@@ -33,7 +35,7 @@ def record(request: pytest.FixtureRequest) -> Record:
     """Return a function that stores the figures of this test; the ones that must be 0 are asserted."""
 
     def store(**figures: float) -> None:
-        name = request.node.name.replace("/", "_")[:100]
+        name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
         (_folder(request.config) / f"{name}.json").write_text(json.dumps(figures))
         for figure in MUST_BE_ZERO:
             assert figures.get(figure, 0) == 0, f"{figure}: {figures}"
