@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -28,16 +28,21 @@ class JobSpec:
     slot: SlotKind = "cpu"
     code_version: str = ""
     seed: int = 0
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → hash or version of what the request reads, so that the same words about a changed file are new work."""
     trace: str = ""
     """W3C traceparent of the submission, if it was traced."""
 
     def auto_key(self) -> str:
         """Return the idempotency key of a submission without one: equal work has an equal key."""
-        return "auto:" + sha256_hex(canonical_json([self.capability, dict(self.request), self.code_version, self.seed]))
+        return "auto:" + sha256_hex(canonical_json([*self._work(), self.code_version]))
 
     def body_hash(self) -> str:
         """Return the hash by which a repeated request is told from a different one."""
-        return sha256_hex(canonical_json([self.capability, dict(self.request), self.seed]))
+        return sha256_hex(canonical_json(self._work()))
+
+    def _work(self) -> list[JsonValue]:
+        return [self.capability, dict(self.request), self.seed, dict(self.inputs)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from interp_lab.artifacts.paths import resolve_input
@@ -26,6 +27,21 @@ def locate(ref: ModelRef, settings: Settings) -> ModelSource | None:
 def fetch(ref: ModelRef, settings: Settings) -> ModelSource:
     """Return where the model is, after fetching it from the hub if need be and allowed; see `fetch_model`."""
     return fetch_model(ref.id, revision=ref.revision, local=_local(ref.id, settings), offline=settings.offline)
+
+
+def fingerprint(ref: ModelRef, settings: Settings) -> str:
+    """Return what changes when the model's files do: the commit of a hub model, else names, sizes and times.
+
+    Cheap enough for every request; the run itself records hashes of the contents. See `locate` for errors.
+    """
+    source = locate(ref, settings)
+    if source is None:
+        return f"{ref.id}@{ref.revision or 'main'}"
+    if source.commit:
+        return f"{ref.id}@{source.commit}"
+    files = sorted(path for path in source.directory.iterdir() if path.is_file())
+    stamps = [f"{path.name}:{(status := path.stat()).st_size}:{status.st_mtime_ns}" for path in files]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
 
 
 def known_models(settings: Settings) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue
@@ -101,4 +101,6 @@ class Plan:
     label: str
     """How the job is named in lists."""
     slot: Literal["cpu", "gpu"] = "cpu"
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → hash or version of what will be read."""
     warnings: tuple[str, ...] = ()

@@ -80,5 +80,6 @@ def job_spec(capability: Capability, request: JobRequest, plan: Plan) -> JobSpec
         request=request.model_dump(mode="json", exclude=set(RUN_CONTROLS)),
         label=plan.label,
         slot=plan.slot,
+        inputs=plan.inputs,
         code_version=code_version(),
     )

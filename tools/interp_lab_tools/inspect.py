@@ -14,7 +14,7 @@ from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
-from interp_lab.models.reference import locate
+from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
 from interp_lab.settings import Settings
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -43,6 +43,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
         slot="gpu" if request.model.device.startswith("cuda") else "cpu",
+        inputs={"prompts": prompts.sha256, "model": fingerprint(request.model, lab.settings)},
         warnings=() if facts else (f"{request.model.id} is not on this machine yet: the job fetches it first.",),
     )
 

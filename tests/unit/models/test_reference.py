@@ -10,7 +10,7 @@ import pytest
 
 from interp_lab.contracts.models import ModelRef
 from interp_lab.errors import InvalidRequest, PathOutsideWorkspace, UnknownModel
-from interp_lab.models.reference import fetch, known_models, locate
+from interp_lab.models.reference import fetch, fingerprint, known_models, locate
 from interp_lab.settings import Settings
 
 
@@ -62,6 +62,14 @@ def test_a_hub_id_that_was_never_fetched_is_not_here_and_offline_it_cannot_be_fe
 def test_a_misspelt_name_is_answered_with_the_nearest(settings: Settings) -> None:
     with pytest.raises(UnknownModel, match="pocket-gpt2"):
         locate(ModelRef(id="builtin:pocket-gpt"), settings)
+
+
+def test_the_fingerprint_of_a_model_changes_with_its_files_only(settings: Settings) -> None:
+    ref = ModelRef(id="models/mine")
+    before = fingerprint(ref, settings)
+    assert fingerprint(ref, settings) == before
+    (settings.workspace / "models" / "mine" / "config.json").touch()
+    assert fingerprint(ref, settings) != before
 
 
 def test_only_hub_models_have_revisions(settings: Settings) -> None:

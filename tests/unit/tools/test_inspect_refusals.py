@@ -22,8 +22,10 @@ NEGATIVE = {"text": "the dog ran", "score": 0}
 @pytest.fixture
 def lab(tiny_models: Callable[[str], Path], tmp_path: Path) -> Iterator[Lab]:
     shutil.copytree(tiny_models("gpt2"), tmp_path / "tiny")
-    with Lab.open(Settings(workspace=tmp_path, offline=True)) as opened:
+    with Lab.open(Settings(workspace=tmp_path, offline=True, worker_command=("/bin/sleep", "600"))) as opened:
         yield opened
+        for job in opened.engine.list_jobs().items:
+            opened.engine.cancel(job.id)
 
 
 def ask(lab: Lab, **changes: Any) -> None:
@@ -94,3 +96,27 @@ def test_a_row_of_a_file_that_is_no_scored_prompt_is_refused(lab: Lab, row: str)
 def test_the_same_request_with_the_file_mended_is_accepted(lab: Lab) -> None:
     name = lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps(NEGATIVE))
     dispatch(lab, "inspect", {"model": "tiny", "criterion": "about a cat", "dataset": name, "dry_run": True})
+
+
+def _submitted(lab: Lab, **changes: Any) -> str:
+    from interp_lab_tools.dispatch import Pending
+
+    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, NEGATIVE), **changes}
+    pending = dispatch(lab, "inspect", {**request, "wait_s": 0})
+    assert isinstance(pending, Pending)
+    return pending.job_id
+
+
+def test_the_same_words_about_a_changed_file_are_a_new_job(lab: Lab) -> None:
+    name = lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps(NEGATIVE))
+    first = _submitted(lab, dataset=name)
+    assert _submitted(lab, dataset=name) == first
+    lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps({**NEGATIVE, "text": "the other dog ran"}))
+    assert _submitted(lab, dataset=name) != first
+
+
+def test_a_request_key_for_other_work_is_a_conflict_and_starts_nothing(lab: Lab) -> None:
+    _submitted(lab, request_key="mine")
+    with pytest.raises(errors.RequestKeyConflict):
+        _submitted(lab, request_key="mine", criterion="about a dog")
+    assert len(lab.engine.list_jobs().items) == 1
