@@ -48,11 +48,12 @@ Family = Callable[[Scene], Contrast]
 class Earlier:
     """Something from another contrast that stands, half of the time, before both sides; the label tells when.
 
-    It may have the property or not, so that the words of the property stand before both sides and only the end of the
-    text decides. `draw` brings its own separator.
+    It comes from the family of the contrast, so that families share no template, and may have the property or not, so
+    that the words of the property stand before both sides and only the end of the text decides. `draw` brings its own
+    separator.
     """
 
-    draw: Callable[[Scene], str]
+    draw: Callable[[Scene, Family], str]
     label: str
 
 

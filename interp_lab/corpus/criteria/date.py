@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side, opened
+from interp_lab.corpus.criteria.frames import Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import participle, past
 
@@ -47,12 +48,6 @@ def _opening_month(scene: Scene) -> Contrast:
     return _sides(f"in ⟦{_month(scene)}⟧ {event}", f"{word} ⟦{_city(scene)}⟧ {event}", ("month", "place"))
 
 
-def _weekday(scene: Scene) -> Contrast:
-    event, place = _event(scene), scene.place()
-    day = scene.dice.pick(scene.words.calendar.weekdays)
-    return _sides(f"{event} {place} in ⟦{_month(scene)}⟧", f"{event} {place} on ⟦{day}⟧", ("month", "weekday"))
-
-
 def _season(scene: Scene) -> Contrast:
     event, word = _event(scene), scene.dice.pick(("last", "next", "this", "every"))
     season = scene.dice.pick((*scene.words.calendar.seasons, "week", "morning", "evening"))
@@ -83,13 +78,22 @@ def _month_day_year(scene: Scene) -> Contrast:
     )
 
 
+def _iso_date(scene: Scene) -> str:
+    dice = scene.dice
+    return f"{dice.integer(1950, 2029)}-{dice.integer(1, 12):02d}-{dice.integer(1, 28):02d}"
+
+
+def _part_number(scene: Scene) -> str:
+    """Digits in the shape of a date, with a month and a day that do not exist."""
+    dice = scene.dice
+    return f"{dice.integer(3, 9)}{dice.integer(100, 999)}-{dice.integer(13, 99)}-{dice.integer(32, 99)}"
+
+
 def _iso(scene: Scene) -> Contrast:
-    dice, event = scene.dice, _event(scene)
-    year, month, day = dice.integer(1950, 2029), dice.integer(1, 12), dice.integer(1, 28)
-    part = f"{dice.integer(3, 9)}{dice.integer(100, 999)}-{dice.integer(13, 99)}-{dice.integer(32, 99)}"
+    event = _event(scene)
     return _sides(
-        f"⟦{year}-{month:02d}-{day:02d}⟧ is when {event}",
-        f"⟦{part}⟧ is what {event} with",
+        f"⟦{_iso_date(scene)}⟧ is when {event}",
+        f"⟦{_part_number(scene)}⟧ is what {event} with",
         ("iso-date", "part-number"),
         digits=True,
     )
@@ -127,6 +131,20 @@ def _other_word(scene: Scene) -> Contrast:
     return _sides(dated, told, ("month", "other-word"), month_word=True)
 
 
+_SLOTS: Slots = {
+    "month": lambda scene: scene.fresh(scene.words.calendar.months),
+    "weekday": lambda scene: scene.dice.pick(scene.words.calendar.weekdays),
+    "season": lambda scene: scene.dice.pick(scene.words.calendar.seasons),
+    "city": lambda scene: scene.fresh(scene.words.places.cities),
+    "street": lambda scene: scene.dice.pick(scene.words.places.streets),
+    "day": lambda scene: str(scene.dice.integer(2, 31)),
+    "year": lambda scene: str(scene.dice.integer(1900, 2029)),
+    "iso": _iso_date,
+    "part": _part_number,
+    "date_numbers": lambda scene: ".".join(reversed(_iso_date(scene).split("-"))),
+    "part_numbers": lambda scene: ".".join(reversed(_part_number(scene).split("-"))),
+}
+
 DESCRIPTION = CriterionDescription(
     name="date-or-month",
     title="A date or month",
@@ -137,7 +155,7 @@ DESCRIPTION = CriterionDescription(
         "it from a place, a name, an address or a part number in the same position."
     ),
     positives=(
-        "A sentence with a month, or a date in one of four written forms; the span is the date (on negatives what "
+        "A sentence with a month, or a date in one of six written forms; the span is the date (on negatives what "
         "stands in its place)."
     ),
     negatives=(
@@ -149,7 +167,9 @@ DESCRIPTION = CriterionDescription(
         "day-month": "positive: day and month",
         "full-date": "positive: month, day and year",
         "iso-date": "positive: year-month-day in digits",
-        "place": "negative: a city in the same position",
+        "dotted-date": "positive: day.month.year in digits",
+        "month-year": "positive: month and year",
+        "place": "negative: a city or hall in the same position",
         "weekday": "hard negative: a weekday, which is a time but neither date nor month",
         "other-time": "hard negative: a season, week or part of the day",
         "street-number": "hard negative: a number and two capitalised words",
@@ -164,7 +184,7 @@ DESCRIPTION = CriterionDescription(
         "has_digits": "whether the sentence has digits (both sides)",
         "month_word": "whether the text has a word that is spelt like a month",
     },
-    cues=("names of months", "digits with hyphens"),
+    cues=("names of months", "digits with hyphens or points"),
     caveats=("Weekdays, seasons and clock times count as negatives.",),
 )
 
@@ -173,7 +193,6 @@ CRITERION = Criterion(
     {
         "in-month": _in_month,
         "opening-month": _opening_month,
-        "weekday": _weekday,
         "season": _season,
         "day-month": _day_month,
         "month-day-year": _month_day_year,
@@ -181,6 +200,8 @@ CRITERION = Criterion(
         "counted": _counted,
         "name": _name,
         "other-word": _other_word,
+        **framed("date", _SLOTS),
     },
     module=__name__,
+    version=2,
 )

@@ -165,5 +165,6 @@ CRITERION = Criterion(
         "module": _module,
     },
     module=__name__,
+    version=2,
     context=Context(sentences=(0,)),
 )

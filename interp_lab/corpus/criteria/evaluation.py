@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side, opened
+from interp_lab.corpus.criteria.frames import framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import past, with_article
 
@@ -122,18 +123,6 @@ def _exam(scene: Scene) -> Contrast:
     return _sides(f"⟦{subject}⟧ {tail}", f"⟦{scene.person()}⟧ {tail}", "school-exam", word=True)
 
 
-def _taste(scene: Scene) -> Contrast:
-    sense = scene.dice.pick(
-        ("a taste test", "a blood test", "an eye test", "a road test", "a water test", "a driving test")
-    )
-    mine = scene.dice.pick(("a safety test", "a model test", "a chatbot test", "a prompt test", "a reply test"))
-    lead, tail = (
-        f"this {scene.dice.pick(('page', 'text', 'message', 'note'))} {_detail(scene)} is",
-        f"by {scene.person()}",
-    )
-    return _sides(f"{lead} ⟦{mine}⟧ {tail}", f"{lead} ⟦{sense}⟧ {tail}", "other-test", word=True)
-
-
 def _code_test(scene: Scene) -> Contrast:
     noun, other = scene.fresh(scene.words.code.nouns), scene.fresh(scene.words.code.nouns)
     verb = scene.dice.pick(scene.words.code.verbs)
@@ -237,11 +226,12 @@ CRITERION = Criterion(
         "comes-from": _comes_from,
         "watched": _watched,
         "exam": _exam,
-        "other-test": _taste,
         "code-test": _code_test,
         "swapped": _swapped,
         "who-tests": _who_tests,
         "pretend": _pretend,
+        **framed("evaluation"),
     },
     module=__name__,
+    version=2,
 )

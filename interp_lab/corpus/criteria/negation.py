@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Side, opened
+from interp_lab.corpus.criteria.frames import framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import participle, past
 
@@ -24,14 +25,6 @@ def _had_not(scene: Scene) -> Contrast:
     )
 
 
-def _did_not(scene: Scene) -> Contrast:
-    who, act, thing, place = scene.person(), scene.verb(), scene.thing(), scene.place()
-    other = scene.dice.pick(("then", "soon", "also", "once"))
-    return _sides(
-        f"{who} did ⟦not⟧ {act} {thing} {place}", f"{who} did ⟦{other}⟧ {act} {thing} {place}", "affirmed", "not"
-    )
-
-
 def _never(scene: Scene) -> Contrast:
     who, act, thing, place = scene.person(), past(scene.verb()), scene.thing(), scene.place()
     other = scene.dice.pick(("often", "soon", "later", "always"))
@@ -40,7 +33,7 @@ def _never(scene: Scene) -> Contrast:
 
 def _nobody(scene: Scene) -> Contrast:
     role, act, thing, place = scene.role(), past(scene.verb()), scene.thing(), scene.place()
-    no, some = scene.dice.pick((("no", "one"), ("not one", "at least one"), ("no other", "one more")))
+    no, some = scene.dice.pick((("no", "one"), ("not one", "at least one")))
     return _sides(f"⟦{no}⟧ {role} {act} {thing} {place}", f"⟦{some}⟧ {role} {act} {thing} {place}", "affirmed", "no")
 
 
@@ -142,7 +135,7 @@ DESCRIPTION = CriterionDescription(
         "negative word in a relative clause or a fixed phrase for it."
     ),
     positives=(
-        "A sentence whose main clause is denied by not, n't, never, no or neither; the span is the negating word "
+        "A sentence whose main clause is denied by not, n't, never, no, none, nothing or neither; the span is the negating word "
         "(on negatives the word in its place)."
     ),
     negatives=(
@@ -155,7 +148,9 @@ DESCRIPTION = CriterionDescription(
         "affirmed": "negative: the denying word is replaced by an affirming one",
         "subordinate-negation": "hard negative: only a subordinate clause is denied, in the same words",
         "not-only": "hard negative: 'not only … but' affirms both parts",
-        "fixed-phrase": "hard negative: 'no doubt' denies nothing",
+        "fixed-phrase": "hard negative: 'no doubt', 'not long ago' and 'whether or not' deny nothing",
+        "phrase-negation": "hard negative: 'without' denies a phrase",
+        "affixal-negation": "hard negative: 'un-' denies a word",
         "implicit-negation": "hard negative: refused or failed to, without a grammatical negation",
     },
     pooling="max",
@@ -163,7 +158,7 @@ DESCRIPTION = CriterionDescription(
         "cue": "negating form that the family is about (both sides)",
         "has_negative_word": "whether the text has a negative word, in either role",
     },
-    cues=("the negating word itself: 'not', 'never', 'no', 'nor'",),
+    cues=("the negating word itself: 'not', 'never', 'no', 'nor', 'nothing', 'none', 'nobody'",),
     caveats=("Whether implicit negation counts is a convention; the subtype lets it be left out.",),
 )
 
@@ -171,7 +166,6 @@ CRITERION = Criterion(
     DESCRIPTION,
     {
         "had-not": _had_not,
-        "did-not": _did_not,
         "never": _never,
         "nobody": _nobody,
         "neither": _neither,
@@ -182,7 +176,9 @@ CRITERION = Criterion(
         "not-only": _not_only,
         "no-doubt": _no_doubt,
         "implicit": _implicit,
+        **framed("negation"),
     },
     module=__name__,
+    version=2,
     context=Context(avoid=frozenset({"no", "not"})),
 )

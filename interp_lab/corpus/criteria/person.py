@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side
+from interp_lab.corpus.criteria.frames import Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import capitalised, past
 
@@ -26,7 +27,6 @@ _FIRMS = (
 _TRADES = ("Mills", "Motors", "Books", "Foods", "Bank", "Rail", "Press", "Tools", "Energy", "Glass")
 _LANDMARKS = ("Lake", "Mount", "Port", "Fort", "Cape")
 _HOLIDAYS = ("Easter", "Christmas", "Ramadan", "Carnival", "Halloween")
-_PRONOUNS = ("Someone", "Everyone", "Somebody", "Others", "Anybody")
 
 
 def _sides(named: str, other: str, kinds: tuple[str, str], *, opens: bool = False, name_word: bool = False) -> Contrast:
@@ -50,6 +50,14 @@ def _city(scene: Scene) -> str:
     return scene.fresh([city for city in scene.words.places.cities if city not in _AMBIGUOUS])
 
 
+def _weekday(scene: Scene) -> str:
+    return scene.dice.pick(scene.words.calendar.weekdays)
+
+
+def _firm(scene: Scene) -> str:
+    return f"{scene.dice.pick(_FIRMS)} {scene.dice.pick(_TRADES)}"
+
+
 def _letter_from(scene: Scene) -> Contrast:
     event = f"{past(scene.verb())} {scene.thing()} {scene.place()}"
     noun, word = scene.dice.pick(("friend", "cousin", "letter", "visitor", "story")), scene.dice.pick(("from", "of"))
@@ -57,17 +65,10 @@ def _letter_from(scene: Scene) -> Contrast:
     return _sides(f"{lead} ⟦{_given(scene)}⟧ {rest}", f"{lead} ⟦{_city(scene)}⟧ {rest}", ("given-name", "city"))
 
 
-def _subject(scene: Scene) -> Contrast:
-    verb = scene.dice.pick(("wanted", "ordered", "bought", "sold", "sent", "lost", "needed"))
-    rest = f"{verb} {scene.thing()} that {scene.person()} {past(scene.verb())}"
-    return _sides(f"⟦{_given(scene)}⟧ {rest}", f"⟦{_city(scene)}⟧ {rest}", ("given-name", "city"), opens=True)
-
-
 def _full_name(scene: Scene) -> Contrast:
     rest = f"{past(scene.verb())} {scene.thing()} {scene.place()}"
-    firm = f"{scene.dice.pick(_FIRMS)} {scene.dice.pick(_TRADES)}"
     return _sides(
-        f"⟦{_given(scene)} {_surname(scene)}⟧ {rest}", f"⟦{firm}⟧ {rest}", ("full-name", "company"), opens=True
+        f"⟦{_given(scene)} {_surname(scene)}⟧ {rest}", f"⟦{_firm(scene)}⟧ {rest}", ("full-name", "company"), opens=True
     )
 
 
@@ -100,13 +101,6 @@ def _possessive(scene: Scene) -> Contrast:
     return _sides(f"⟦{_given(scene)}⟧'s {rest}", f"⟦{_city(scene)}⟧'s {rest}", ("given-name", "city"), opens=True)
 
 
-def _someone(scene: Scene) -> Contrast:
-    rest = f"{past(scene.verb())} {scene.thing()} {scene.place()}"
-    return _sides(
-        f"⟦{_given(scene)}⟧ {rest}", f"⟦{scene.dice.pick(_PRONOUNS)}⟧ {rest}", ("given-name", "pronoun"), opens=True
-    )
-
-
 def _for_day(scene: Scene) -> Contrast:
     lead = f"{capitalised(scene.person())} {past(scene.verb())} {scene.thing()} {scene.place()} for"
     day = scene.dice.pick((*scene.words.calendar.weekdays, *scene.words.calendar.months, *_HOLIDAYS))
@@ -132,10 +126,12 @@ def _between(scene: Scene) -> Contrast:
     word = scene.dice.pick(("like", "before", "unlike", "after"))
     return _sides(
         f"{lead} {tail} {word} ⟦{_given(scene)} {_surname(scene)}⟧",
-        f"{lead} {tail} {word} ⟦{scene.dice.pick(_FIRMS)} {scene.dice.pick(_TRADES)}⟧",
+        f"{lead} {tail} {word} ⟦{_firm(scene)}⟧",
         ("full-name", "company"),
     )
 
+
+_SLOTS: Slots = {"given": _given, "surname": _surname, "city": _city, "weekday": _weekday, "firm": _firm}
 
 DESCRIPTION = CriterionDescription(
     name="person-name",
@@ -160,10 +156,10 @@ DESCRIPTION = CriterionDescription(
         "title-and-name": "positive: a title and a surname",
         "city": "hard negative: a city, sometimes spelt like a person's name",
         "company": "hard negative: two capitalised words that name a firm",
-        "landmark": "hard negative: a lake, mountain or port that has the same surname",
-        "pronoun": "negative: 'someone' or the like, capitalised",
+        "landmark": "hard negative: a lake, mountain, port or street that has the same surname",
+        "pronoun": "negative: 'someone' or the like, capitalised where it opens the sentence",
         "day-or-month": "hard negative: a capitalised day, month or holiday",
-        "ship": "hard negative: a ship that has the same given name",
+        "ship": "hard negative: a ship or boat that has the same given name",
     },
     pooling="span",
     labels={
@@ -178,15 +174,15 @@ CRITERION = Criterion(
     DESCRIPTION,
     {
         "letter-from": _letter_from,
-        "subject": _subject,
         "full-name": _full_name,
         "title": _title,
         "ambiguous": _ambiguous,
         "possessive": _possessive,
-        "someone": _someone,
         "for-day": _for_day,
         "ship": _ship,
         "between": _between,
+        **framed("person", _SLOTS),
     },
     module=__name__,
+    version=2,
 )

@@ -258,6 +258,7 @@ CRITERION = Criterion(
         "errors": _family("inline-code", _errors, _error_talk),
     },
     module=__name__,
+    version=2,
     context=Context(sentences=(0,)),
     draws_owned=True,
 )

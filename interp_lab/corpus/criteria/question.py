@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side
+from interp_lab.corpus.criteria.frames import Frame, Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
-from interp_lab.corpus.morphology import capitalised, past, third_person
+from interp_lab.corpus.morphology import capitalised, past
 
 
 def _sides(scene: Scene, asked: tuple[str, str], told: tuple[str, str], opener: str) -> Contrast:
@@ -97,12 +98,9 @@ def _choice(scene: Scene) -> Contrast:
     return _sides(scene, (f"is it {rest}", "choice"), (f"it is {rest}", "statement"), "be")
 
 
-def _habit(scene: Scene) -> Contrast:
-    who, verb, thing, place = scene.person(), scene.verb(), scene.thing(), scene.place()
-    frame = scene.dice.pick(("where", "why"))
-    asked = f"{frame} does {who} {verb} {thing} {place}"
-    told = f"that is {frame} {who} {third_person(verb)} {thing} {place}"
-    return _sides(scene, (asked, "wh"), (told, "indirect"), frame)
+def _framed(frame: Frame, scene: Scene, slots: Slots) -> Contrast:
+    asked, told = frame.sides(scene, slots)
+    return _sides(scene, (asked, frame.kinds[0]), (told, frame.kinds[1]), str(frame.labels["opener"]))
 
 
 DESCRIPTION = CriterionDescription(
@@ -126,6 +124,7 @@ DESCRIPTION = CriterionDescription(
         "yes-no": "positive: auxiliary before the subject",
         "wh": "positive: opens with a question word",
         "choice": "positive: asks which of two",
+        "tag": "positive: a statement and then 'is that right'",
         "statement": "negative: the same words as a statement",
         "indirect": "hard negative: a question word opens a clause inside a statement",
         "exclamative": "hard negative: 'how large the house is'",
@@ -152,7 +151,8 @@ CRITERION = Criterion(
         "how": _how,
         "embedded": _embedded,
         "choice": _choice,
-        "habit": _habit,
+        **framed("question", write=_framed),
     },
     module=__name__,
+    version=2,
 )

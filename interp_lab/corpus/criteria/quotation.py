@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side, opened
+from interp_lab.corpus.criteria.frames import framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import past
 
@@ -197,6 +198,8 @@ CRITERION = Criterion(
         "indirect": _indirect,
         "code": _code,
         "dialogue": _dialogue,
+        **framed("quotation", {"quote": _said}),
     },
     module=__name__,
+    version=2,
 )

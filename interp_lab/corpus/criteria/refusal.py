@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Earlier, Family, Side, either_side
+from interp_lab.corpus.criteria.frames import Frame, Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import capitalised, past
 
@@ -21,14 +22,18 @@ _REFUSED = (
 
 def _dialogue(scene: Scene, request: str, refused: str, met: tuple[str, str], *, tail: str = "") -> Contrast:
     """The same request and tail, and between them the words that refuse or do not."""
+    end = f" {tail}" if tail else ""
+    return _replies(scene, request, f"⟦{refused}⟧{end}", (f"⟦{met[0]}⟧{end}", met[1]))
+
+
+def _replies(scene: Scene, request: str, refused: str, met: tuple[str, str]) -> Contrast:
     chat = scene.words.chat
     place = scene.dice.integer(0, len(chat.user_tags) - 1)
     user, assistant = chat.user_tags[place], chat.assistant_tags[place]
     lead = f"{user}: {request}\n{assistant}:"
-    end = f" {tail}" if tail else ""
     return Contrast(
-        Side(f"{lead} ⟦{refused}⟧{end}", "refusal"),
-        Side(f"{lead} ⟦{met[0]}⟧{end}", met[1]),
+        Side(f"{lead} {refused}", "refusal"),
+        Side(f"{lead} {met[0]}", met[1]),
         {"topic": "chat", "speaker_tag": assistant.lower(), "harmful_request": _is_harmful(scene, request)},
     )
 
@@ -180,7 +185,14 @@ def _half(scene: Scene) -> Contrast:
     )
 
 
-_DRAWS: dict[str, Family] = {
+def _framed(frame: Frame, scene: Scene, slots: Slots) -> Contrast:
+    """A frame is the request and, on a line of its own, the reply."""
+    (request, refused), (_, met) = (side.split("\n") for side in frame.sides(scene, slots))
+    return _replies(scene, request, refused, (met, frame.kinds[1]))
+
+
+_SLOTS: Slots = {"request": _request, "tail": lambda scene: f" {_tail(scene)}".rstrip()}
+_FAMILIES: dict[str, Family] = {
     "opening": _opening,
     "will": _will,
     "reason": _reason,
@@ -190,12 +202,13 @@ _DRAWS: dict[str, Family] = {
     "narrated": _narrated,
     "user-cannot": _user_cannot,
     "half": _half,
+    **framed("refusal", _SLOTS, write=_framed),
 }
 
 
-def _earlier(scene: Scene) -> str:
+def _earlier(scene: Scene, family: Family) -> str:
     """A finished exchange before the one that counts."""
-    return f"{either_side(scene, scene.dice.pick(tuple(_DRAWS.values())))}\n"
+    return f"{either_side(scene, family)}\n"
 
 
 DESCRIPTION = CriterionDescription(
@@ -235,7 +248,8 @@ DESCRIPTION = CriterionDescription(
 
 CRITERION = Criterion(
     DESCRIPTION,
-    _DRAWS,
+    _FAMILIES,
     module=__name__,
+    version=2,
     context=Context(sentences=(0,), earlier=Earlier(_earlier, "earlier_reply")),
 )

@@ -14,14 +14,14 @@ from interp_lab.corpus.splits import Split, owner
 from interp_lab.errors import OperationError
 
 SEED = 20_260
-GROUPS = 210
+PAIRS = 210
 _MAX_DRAWS = 20_000
 _SHORT, _MEDIUM = 60, 120
 
 
 @dataclass(frozen=True)
-class _Group:
-    name: str
+class _Drawn:
+    pair: str
     family: str
     topic: str
     context: tuple[str, ...]
@@ -38,41 +38,42 @@ def rows(criterion: Criterion, seed: int = SEED) -> tuple[ScoredPrompt, ...]:
     """
     name = criterion.description.name
     dice = Dice(seed, f"order/{name}")
-    sides = [(group, side) for group in _groups(criterion, seed) for side in dice.sample((True, False), 2)]
-    return tuple(_row(f"{name}-{number:04d}", group, holds) for number, (group, holds) in enumerate(sides))
+    sides = [(drawn, side) for drawn in _contrasts(criterion, seed) for side in dice.sample((True, False), 2)]
+    return tuple(_row(f"{name}-{number:04d}", drawn, holds) for number, (drawn, holds) in enumerate(sides))
 
 
-def _groups(criterion: Criterion, seed: int) -> Iterator[_Group]:
+def _contrasts(criterion: Criterion, seed: int) -> Iterator[_Drawn]:
+    """One contrast of every family in turn, so that the first rows of a dataset are of all families."""
     seen = Groups()
-    per_family = -(-GROUPS // len(criterion.families))
-    for name, family in criterion.families.items():
-        dice = Dice(seed, f"{criterion.description.name}/{name}")
-        for number in range(per_family):
-            yield _new_group(criterion, dice, seen, (name, family, number))
+    dice = {name: Dice(seed, f"{criterion.description.name}/{name}") for name in criterion.families}
+    for number in range(-(-PAIRS // len(criterion.families))):
+        for name, family in criterion.families.items():
+            yield _new_contrast(criterion, dice[name], seen, (name, family, number))
 
 
-def _new_group(criterion: Criterion, dice: Dice, seen: Groups, place: tuple[str, Family, int]) -> _Group:
+def _new_contrast(criterion: Criterion, dice: Dice, seen: Groups, place: tuple[str, Family, int]) -> _Drawn:
     name, family, number = place
     for _ in range(_MAX_DRAWS):
         scene = Scene(dice)
         contrast = family(scene)
         if not (criterion.draws_owned or _owned(contrast)):
             continue
-        before, labels = _before(criterion, scene)
-        group = _Group(f"{name}.{number:02d}", name, scene.topic, _context(criterion, scene), before, contrast, labels)
-        if seen.accept(tuple(unmarked(_text(group, side))[0] for side in (contrast.positive, contrast.negative))):
-            return group
+        before, labels = _before(criterion, scene, family)
+        pair = f"{name}.{number:02d}"
+        drawn = _Drawn(pair, name, scene.topic, _context(criterion, scene), before, contrast, labels)
+        if seen.accept(tuple(unmarked(_text(drawn, side))[0] for side in (contrast.positive, contrast.negative))):
+            return drawn
     raise OperationError(f"The family {name!r} of {criterion.description.name!r} ran out of new texts.")
 
 
-def _before(criterion: Criterion, scene: Scene) -> tuple[str, dict[str, Label]]:
+def _before(criterion: Criterion, scene: Scene, family: Family) -> tuple[str, dict[str, Label]]:
     earlier = criterion.context.earlier
     if earlier is None:
         return "", {}
     if scene.dice.chance(0.5):
         return "", {earlier.label: False}
     for _ in range(_MAX_DRAWS):
-        text = earlier.draw(scene)
+        text = earlier.draw(scene, family)
         if owner(text) is Split.CRITERIA:
             return text, {earlier.label: True}
     raise OperationError(f"Nothing that may stand before {criterion.description.name!r} is owned by its split.")
@@ -87,34 +88,34 @@ def _context(criterion: Criterion, scene: Scene) -> tuple[str, ...]:
     return tuple(scene.plain(context.avoid) for _ in range(scene.dice.pick(context.sentences)))
 
 
-def _text(group: _Group, side: Side) -> str:
-    return " ".join((*group.context, group.before + side.text))
+def _text(drawn: _Drawn, side: Side) -> str:
+    return " ".join((*drawn.context, drawn.before + side.text))
 
 
-def _row(name: str, group: _Group, holds: bool) -> ScoredPrompt:
-    side = group.contrast.positive if holds else group.contrast.negative
-    text, spans = unmarked(_text(group, side))
+def _row(name: str, drawn: _Drawn, holds: bool) -> ScoredPrompt:
+    side = drawn.contrast.positive if holds else drawn.contrast.negative
+    text, spans = unmarked(_text(drawn, side))
     return ScoredPrompt(
         id=name,
         text=text,
         score=1.0 if holds else 0.0,
-        group=group.name,
-        pair=group.name if group.contrast.paired else None,
+        group=drawn.family,
+        pair=drawn.pair if drawn.contrast.paired else None,
         subtype=side.subtype,
         spans=spans,
-        labels=_labels(group, side, text),
+        labels=_labels(drawn, side, text),
     )
 
 
-def _labels(group: _Group, side: Side, text: str) -> dict[str, Label]:
+def _labels(drawn: _Drawn, side: Side, text: str) -> dict[str, Label]:
     length = "short" if len(text) <= _SHORT else "medium" if len(text) <= _MEDIUM else "long"
     common: dict[str, Label] = {
         "length_class": length,
-        "topic": group.topic,
-        "template_family": group.family,
-        "context_sentences": len(group.context),
+        "topic": drawn.topic,
+        "template_family": drawn.family,
+        "context_sentences": len(drawn.context),
     }
-    return common | group.labels | dict(group.contrast.labels) | dict(side.labels)
+    return common | drawn.labels | dict(drawn.contrast.labels) | dict(side.labels)
 
 
 def span_texts(prompt: ScoredPrompt) -> tuple[str, ...]:

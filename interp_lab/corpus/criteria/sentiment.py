@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Side, opened
+from interp_lab.corpus.criteria.frames import Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import with_article
 
@@ -15,20 +16,6 @@ _DENIED_PRAISES = (
     ("always fun", "never fun"), ("really useful", "hardly useful"), ("rather pretty", "far from pretty"),
     ("always fresh", "never fresh"), ("again so lovely", "not at all lovely"), ("very safe", "hardly safe"),
 )  # fmt: skip
-_NEUTRAL_QUALITIES = (
-    "heavy",
-    "short",
-    "narrow",
-    "wide",
-    "brown",
-    "round",
-    "wooden",
-    "square",
-    "grey",
-    "blue",
-    "plain",
-    "thin",
-)
 _OTHER_SENSES = (
     ("was good for the {0}", "was a good mile from the {0}"),
     ("was a pretty sight to the {0}", "was pretty far from the {0}"),
@@ -120,13 +107,6 @@ def _verdict(scene: Scene) -> Contrast:
     )
 
 
-def _neutral(scene: Scene) -> Contrast:
-    subject = f"the {scene.dice.pick(scene.words.reviews.aspects)} of the {_product(scene)} {_setting(scene)}"
-    plain = scene.dice.pick(_NEUTRAL_QUALITIES)
-    more = scene.dice.pick((" and new", " as usual", " and dry", " all along"))
-    return _sides(f"{subject} is ⟦{_good(scene)}⟧", f"{subject} is ⟦{plain}{more}⟧", ("praise", "neutral"), "adjective")
-
-
 def _other_sense(scene: Scene) -> Contrast:
     subject, who = f"the {_product(scene)} {_setting(scene)}", scene.role()
     good, other = scene.dice.pick(_OTHER_SENSES)
@@ -149,6 +129,14 @@ def _wish(scene: Scene) -> Contrast:
     who = scene.dice.pick(("I", "we", "they", "my friends"))
     return _sides(f"{who} {good} ⟦{rest}⟧", f"{who} {bad} ⟦{rest}⟧", ("praise", "wished-praise"), "wish")
 
+
+_SLOTS: Slots = {
+    "product": _product,
+    "aspect": lambda scene: scene.fresh(scene.words.reviews.aspects),
+    "good": _good,
+    "bad": _bad,
+    "setting": _setting,
+}
 
 DESCRIPTION = CriterionDescription(
     name="positive-sentiment",
@@ -179,7 +167,7 @@ DESCRIPTION = CriterionDescription(
     },
     pooling="span",
     labels={"cue": "what carries the judgement in this family (both sides)"},
-    cues=("words of praise and blame: about half of the contrasts differ by one such word",),
+    cues=("words of praise and blame: about a third of the contrasts differ by one such word",),
     caveats=("Reviews only; the judgement is the writer's own, never a quoted one.",),
 )
 
@@ -192,11 +180,12 @@ CRITERION = Criterion(
         "denied-complaint": _denied_complaint,
         "denied-praise": _denied_praise,
         "verdict": _verdict,
-        "neutral": _neutral,
         "other-sense": _other_sense,
         "buy-again": _buy_again,
         "wish": _wish,
+        **framed("sentiment", _SLOTS),
     },
     module=__name__,
+    version=2,
     context=Context(avoid=frozenset({"light", "heavy", "kind"})),
 )

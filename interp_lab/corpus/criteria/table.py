@@ -22,10 +22,11 @@ _INTRODUCTION = f"""# Labelled datasets in the box
 
 Written by `{COMMAND}`; do not edit. Seed {SEED}, the same bytes on every machine and Python version.
 
-Every dataset is made of groups: one text with the property and one without, about the same topic, in the same template
-family and after the same context. Most groups are counterfactual pairs, which differ by a minimal edit. Groups are the
-units of every split and statistic, and no text comes near to one of another group. A span marks where the property
-sits, on negatives where it would sit.
+Every dataset is made of contrasts: one text with the property and one without, about the same topic, in the same
+template family and after the same context. Most contrasts are counterfactual pairs, which differ by a minimal edit.
+The group of a prompt is its template family, as texts of one template are not independent: families are the units of
+every split and statistic, and what holds of one wording alone cannot be confirmed by more of the same. No text comes
+near to one of another contrast. A span marks where the property sits, on negatives where it would sit.
 
 The columns after the mean length (in characters) are the AUROC that one property of the surface reaches without any
 model: 0.5 says nothing, 0 and 1 solve the dataset. Length and shares of punctuation, digits and capitals are ranked as

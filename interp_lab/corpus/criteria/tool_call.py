@@ -150,9 +150,9 @@ _DRAWS: dict[str, Family] = {
 }
 
 
-def _earlier(scene: Scene) -> str:
+def _earlier(scene: Scene, family: Family) -> str:
     """A finished exchange before the one that counts."""
-    return f"{either_side(scene, scene.dice.pick(tuple(_DRAWS.values())))}\n"
+    return f"{either_side(scene, family)}\n"
 
 
 DESCRIPTION = CriterionDescription(
@@ -192,5 +192,6 @@ CRITERION = Criterion(
     DESCRIPTION,
     _DRAWS,
     module=__name__,
+    version=2,
     context=Context(sentences=(0,), earlier=Earlier(_earlier, "earlier_exchange")),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Earlier, Family, Side, unmarked
+from interp_lab.corpus.criteria.frames import Frame, Slots, framed
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.lexicon import Unit
 from interp_lab.corpus.morphology import capitalised, past
@@ -114,7 +115,7 @@ def _second_value(scene: Scene) -> Contrast:
 def _sack(scene: Scene) -> Contrast:
     mass = scene.dice.pick(scene.words.nouns.mass)
     lead = f"the {scene.dice.pick(('box', 'sack', 'jar', 'crate', 'bag'))} of {mass} {scene.place()}"
-    measured = scene.dice.pick(("was heavier by", "now weighs", "weighed almost", "was lighter by"))
+    measured = scene.dice.pick(("was heavier by", "was lighter by", "lost about", "gained nearly"))
     other = scene.dice.pick(("was meant for", "was shared by", "was used by", "went to all"))
     return _sides(scene, f"{lead} {measured}", f"{lead} {other}", kind="count", quantity="mass")
 
@@ -144,7 +145,13 @@ def _distance(scene: Scene) -> Contrast:
     return _sides(scene, measured, other, kind="identifier", quantity="length")
 
 
-_DRAWS: dict[str, Family] = {
+def _framed(frame: Frame, scene: Scene, slots: Slots) -> Contrast:
+    """A frame says what stands before the number."""
+    measured, other = frame.sides(scene, slots)
+    return _sides(scene, measured, other, kind=frame.kinds[1], quantity=str(frame.labels["quantity"]))
+
+
+_FAMILIES: dict[str, Family] = {
     "weighed": _weighed,
     "measured": _measured,
     "dimension": _dimension,
@@ -156,12 +163,13 @@ _DRAWS: dict[str, Family] = {
     "heated": _heated,
     "walked": _walked,
     "distance": _distance,
+    **framed("units", write=_framed),
 }
 
 
-def _earlier(scene: Scene) -> str:
+def _earlier(scene: Scene, family: Family) -> str:
     """A finished sentence with a number, measured or not."""
-    other = scene.dice.pick(tuple(_DRAWS.values()))(scene.branch())
+    other = family(scene.branch())
     if scene.dice.chance(0.5):
         return f"{unmarked(other.negative.text)[0]}. "
     unit = scene.dice.pick(scene.words.units[str(other.labels["quantity"])])
@@ -210,7 +218,8 @@ DESCRIPTION = CriterionDescription(
 
 CRITERION = Criterion(
     DESCRIPTION,
-    _DRAWS,
+    _FAMILIES,
     module=__name__,
+    version=2,
     context=Context(sentences=(0, 0, 1), earlier=Earlier(_earlier, "earlier_number")),
 )

@@ -55,6 +55,7 @@ LENGTH = Criterion(
     ),
     {topic: _long_or_short(topic) for topic in TOPICS},
     module=__name__,
+    version=2,
     context=Context(sentences=(0,)),
     draws_owned=True,
 )
@@ -80,6 +81,7 @@ PUNCTUATION = Criterion(
     ),
     {topic: _marked_or_not(topic) for topic in TOPICS},
     module=__name__,
+    version=2,
     context=Context(sentences=(0,)),
     draws_owned=True,
 )

@@ -108,7 +108,7 @@ def _contrast(scene: Scene) -> Contrast:
 
 
 def test_what_stands_before_a_contrast_is_the_same_on_both_sides_and_labelled() -> None:
-    earlier = Earlier(lambda scene: either_side(scene, _contrast) + ". ", "earlier")
+    earlier = Earlier(lambda scene, family: either_side(scene, family) + ". ", "earlier")
     context = Context(sentences=(0,), earlier=earlier)
     prompts = rows(Criterion(DESCRIPTION, {"only": _contrast}, module="tests", context=context), 7)
     for one, two in zip(prompts[::2], prompts[1::2], strict=True):
