@@ -18,6 +18,12 @@ WorldKind = Literal[
 ]  # fmt: skip
 """What kind of structure a world has."""
 
+CircuitKind = Literal["induction", "proportion", "reverse", "gates"]
+"""The programs that a model's weights can be set to by hand."""
+
+SparseKind = Literal["dictionary", "transcoder", "crosscoder", "absorption"]
+"""The worlds of sparse features without a model."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Part = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 """A name inside one world: of a feature, a node or a model."""
@@ -239,7 +245,7 @@ class CircuitTruth(Contract):
 
     schema_version: Literal["1"] = "1"
     """Version of this record's schema."""
-    kind: Literal["induction", "proportion", "reverse", "gates"]
+    kind: CircuitKind
     """The program."""
     dials: CircuitDials
     """How the world was set."""
@@ -355,7 +361,7 @@ class DictionaryTruth(Contract):
 
     schema_version: Literal["1"] = "1"
     """Version of this record's schema."""
-    kind: Literal["dictionary", "transcoder", "crosscoder", "absorption"]
+    kind: SparseKind
     """Which variant."""
     dials: DictionaryDials
     """How the world was set."""

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.worlds import Check, PlantDials
+from interp_lab.contracts.worlds import Check, CircuitDials, PlantDials
 from interp_lab.errors import ImpossibleWorld, WorldNotVerified
+from interp_lab.worlds.circuits.build import circuit_world
 from interp_lab.worlds.folder import World
 from interp_lab.worlds.planted import planted_world
 
@@ -31,6 +33,10 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "planted": Kind(PlantDials, planted_world, "a cause with its decoys, planted into one model by rank-one edits"),
+    "induction": Kind(CircuitDials, partial(circuit_world, "induction"), "induction heads in two attention layers"),
+    "proportion": Kind(CircuitDials, partial(circuit_world, "proportion"), "the share of earlier words of a class"),
+    "reverse": Kind(CircuitDials, partial(circuit_world, "reverse"), "words in reverse order after a separator"),
+    "gates": Kind(CircuitDials, partial(circuit_world, "gates"), "AND, OR and XOR units over two words"),
 }
 
 
