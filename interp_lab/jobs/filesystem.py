@@ -20,7 +20,7 @@ def mounts() -> Iterable[Mount]:
     if sys.platform == "linux":
         text = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
         return [(_unescape(parts[1]), parts[2]) for parts in map(str.split, text.splitlines())]
-    import psutil  # only where there is no /proc
+    import psutil  # lazy: only where there is no /proc
 
     return [(part.mountpoint, part.fstype) for part in psutil.disk_partitions(all=True)]
 

@@ -13,7 +13,7 @@ from interp_lab.jobs.environment import MARKER
 
 def marked_processes(mark: str) -> Iterator[int]:
     """Yield the id of every live process whose environment carries the mark; zombies do not count."""
-    import psutil  # a server that never has to kill never pays for it
+    import psutil  # lazy: a server that never has to kill never pays for it
 
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
