@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.prompts import Label
@@ -47,6 +47,10 @@ _FORMS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "third": ("verb", third_person),
     "doing": ("verb", gerund),
     "Who": ("who", capitalised),
+    "Verb": ("verb", capitalised),
+    "Third": ("verb", lambda verb: capitalised(third_person(verb))),
+    "NOUN": ("noun", str.upper),
+    "a_type": ("type", with_article),
     "nouns": ("noun", plural),
     "a_noun": ("noun", with_article),
 }
@@ -57,9 +61,9 @@ class Frame(Contract):
 
     kinds: tuple[str, str]
     text: str
-    labels: dict[str, Label] = {}
-    positive: dict[str, Label] = {}
-    negative: dict[str, Label] = {}
+    labels: dict[str, Label] = Field(default_factory=dict[str, Label])
+    positive: dict[str, Label] = Field(default_factory=dict[str, Label])
+    negative: dict[str, Label] = Field(default_factory=dict[str, Label])
 
     def sides(self, scene: Scene, slots: Slots) -> tuple[str, str]:
         """The filled text with the property and the one without, spans marked."""
@@ -115,9 +119,8 @@ def section(name: str) -> Mapping[str, object]:
 
 def framed(name: str, slots: Slots | None = None, *, write: Write = Frame.contrast) -> dict[str, Family]:
     """The families that the data file of a criterion lists, in its order; `write` makes a contrast of a frame."""
-    return {
-        family: _family(frame, slots or {}, write) for family, frame in _FRAMES.validate_python(section(name)).items()
-    }
+    frames = _FRAMES.validate_python(section(name))
+    return {family: _family(frame, slots or {}, write) for family, frame in frames.items()}
 
 
 def _family(frame: Frame, slots: Slots, write: Write) -> Family:

@@ -135,8 +135,8 @@ DESCRIPTION = CriterionDescription(
         "negative word in a relative clause or a fixed phrase for it."
     ),
     positives=(
-        "A sentence whose main clause is denied by not, n't, never, no, none, nothing or neither; the span is the negating word "
-        "(on negatives the word in its place)."
+        "A sentence whose main clause is denied by not, n't, never, no, none, nothing or neither; the span is the "
+        "negating word (on negatives the word in its place)."
     ),
     negatives=(
         "The same sentence affirmed by a word of about the same length, or a sentence that has a negative word "
