@@ -30,7 +30,7 @@ class Adjusted:
     low: Floats
     high: Floats
     p: Floats
-    """Two-sided."""
+    """Two-sided, cluster-robust t."""
     label_left: float
     """Share of the label's variance that the covariates do not explain."""
     separable: bool
@@ -96,9 +96,16 @@ def _adjust(block: Matrix, design: _Design) -> Floats:
         n_groups=(sample.n_positive_groups, sample.n_negative_groups),
         level=design.level,
     )
-    error = np.sqrt(null_variance)
-    t = np.where(error > 0, np.abs(slope) / np.where(error > 0, error, 1.0), 0.0)
-    return np.stack([estimate, low, high, np.minimum(1.0, 2 * student_tail(t, design.df))])
+    return np.stack([estimate, low, high, np.minimum(1.0, 2 * student_tail(_t(ranks * label, sample), design.df))])
+
+
+def _t(products: Floats, sample: Sample) -> Floats:
+    """Student's t of the mean of the group sums, from their mean square around 0: the null says that 0 is the mean."""
+    sums = sample.group_sums(products)
+    total, squares = sums.sum(axis=1), np.einsum("ij,ij->i", sums, sums)
+    around_mean = np.maximum(squares - total**2 / sample.n_groups, np.finfo(np.float64).tiny)
+    t = np.abs(total) * np.sqrt((sample.n_groups - 1) / sample.n_groups / around_mean)
+    return np.where(squares > 0, t, 0.0)
 
 
 def _variance(residual: Floats, design: _Design) -> Floats:

@@ -1,4 +1,4 @@
-"""Tail probabilities and quantiles of the normal, Student t and Pearson III distributions, elementwise over arrays.
+"""Tail probabilities and quantiles of the normal, Student t, Pearson II and III distributions, elementwise over arrays.
 
 They exist because the base install has numpy only; tests hold them to scipy.
 """
@@ -17,6 +17,7 @@ from interp_lab.statistics.arrays import Floats
 _ROOT_HALF = math.sqrt(0.5)
 _TINY = 1e-300
 _WILSON_HILFERTY_FROM = 60.0
+_LEAST_DF = 1e-3
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 _lgamma = np.frompyfunc(math.lgamma, 1, 1)
 
@@ -91,6 +92,19 @@ def pearson3_two_sided(z: ArrayLike, skewness: ArrayLike) -> Floats:
     rest = ~near_normal
     upper[rest] = _gamma_tail(shape[rest], shape[rest] + mirrored[rest] * np.sqrt(shape[rest]))
     return np.minimum(1.0, 2 * np.minimum(upper, 1 - upper))
+
+
+def pearson2_two_sided(z: ArrayLike, excess_kurtosis: ArrayLike) -> Floats:
+    """Return P(|Z| >= |z|) of a standardised symmetric Pearson II variable with this excess kurtosis in [-2, 0).
+
+    Its square is a scaled Beta(1/2, df/2), so that the tail is one of Student's t. Source: Pitman (1937, Significance
+    tests which may be applied to samples from any populations), who fits sign-flip distributions so.
+    """
+    z, excess = np.broadcast_arrays(np.asarray(z, dtype=np.float64), np.asarray(excess_kurtosis, dtype=np.float64))
+    df = np.maximum(-6 / np.minimum(excess, -1e-9) - 3, _LEAST_DF)
+    room = 1 + df - z**2
+    tail = student_tail(np.abs(z) * np.sqrt(df / np.where(room > 0, room, 1.0)), df)
+    return np.where(room > 0, np.minimum(1.0, 2 * tail), 0.0)
 
 
 def _hill_deviate(t: Floats, df: Floats) -> Floats:

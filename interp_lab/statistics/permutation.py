@@ -1,118 +1,76 @@
-"""The group permutation test: in closed form for every column, and by Monte Carlo for the few that need it.
+"""The group permutation test of a rank sum, for every column at once, and by Monte Carlo for any other statistic.
 
-Which labels may change places: whole groups exchange labels where each group has one label; rows exchange labels inside
-a group that has both (a counterfactual pair, a template with two fillings). What differs between such mixed groups
-is their own and never counts for a label.
+Where the groups allow few labellings all of them are tried; beyond that their moments are known in closed form.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interp_lab.statistics.arrays import Bools, Floats, Ints
-from interp_lab.statistics.distributions import log_gamma, pearson3_two_sided
+from interp_lab.statistics.arrays import Bools, Floats
+from interp_lab.statistics.distributions import log_gamma, pearson2_two_sided, pearson3_two_sided
+from interp_lab.statistics.relabelling import Relabelling
+from interp_lab.statistics.row_exchange import row_exchange
 from interp_lab.statistics.sample import Sample
 
-
-@dataclass(frozen=True, eq=False)
-class Relabelling:
-    """The set of label assignments that are equally likely under the null; rows in the order of `sample.by_group`."""
-
-    sample: Sample
-
-    @cached_property
-    def labels(self) -> Floats:
-        """Labels as 0.0 and 1.0 in group order."""
-        return self.sample.labels[self.sample.by_group].astype(np.float64)
-
-    @cached_property
-    def sizes(self) -> Ints:
-        """Rows per group."""
-        return np.diff(np.append(self.sample.starts, self.sample.n_rows))
-
-    @cached_property
-    def positives(self) -> Floats:
-        """Positive rows per group."""
-        return self.sample.group_sums(self.labels)
-
-    @cached_property
-    def pure(self) -> Bools:
-        """Groups whose rows all have one label."""
-        return (self.positives == 0) | (self.positives == self.sizes)
-
-    @cached_property
-    def centre(self) -> Floats:
-        """Expected label of each row under relabelling."""
-        of_group = self.positives / self.sizes
-        pure_labels = of_group[self.pure]
-        expected = np.where(self.pure, pure_labels.mean() if pure_labels.size else 0.0, of_group)
-        return np.repeat(expected, self.sizes)
-
-    @cached_property
-    def within(self) -> tuple[Floats, Floats]:
-        """Per row, the factors of squared and cubed within-group deviations in the second and third cumulant."""
-        sizes = self.sizes.astype(np.float64)
-        deviation = self.labels - self.centre
-        second = self.sample.group_sums(deviation**2) / np.maximum(sizes - 1, 1)
-        third = sizes * self.sample.group_sums(deviation**3)
-        third = np.where(sizes > 2, third / np.maximum((sizes - 1) * (sizes - 2), 1), 0.0)
-        mixed = ~self.pure
-        return np.repeat(second * mixed, self.sizes), np.repeat(third * mixed, self.sizes)
-
-    def shuffled(self, rng: np.random.Generator) -> Bools:
-        """Return one relabelling of the rows, in the original row order."""
-        labels = self.labels.copy()
-        pure = np.flatnonzero(self.pure)
-        new = rng.permutation(self.positives[pure] > 0)
-        for group, label in zip(pure.tolist(), new, strict=True):
-            labels[self.rows(group)] = label
-        for group in np.flatnonzero(~self.pure).tolist():
-            labels[self.rows(group)] = rng.permutation(labels[self.rows(group)])
-        out = np.empty(labels.size, dtype=np.bool_)
-        out[self.sample.by_group] = labels > 0
-        return out
-
-    def rows(self, group: int) -> slice:
-        """Return the rows of a group, in group order."""
-        start = int(self.sample.starts[group])
-        return slice(start, start + int(self.sizes[group]))
+_MOST_SORTED = 512
+"""Sums that are sorted per column to try every labelling: enough for 16 mixed groups, or 5 pure ones of each label."""
+_ELEMENTS = 1 << 18
+_ROUNDING = 1e-9
+_LOG_2 = float(np.log(2.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankSumTest:
-    """Closed-form permutation test of a rank sum over the positives, per column."""
+    """Permutation test of a rank sum over the positives, per column."""
 
     p: Floats
     """Two-sided p-value."""
     variance: Floats
-    """Variance of the rank sum over all relabellings."""
+    """Variance of the rank sum over all relabellings; of two nulls the larger."""
 
 
 def rank_sum_test(ranks: Floats, active: Bools, relabelling: Relabelling) -> RankSumTest:
     """Return the test for centred midranks `(n_columns, n_rows)`, rows in group order.
 
     `active` marks values above the column's smallest: the p-value is never below the probability of exactly this
-    labelling of the active groups, which keeps a latent that fires in three groups from looking impossible.
+    labelling of the active groups, which keeps a latent that fires in three groups from looking impossible. Where mixed
+    groups have unequal sides, p is the larger of those by turning the groups and by `row_exchange`.
 
-    Source: finite-population cumulants of a linear statistic; three-moment fit as in `pearson3_two_sided`.
+    Source: finite-population cumulants of a linear statistic, fitted as in `pearson3_two_sided`; for mixed groups alone
+    cumulants of a sum of random signs, fitted as in `pearson2_two_sided`.
     """
-    second, third = _cumulants(ranks, relabelling)
-    safe = np.where(second > 0, second, 1.0)
-    z = np.where(second > 0, ranks @ (relabelling.labels - relabelling.centre) / np.sqrt(safe), 0.0)
-    p = pearson3_two_sided(z, np.where(second > 0, third / safe**1.5, 0.0))
-    p = np.where(second > 0, p, 1.0)
-    return RankSumTest(np.maximum(p, _smallest_possible(active, relabelling)), second)
+    parts = relabelling.parts(ranks)
+    second, third = _exchange_cumulants(parts, relabelling)
+    mixed = parts[:, ~relabelling.pure]
+    variance = second + np.einsum("ij,ij->i", mixed, mixed)
+    score = parts @ relabelling.observed
+    least = _log_exchange(active, relabelling)
+    if sum(relabelling.n_halves) <= _MOST_SORTED:
+        p = _tried(parts, relabelling)
+    else:
+        p = _fitted_signs(score, mixed) if not relabelling.pure.any() else _fitted(score, variance, third)
+        p = np.maximum(p, _twice(least - _LOG_2 * np.count_nonzero(mixed, axis=1)))
+    if relabelling.unequal.any():
+        rows = row_exchange(ranks, active, relabelling)
+        equal = parts[:, ~relabelling.pure & ~relabelling.unequal]
+        spread = second + np.einsum("ij,ij->i", equal, equal) + rows.second
+        floor = _twice(least + rows.log_p - _LOG_2 * np.count_nonzero(equal, axis=1))
+        p = np.maximum(p, np.maximum(_fitted(score, spread, third + rows.third), floor))
+        variance = np.maximum(variance, spread)
+    return RankSumTest(p, variance)
 
 
 def monte_carlo_p(
     statistic: Callable[[Bools], Floats], sample: Sample, *, seed: int, draws: int = 999
 ) -> NDArray[np.float64]:
     """Return (1 + draws at least as extreme) / (1 + draws), two-sided around 0, for any array statistic of labels.
+
+    The statistic has to be centred on its own: groups with unequal sides change the number of positives when they turn.
 
     Source: Phipson and Smyth (2010): the observed labelling counts as one draw, so p is never 0.
     """
@@ -121,53 +79,81 @@ def monte_carlo_p(
     observed = np.abs(statistic(sample.labels))
     exceeded = np.ones_like(observed)
     for _ in range(draws):
-        exceeded += np.abs(statistic(relabelling.shuffled(rng))) >= observed - 1e-12
+        exceeded += np.abs(statistic(relabelling.drawn(rng))) >= observed - 1e-12
     return exceeded / (draws + 1)
 
 
-def _cumulants(ranks: Floats, relabelling: Relabelling) -> tuple[Floats, Floats]:
-    second = np.zeros(ranks.shape[0])
-    third = np.zeros(ranks.shape[0])
-    sums = relabelling.sample.group_sums(ranks)
-    pure = relabelling.pure
-    k = int(pure.sum())
-    if k >= 2:
-        units = sums[:, pure]
-        units = units - units.mean(axis=1, keepdims=True)
-        labels = (relabelling.positives[pure] > 0).astype(np.float64)
-        labels -= labels.mean()
-        squared = units**2
-        second += squared.sum(axis=1) * (labels**2).sum() / (k - 1)
-        if k >= 3:
-            third += np.einsum("ij,ij->i", squared, units) * (labels**3).sum() * k / ((k - 1) * (k - 2))
-    if k < pure.size:
-        deviation = ranks - np.repeat(sums / relabelling.sizes, relabelling.sizes, axis=1)
-        squared = deviation**2
-        second += squared @ relabelling.within[0]
-        third += (squared * deviation) @ relabelling.within[1]
-    return second, third
+def _exchange_cumulants(parts: Floats, relabelling: Relabelling) -> tuple[Floats, Floats]:
+    """Second and third cumulant of what pure groups add."""
+    labels = relabelling.pure_labels
+    k = labels.size
+    zero = np.zeros(parts.shape[0])
+    if k < 2:
+        return zero, zero
+    units = parts[:, relabelling.pure]
+    units = units - units.mean(axis=1, keepdims=True)
+    squared = units**2
+    second = squared.sum(axis=1) * (labels @ labels) / (k - 1)
+    if k < 3:
+        return second, zero
+    return second, np.einsum("ij,ij->i", squared, units) * (labels**3).sum() * k / ((k - 1) * (k - 2))
 
 
-def _smallest_possible(active: Bools, relabelling: Relabelling) -> Floats:
-    """Twice the probability of the observed labelling of the active units, whole groups and rows of mixed groups."""
-    sample, pure = relabelling.sample, relabelling.pure
-    flags = active.astype(np.float64)
-    taken, hit = sample.group_sums(flags).astype(np.intp), sample.group_sums(flags * relabelling.labels).astype(np.intp)
-    log_p = np.zeros(active.shape[0])
-    if pure.any():
-        groups = taken[:, pure] > 0
-        positive = relabelling.positives[pure] > 0
-        units = np.array([[positive.size], [positive.sum()]], dtype=np.intp)
-        log_p += _log_labelling(groups.sum(axis=1), (groups & positive).sum(axis=1), units)
-    if not pure.all():
-        units = np.stack([relabelling.sizes[~pure], relabelling.positives[~pure].astype(np.intp)])
-        log_p += _log_labelling(taken[:, ~pure], hit[:, ~pure], units).sum(axis=1)
+def _tried(parts: Floats, relabelling: Relabelling) -> Floats:
+    """Twice the share of labellings at least as far out on the nearer side, the observed one among them."""
+    n_first, n_second = relabelling.n_halves
+    p = np.empty(parts.shape[0])
+    width = max(1, _ELEMENTS // (n_first + n_second))
+    for start in range(0, p.size, width):
+        some = parts[start : start + width]
+        first, second = (some @ half for half in relabelling.halves)
+        observed, slack = some @ relabelling.observed, _ROUNDING * np.abs(some).sum(axis=1)
+        if relabelling.pure.any():
+            above = _pairs_reaching(observed - slack, first, second)
+            extreme = np.minimum(above, _pairs_reaching(-observed - slack, -first, -second))
+        else:
+            extreme = _pairs_reaching(np.abs(observed) - slack, first, second)
+        p[start : start + width] = extreme * (2 / (n_first * n_second))
+    return np.minimum(1.0, p)
+
+
+def _pairs_reaching(least: Floats, first: Floats, second: Floats) -> Floats:
+    """Count per column the pairs of one number of `first` and one of `second` whose sum is at least `least`.
+
+    Source: meet in the middle, Horowitz and Sahni (1974): one sort of both halves instead of all their sums.
+    """
+    order = np.argsort(np.concatenate([least[:, None] - first, second], axis=1), axis=1)
+    needed = order < first.shape[1]
+    met = np.where(needed, 0, np.cumsum(needed, axis=1))
+    return met.sum(axis=1).astype(np.float64)
+
+
+def _fitted_signs(score: Floats, mixed: Floats) -> Floats:
+    squared = mixed**2
+    variance = squared.sum(axis=1)
+    safe = np.where(variance > 0, variance, 1.0)
+    p = pearson2_two_sided(score / np.sqrt(safe), -2 * np.einsum("ij,ij->i", squared, squared) / safe**2)
+    return np.where(variance > 0, p, 1.0)
+
+
+def _fitted(score: Floats, variance: Floats, third: Floats) -> Floats:
+    # The fourth cumulant is left out: random signs make it negative, so that p errs on the large side.
+    safe = np.where(variance > 0, variance, 1.0)
+    return np.where(variance > 0, pearson3_two_sided(score / np.sqrt(safe), third / safe**1.5), 1.0)
+
+
+def _twice(log_p: Floats) -> Floats:
     return np.minimum(1.0, 2 * np.exp(log_p))
 
 
-def _log_labelling(taken: Ints, hit: Ints, units: Ints) -> Floats:
-    """Log probability of the labels of the `taken` among n, m = `units`, where `hit` of the taken are positive."""
-    n, m = units
-    table = log_gamma(np.arange(1, int(n.max()) + 2))
-    rest, left = n - taken, m - hit
+def _log_exchange(active: Bools, relabelling: Relabelling) -> Floats:
+    """Log probability of exactly these labels of the active pure groups."""
+    pure = relabelling.pure
+    if not pure.any():
+        return np.zeros(len(active))
+    positive = relabelling.positives[pure] > 0
+    fires = relabelling.sample.group_sums(active.astype(np.float64))[:, pure] > 0
+    n, m = positive.size, int(positive.sum())
+    table = log_gamma(np.arange(1, n + 2))
+    rest, left = n - fires.sum(axis=1), m - (fires & positive).sum(axis=1)
     return table[rest] - table[left] - table[rest - left] - (table[n] - table[m] - table[n - m])

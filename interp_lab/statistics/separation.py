@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 
 from interp_lab.statistics.arrays import Floats, Matrix, checked_matrix, column_blocks
 from interp_lab.statistics.auroc import auroc_interval
-from interp_lab.statistics.permutation import RankSumTest, Relabelling, rank_sum_test
+from interp_lab.statistics.permutation import RankSumTest, rank_sum_test
 from interp_lab.statistics.ranks import rank_block
+from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample
 
 INTERVAL_METHOD = "Wilson interval on the effective size of a cluster-robust AUROC variance"
-TEST_METHOD = "group permutation test of the rank sum, closed form by three moments"
+TEST_METHOD = "group permutation test of the rank sum: every labelling if these are few, else its moments"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

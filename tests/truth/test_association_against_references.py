@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from interp_lab.statistics.auroc import auroc, weighted_auroc
-from interp_lab.statistics.distributions import pearson3_two_sided, student_critical, student_tail
+from interp_lab.statistics.distributions import pearson2_two_sided, pearson3_two_sided, student_critical, student_tail
 from interp_lab.statistics.effect_size import effect_size
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.statistics.permutation import monte_carlo_p
@@ -102,6 +104,16 @@ def test_pearson3_tail_equals_scipy_where_a_p_value_is_read(skewness: float) -> 
     np.testing.assert_allclose(pearson3_two_sided(z, skewness), np.minimum(1, 2 * smaller), rtol=0.06, atol=1e-12)
 
 
+@pytest.mark.parametrize("excess", [-1.9, -1.0, -0.5, -0.15, -0.01])
+def test_pearson2_tail_equals_scipys_beta_with_the_same_variance_and_kurtosis(excess: float) -> None:
+    df = -6 / excess - 3
+    reference = stats.beta(df / 2, df / 2, loc=-math.sqrt(1 + df), scale=2 * math.sqrt(1 + df))
+    assert [float(v) for v in reference.stats(moments="vk")] == pytest.approx([1, excess])
+    z = np.array([-0.3, 0.0, 0.5, 0.9, 1.0])
+    np.testing.assert_allclose(pearson2_two_sided(z, excess), 2 * reference.sf(np.abs(z)), rtol=1e-5, atol=1e-12)
+    assert pearson2_two_sided(math.sqrt(1 + df) + 1e-3, excess) == 0
+
+
 @pytest.mark.parametrize("design", ["rows", "clusters", "pairs", "mixture"])
 def test_closed_form_permutation_p_agrees_with_drawing_permutations(design: str) -> None:
     rng = np.random.default_rng(7)
@@ -137,13 +149,22 @@ def _design(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     if name == "pairs":
         return np.tile([True, False], 40), np.repeat(np.arange(40), 2)
     groups = np.repeat(np.arange(30), 4)
-    return np.where(groups < 15, (rng.random(30) < 0.5)[groups], rng.random(120) < 0.5), groups
+    # Fifteen pure groups, and fifteen with two rows of each label.
+    return np.where(groups < 15, (rng.random(30) < 0.5)[groups], np.tile([True, True, False, False], 30)), groups
 
 
 def _centred_rank_sum(table: np.ndarray, sample: Sample):
-    """The rank sum less its expectation over relabellings, found by brute force for each group."""
+    """The rank sum less its expectation: over all pure groups, and inside each mixed group for the labels at hand."""
     ranks = stats.rankdata(table, axis=0)
-    share = np.bincount(sample.groups, weights=sample.labels) / np.bincount(sample.groups)
+    ranks -= ranks.mean(axis=0)
+    sizes = np.bincount(sample.groups)
+    share = np.bincount(sample.groups, weights=sample.labels) / sizes
     pure = (share == 0) | (share == 1)
-    centre = np.where(pure, share[pure].mean() if pure.any() else 0.0, share)[sample.groups]
-    return lambda labels: (labels - centre) @ (ranks - ranks.mean(axis=0))
+    of_pure = share[pure].mean() if pure.any() else 0.0
+
+    def statistic(labels: np.ndarray) -> np.ndarray:
+        # A group with unequal sides has another share of positives once it is turned.
+        own = np.bincount(sample.groups, weights=labels) / sizes
+        return (labels - np.where(pure, of_pure, own)[sample.groups]) @ ranks
+
+    return statistic
