@@ -6,15 +6,16 @@ import json
 
 from pydantic import JsonValue
 
-from interp_lab.contracts.artifacts import ArtifactFile
+from interp_lab.contracts.artifacts import ArtifactFile, ArtifactRef
 from interp_lab.contracts.operations import ArtifactReadRequest, ArtifactReadResult
-from interp_lab.errors import NotText, PointerNotFound
+from interp_lab.errors import FileTooLarge, NotText, PointerNotFound
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.pages import fitting, room
 from interp_lab_tools.views import artifact_ref
 
 _TEXT = ("text/", "application/json", "application/jsonl", "application/x-ndjson")
-_CHARS_MAX_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 def _handle(request: ArtifactReadRequest, lab: Lab) -> ArtifactReadResult:
@@ -29,21 +30,40 @@ def _handle(request: ArtifactReadRequest, lab: Lab) -> ArtifactReadResult:
             f"'{request.name}' is not a text file of this artifact.",
             remedy=f"Text files: {_text_names(reference.files)}.",
         )
-    data = lab.engine.artifacts.read_file(request.artifact_id, request.name, offset=0, limit=_CHARS_MAX_BYTES)
+    return _page(request, _text(request, lab, file), reference, file)
+
+
+def _text(request: ArtifactReadRequest, lab: Lab, file: ArtifactFile) -> str:
+    """Return the text that the request pages through: the file, or the part of it under the pointer."""
+    if file.bytes > _MAX_BYTES:
+        raise FileTooLarge(
+            f"'{file.name}' has {file.bytes} bytes; at most {_MAX_BYTES} are read.",
+            remedy="Read it from the artifact's folder in the workspace.",
+        )
+    data = lab.engine.artifacts.read_file(request.artifact_id, file.name, offset=0, limit=_MAX_BYTES)
     text = data.decode("utf-8", "replace")
-    if request.pointer:
-        text = json.dumps(_at(json.loads(text), request.pointer), ensure_ascii=False, indent=1)
+    if not request.pointer:
+        return text
+    if file.media_type != "application/json":
+        raise PointerNotFound(f"'{file.name}' is not a JSON file.", remedy="Read it without a pointer.")
+    return json.dumps(_at(json.loads(text), request.pointer), ensure_ascii=False, indent=1)
+
+
+def _page(request: ArtifactReadRequest, text: str, reference: ArtifactRef, file: ArtifactFile) -> ArtifactReadResult:
+    def answer(part: str) -> ArtifactReadResult:
+        end = request.offset + len(part)
+        return ArtifactReadResult(
+            summary=f"{file.name}{request.pointer or ''}: characters {request.offset} to {end} of {len(text)}.",
+            artifact=reference,
+            file=file,
+            text=part,
+            offset=request.offset,
+            next_offset=end if end < len(text) else None,
+            total_chars=len(text),
+        )
+
     part = text[request.offset : request.offset + request.max_chars]
-    end = request.offset + len(part)
-    return ArtifactReadResult(
-        summary=f"{request.name}{request.pointer or ''}: characters {request.offset} to {end} of {len(text)}.",
-        artifact=reference,
-        file=file,
-        text=part,
-        offset=request.offset,
-        next_offset=end if end < len(text) else None,
-        total_chars=len(text),
-    )
+    return answer(part[: fitting(part, room(answer("")))])
 
 
 def _text_names(files: tuple[ArtifactFile, ...]) -> str:

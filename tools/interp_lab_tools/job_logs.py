@@ -5,20 +5,34 @@ from __future__ import annotations
 from interp_lab.contracts.operations import JobLogsRequest, JobLogsResult
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.limits import ANSWER_CHARS
+from interp_lab_tools.pages import fitting
+
+_ROOM = ANSWER_CHARS - 1000
+"""Characters of JSON for the text; what else the answer says is short."""
 
 
 def _handle(request: JobLogsRequest, lab: Lab) -> JobLogsResult:
     job = lab.engine.get(request.job_id)
     page = lab.engine.logs(request.job_id, offset=request.offset, max_bytes=request.max_bytes)
-    end = page.offset + len(page.data)
+    start, data = _fitting(page.offset, page.data, from_end=request.offset is None)
+    end = start + len(data)
     return JobLogsResult(
-        summary=f"Log of {job.capability} job {job.id} ({job.state}): bytes {page.offset} to {end} of {page.total}.",
+        summary=f"Log of {job.capability} job {job.id} ({job.state}): bytes {start} to {end} of {page.total}.",
         job_id=job.id,
-        text=page.data.decode("utf-8", "replace"),
-        offset=page.offset,
+        text=data.decode("utf-8", "replace"),
+        offset=start,
         next_offset=end,
         total_bytes=page.total,
     )
+
+
+def _fitting(start: int, data: bytes, *, from_end: bool) -> tuple[int, bytes]:
+    """Return the part that fits into an answer whatever has to be escaped in it, and the byte that it starts at."""
+    while fitting(data.decode("utf-8", "replace"), _ROOM) < len(data.decode("utf-8", "replace")):
+        fewer = len(data) * 3 // 4
+        start, data = (start + len(data) - fewer, data[-fewer:]) if from_end else (start, data[:fewer])
+    return start, data
 
 
 JOB_LOGS = InlineCapability(
