@@ -18,6 +18,8 @@ from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.corpus.catalogue import list_builtin_datasets, load_builtin_dataset, load_preset
 from interp_lab.corpus.criteria.table import COMMAND, audit
 from interp_lab.corpus.prompt_set import checked
+from interp_lab.evidence.groups import group_prompts
+from interp_lab.evidence.split import split_groups
 
 ROOT = Path(__file__).parents[2]
 NAMES = list_builtin_datasets()
@@ -29,6 +31,7 @@ ASKED_FOR = {
 }  # fmt: skip
 WITHOUT_PAIRS = {"python-code", "wrong-length"}
 WITHOUT_SPANS = {"python-code", "wrong-length"}
+FAMILIES = 24
 TOKENS = re.compile(r"\w+|[^\w\s]")
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 
@@ -81,6 +84,25 @@ def test_a_group_is_a_template_family_and_families_are_of_one_size(name: str) ->
     assert len({len(group) for group in groups.values()}) == 1
     for group in groups.values():
         assert sum(prompt.score for prompt in group) == len(group) / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_near_duplicates_do_not_join_families_and_both_halves_of_a_split_have_ten_of_them(name: str) -> None:
+    prompts = load_builtin_dataset(name)
+    texts, holds = [p.text for p in prompts], [p.score > 0.5 for p in prompts]
+    joined = group_prompts(texts, ids=[[p.group for p in prompts], [p.pair for p in prompts]])
+    assert len(set(joined)) == len({p.group for p in prompts}) >= FAMILIES
+    split = split_groups(texts, holds, joined, seed=0)
+    for part in ("explore", "confirm"):
+        for label in (True, False):
+            assert len({joined[row] for row in split.rows(part) if holds[row] is label}) >= 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_prompts_of_a_dataset_are_of_all_families(name: str) -> None:
+    prompts = load_builtin_dataset(name)
+    groups = {prompt.group for prompt in prompts}
+    assert {prompt.group for prompt in prompts[: 2 * len(groups)]} == groups
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,7 +184,7 @@ def test_spans_lie_inside_their_text_without_space_at_the_ends(name: str) -> Non
 def test_spans_hold_what_the_property_is_made_of() -> None:
     shape = {
         "measurement-unit": r"\d+$",
-        "negation": r"(?i)(n't|never|neither|nor|no(t|ne|body|thing)?( (one|other|longer|able|willing|likely|once did))?)$",
+        "negation": r"(?i)(n't|never|neither|nor|no(t|ne|body|thing)?( (one|other|longer|able|willing|likely|once did))?)$",  # noqa: E501,
         "date-or-month": rf"(\w+ of )?({MONTHS}|\d+ |\d{{4}}-\d\d-\d\d|\d\d\.\d\d\.\d{{4}})",
         "person-name": r"[A-Z][a-z]+( [A-Z][a-z]+)?$",
         "quoted-speech": r'".*"$',

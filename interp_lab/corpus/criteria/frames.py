@@ -92,22 +92,27 @@ def fill(text: str, scene: Scene, slots: Slots) -> tuple[str, str]:
 
     while _CHOICE.search(text):
         text = _CHOICE.sub(_chosen, text)
-    values = _values(text, scene, slots)
+    drawn = values(text, scene, slots)
     one, other = (_SIDES.sub(rf"\{side}", text) for side in (1, 2))
-    return _SLOT.sub(lambda found: values[found[0]], one), _SLOT.sub(lambda found: values[found[0]], other)
+    return slotted(one, drawn), slotted(other, drawn)
 
 
-def _values(text: str, scene: Scene, slots: Slots) -> dict[str, str]:
+def slotted(text: str, drawn: Mapping[str, str]) -> str:
+    """The text with every slot replaced by what was drawn for it."""
+    return _SLOT.sub(lambda found: drawn[found[0]], text)
+
+
+def values(text: str, scene: Scene, slots: Slots) -> dict[str, str]:
     """What stands for every slot; forms of one word share it."""
     bases: dict[tuple[str, str], str] = {}
-    values: dict[str, str] = {}
+    drawn: dict[str, str] = {}
     for found in _SLOT.finditer(text):
         base, form = (found[1], str) if found[1] in slots else _FORMS.get(found[1], (found[1], str))
         key = base, found[2]
         if key not in bases:
             bases[key] = slots[base](scene) if base in slots else _DRAWN[base](scene)
-        values[found[0]] = form(bases[key])
-    return values
+        drawn[found[0]] = form(bases[key])
+    return drawn
 
 
 @cache

@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 
+from pydantic import TypeAdapter
+
+from interp_lab.contracts.base import Contract
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Family, Side
+from interp_lab.corpus.criteria.frames import section, slotted, values
+from interp_lab.corpus.criteria.identifiers import CODE
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.families.technical import Function, about, function, source
 from interp_lab.corpus.morphology import capitalised, plural, third_person, with_article
@@ -22,11 +27,12 @@ _DRAWS = 6
 _WIDTH = 72
 
 
-def _surface(text: str) -> tuple[float, float, float]:
-    """Length and shares of marks and digits, each in units of what would be noticed."""
+def _surface(text: str) -> tuple[float, float, float, float]:
+    """Length and shares of marks, digits and capitals, each in units of what would be noticed."""
     marks = sum(not (character.isalnum() or character.isspace()) for character in text)
     digits = sum(character.isdigit() for character in text)
-    return len(text) / 60, 30 * marks / len(text), 30 * digits / len(text)
+    capitals = sum(character.isupper() for character in text)
+    return len(text) / 60, 30 * marks / len(text), 30 * digits / len(text), 30 * capitals / len(text)
 
 
 def _nearest(codes: list[str], proses: list[str], signs: Sequence[int]) -> tuple[str, str]:
@@ -48,15 +54,20 @@ def _family(kind: str, write_code: Writes, write_prose: Writes) -> Family:
         made = function(writer)
         codes = [writer.sentence(lambda: write_code(writer, made)) for _ in range(_DRAWS)]
         proses = [writer.sentence(lambda: write_prose(writer, made)) for _ in range(_DRAWS)]
-        code, prose = _nearest(codes, proses, [scene.dice.pick((-1, 1)) for _ in range(3)])
-        return Contrast(
-            Side(code, "code", {"n_lines": code.count("\n") + 1}),
-            Side(prose, kind, {"n_lines": prose.count("\n") + 1}),
-            {"topic": "code", "n_arguments": len(made.arguments)},
-            paired=False,
-        )
+        return _contrast(scene, codes, (proses, kind), len(made.arguments))
 
     return family
+
+
+def _contrast(scene: Scene, codes: list[str], told: tuple[list[str], str], n_arguments: int) -> Contrast:
+    """The nearest code and prose; `told` is the prose and its kind."""
+    code, prose = _nearest(codes, told[0], [scene.dice.pick((-1, 1)) for _ in range(4)])
+    return Contrast(
+        Side(code, "code", {"n_lines": code.count("\n") + 1}),
+        Side(prose, told[1], {"n_lines": prose.count("\n") + 1}),
+        {"topic": "code", "n_arguments": n_arguments},
+        paired=False,
+    )
 
 
 def _head(text: str, lines: int) -> str:
@@ -122,11 +133,6 @@ def _errors(w: Writer, f: Function) -> str:
             f'if {first} in {f.noun}:\n    raise {two}("no {reason}")',
         )
     )
-
-
-def _described(w: Writer, f: Function) -> str:
-    sentences = [w.sentence(lambda: about(w, f)), *w.dice.sample((_usage(w, f), ""), 1)]
-    return " ".join(sentences).strip()
 
 
 def _usage(w: Writer, f: Function) -> str:
@@ -215,6 +221,47 @@ def _error_talk(w: Writer, f: Function) -> str:
     )
 
 
+class _Statement(Contract):
+    """A family by one template of code and one of prose about it, and the kind of the prose."""
+
+    kind: str
+    code: str
+    prose: str
+
+
+def _stated() -> dict[str, Family]:
+    statements = TypeAdapter(dict[str, _Statement]).validate_python(section("python_code"))
+    return {name: _statement(stated) for name, stated in statements.items()}
+
+
+def _statement(stated: _Statement) -> Family:
+    def family(scene: Scene) -> Contrast:
+        shared = values(stated.code + stated.prose, scene.branch(), CODE)
+        writer = Writer(scene.dice, Split.CRITERIA)
+        codes = [writer.sentence(lambda: _commented(scene, slotted(stated.code, shared))) for _ in range(_DRAWS)]
+        proses = [writer.sentence(lambda: _told(scene, slotted(stated.prose, shared))) for _ in range(_DRAWS)]
+        n_arguments = len({name for name in shared if name.startswith("{arg")})
+        return _contrast(scene, codes, (proses, stated.kind), n_arguments)
+
+    return family
+
+
+def _commented(scene: Scene, code: str) -> str:
+    """The code with a comment before, between or behind its lines."""
+    one, two, three = scene.dice.sample(scene.words.code.purposes, 3)
+    lines, form = code.split("\n"), scene.dice.pick((str, capitalised))
+    lines.insert(scene.dice.integer(0, 1), f"# {form(one)}")
+    lines.extend(scene.dice.pick(((), (f"# {form(two)}",), (f"# {form(two)}", f"# {form(three)}"))))
+    return "\n".join(lines)
+
+
+def _told(scene: Scene, prose: str) -> str:
+    """The prose with one or two more sentences."""
+    one, two = scene.dice.sample(scene.words.code.purposes, 2)
+    mark, opening = scene.dice.pick((" ", "\n")), scene.dice.pick((prose, f"{prose[0].lower()}{prose[1:]}"))
+    return f"{opening}{mark}{scene.dice.pick((f'It {one}.', f'(it {one})', f'it {one}; it {two}.'))}"
+
+
 DESCRIPTION = CriterionDescription(
     name="python-code",
     title="Python code",
@@ -242,20 +289,19 @@ DESCRIPTION = CriterionDescription(
     cues=("keywords at the start of a line, the equals sign, articles ('the', 'a') in prose",),
     caveats=(
         "No counterfactual pairs: code has no minimal edit into prose.",
-        "Invented functions with few kinds of statement.",
+        "Invented statements; real modules are longer and mix them.",
     ),
 )
 
 CRITERION = Criterion(
     DESCRIPTION,
     {
-        "function": _family("description", _function, _described),
-        "usage": _family("inline-code", _function, _usage),
-        "fields": _family("field-list", _function, _fields),
+        "function": _family("field-list", _function, _fields),
         "pseudocode": _family("pseudocode", _body, _pseudocode),
         "imports": _family("manual", _imports, _import_talk),
         "class": _family("manual", _class, _wrapped),
         "errors": _family("inline-code", _errors, _error_talk),
+        **_stated(),
     },
     module=__name__,
     version=2,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
+from pydantic import JsonValue, TypeAdapter
+
+from interp_lab.contracts.base import Contract
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Earlier, Family, Side, either_side
+from interp_lab.corpus.criteria.frames import Slots, fill, section
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.families.assistant import Value, argument_value
 from interp_lab.corpus.lexicon import Tool
+from interp_lab.corpus.morphology import capitalised
 from interp_lab.corpus.splits import Split
 from interp_lab.corpus.writer import Writer
 
-_ARGUMENT_KEYS = ("arguments", "parameters", "input")
-_RECORD_KEYS = ("properties", "contents", "entry", "fields", "state")
 _RECORD_NAMES = (
     "daily_log",
     "old_record",
@@ -27,127 +29,87 @@ _RECORD_NAMES = (
 )
 _TYPES = {"integer": "integer", "boolean": "boolean", "names": "array"}
 
-Object = Mapping[str, object]
+
+class _Shape(Contract):
+    """A family: the request, the call, and what stands in its place; names with $ are filled in."""
+
+    kind: str
+    request: str
+    call: dict[str, JsonValue]
+    other: dict[str, JsonValue] | str
+    paired: bool = True
 
 
 class _Call:
-    """One tool with values for its arguments, and the words that lead to it."""
+    """One tool with values for its arguments."""
 
     def __init__(self, scene: Scene) -> None:
         writer = Writer(scene.dice, Split.CRITERIA)
-        self.dice = scene.dice
+        self.scene = scene
         self.tool: Tool = scene.dice.pick(scene.words.tools.tools)
-        self.values: dict[str, Value] = {a.name: argument_value(writer, a.kind) for a in self.tool.arguments}
-        self.key = scene.dice.pick(_ARGUMENT_KEYS)
+        self.values: dict[str, JsonValue] = {
+            a.name: _json_value(argument_value(writer, a.kind)) for a in self.tool.arguments
+        }
         self.indent = 2 if scene.dice.chance(0.2) else None
-        need = (
-            f"I need to {self.tool.purpose} for {scene.person()} {scene.dice.pick(scene.words.modifiers.future_time)}"
-        )
-        request = scene.dice.pick((need, f"{need}, {scene.place()}", f"{need}, with {scene.thing()}"))
-        self.speaker = scene.dice.pick(("Call", "Assistant", "Output", "Answer", "Message", "Record", "Result"))
-        self.lead = f"User: {request}.\n{self.speaker}: "
+        self.parts: dict[str, JsonValue] = {
+            "$tool": self.tool.name,
+            "$args": self.values,
+            "$types": {a.name: _TYPES.get(a.kind, "string") for a in self.tool.arguments},
+            "$record": scene.dice.pick(_RECORD_NAMES),
+            "$number": scene.dice.integer(1, 99),
+            "$phrase": f"{scene.verb()} {scene.thing()}",
+        }
 
-    def contrast(self, call: Object, other: Object | str, kind: str, *, paired: bool = True) -> Contrast:
-        """The call against something else after the same words."""
+    def written(self, shape: dict[str, JsonValue] | str) -> str:
+        """The shape with the values of this call, as it stands in the text."""
+        if isinstance(shape, str):
+            return {"$python": self._python, "$list": self._list}[shape]()
+        return json.dumps(self._filled(shape), indent=self.indent)
+
+    def _filled(self, shape: JsonValue) -> JsonValue:
+        if isinstance(shape, dict):
+            return {str(self.parts.get(key, key)): self._filled(value) for key, value in shape.items()}
+        if isinstance(shape, list):
+            return [self._filled(value) for value in shape]
+        return self.parts.get(shape, shape) if isinstance(shape, str) else shape
+
+    def _python(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        target = f'{self.scene.dice.pick(("data", "result", "answer"))}["{self.scene.noun()}"]'
+        return f'{target} = {self.tool.name}("{self.scene.adjective()}", {arguments})'
+
+    def _list(self) -> str:
+        rows = [{"key": name, "value": value} for name, value in list(self.values.items())[:2]]
+        return json.dumps({self.scene.noun(): rows})
+
+
+def _json_value(value: Value) -> JsonValue:
+    return [*value] if isinstance(value, list) else value
+
+
+def _family(shape: _Shape) -> Family:
+    def family(scene: Scene) -> Contrast:
+        call = _Call(scene)
+        slots: Slots = {"task": lambda _: call.tool.purpose, "when": _when}
+        speaker = scene.dice.pick(("Call", "Assistant", "Output", "Answer", "Message", "Record", "Result"))
+        lead = f"User: {capitalised(fill(shape.request, scene, slots)[0])}\n{speaker}: "
         return Contrast(
-            Side(f"{self.lead}⟦{self._written(call)}⟧", "tool-call"),
-            Side(f"{self.lead}⟦{self._written(other)}⟧", kind),
-            {"topic": self.tool.name, "n_arguments": len(self.values), "speaker_tag": self.speaker.lower()},
-            paired=paired,
+            Side(f"{lead}⟦{call.written(shape.call)}⟧", "tool-call"),
+            Side(f"{lead}⟦{call.written(shape.other)}⟧", shape.kind),
+            {"topic": call.tool.name, "n_arguments": len(call.values), "speaker_tag": speaker.lower()},
+            paired=shape.paired,
         )
 
-    def _written(self, value: Object | str) -> str:
-        return value if isinstance(value, str) else json.dumps(value, indent=self.indent)
+    return family
 
 
-def _record(scene: Scene) -> Contrast:
-    call, dice = _Call(scene), scene.dice
-    return call.contrast(
-        {"name": call.tool.name, call.key: call.values},
-        {"name": dice.pick(_RECORD_NAMES), dice.pick(_RECORD_KEYS): call.values},
-        "record",
-    )
+def _when(scene: Scene) -> str:
+    return scene.dice.pick(scene.words.modifiers.future_time)
 
 
-def _result(scene: Scene) -> Contrast:
-    call = _Call(scene)
-    key = scene.dice.pick(("result", "returned", "output", "answer"))
-    return call.contrast(
-        {"name": call.tool.name, call.key: call.values}, {"name": call.tool.name, key: call.values}, "tool-result"
-    )
-
-
-def _declaration(scene: Scene) -> Contrast:
-    call = _Call(scene)
-    types = {argument.name: _TYPES.get(argument.kind, "string") for argument in call.tool.arguments}
-    return call.contrast(
-        {"name": call.tool.name, call.key: call.values},
-        {"name": call.tool.name, call.key: types},
-        "declaration",
-        paired=False,
-    )
-
-
-def _remote(scene: Scene) -> Contrast:
-    call, dice = _Call(scene), scene.dice
-    inner, number = {"name": call.tool.name, call.key: call.values}, dice.integer(1, 99)
-    method = dice.pick(("files/move", "logs/write", "rows/store", "notes/save"))
-    return call.contrast(
-        {"id": number, "method": "tools/call", "params": inner},
-        {"id": number, "method": method, "params": inner},
-        "other-method",
-    )
-
-
-def _typed(scene: Scene) -> Contrast:
-    call, dice = _Call(scene), scene.dice
-    kind, other = dice.pick((("tool_use", "log_line"), ("tool_call", "data_row"), ("function", "calendar")))
-    return call.contrast(
-        {"type": kind, "name": call.tool.name, "input": call.values},
-        {"type": other, "name": dice.pick(_RECORD_NAMES), "state": call.values},
-        "record",
-    )
-
-
-def _nested(scene: Scene) -> Contrast:
-    call, dice = _Call(scene), scene.dice
-    outer = dice.pick(("station", "document", "customer", "building"))
-    return call.contrast(
-        {"function": {"name": call.tool.name, call.key: call.values}},
-        {outer: {"name": dice.pick(_RECORD_NAMES), dice.pick(_RECORD_KEYS): call.values}},
-        "record",
-    )
-
-
-def _python(scene: Scene) -> Contrast:
-    call = _Call(scene)
-    arguments = ", ".join(f"{name}={value!r}" for name, value in call.values.items())
-    target = f'{scene.dice.pick(("data", "result", "answer"))}["{scene.noun()}"]'
-    code = f'{target} = {call.tool.name}("{scene.adjective()}", {arguments})'
-    return call.contrast({"name": call.tool.name, call.key: call.values}, code, "python-call", paired=False)
-
-
-def _listed(scene: Scene) -> Contrast:
-    call = _Call(scene)
-    rows = ", ".join(json.dumps({"key": name, "value": value}) for name, value in list(call.values.items())[:2])
-    return call.contrast(
-        {"name": call.tool.name, call.key: call.values},
-        f'{{"{scene.noun()}": [{rows}]}}',
-        "list-of-records",
-        paired=False,
-    )
-
-
-_DRAWS: dict[str, Family] = {
-    "record": _record,
-    "result": _result,
-    "declaration": _declaration,
-    "remote": _remote,
-    "typed": _typed,
-    "nested": _nested,
-    "python": _python,
-    "listed": _listed,
-}
+def _families() -> dict[str, Family]:
+    shapes = TypeAdapter(dict[str, _Shape]).validate_python(section("tool_call"))
+    return {name: _family(shape) for name, shape in shapes.items()}
 
 
 def _earlier(scene: Scene, family: Family) -> str:
@@ -184,13 +146,13 @@ DESCRIPTION = CriterionDescription(
         "n_arguments": "arguments of the tool (both sides)",
         "speaker_tag": "word before the JSON (both sides)",
     },
-    cues=("keys: arguments, parameters, input, tools/call, tool_use", "names of tools"),
+    cues=("keys: tool, function, arguments, parameters, input, tools/call", "names of tools"),
     caveats=("'parameters' with types is a declaration, with values a call.",),
 )
 
 CRITERION = Criterion(
     DESCRIPTION,
-    _DRAWS,
+    _families(),
     module=__name__,
     version=2,
     context=Context(sentences=(0,), earlier=Earlier(_earlier, "earlier_exchange")),

@@ -5,18 +5,36 @@ They exist so that an audit can be seen to catch them, and so that nobody can re
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
+
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Family, Side
-from interp_lab.corpus.criteria.scene import TOPICS, Scene, TopicName
+from interp_lab.corpus.criteria.frames import fill, section
+from interp_lab.corpus.criteria.scene import Scene
+from interp_lab.corpus.morphology import capitalised
+from interp_lab.corpus.splits import Split
+from interp_lab.corpus.writer import Writer
+
+_SHAPES = TypeAdapter(dict[str, str]).validate_python(section("wrong"))
+"""Plain sentences in as many shapes as there are families."""
 
 
-def _long_or_short(topic: TopicName) -> Family:
+def _sentence(scene: Scene, shape: str) -> str:
+    """A sentence of that shape that the criterion split owns."""
+    writer = Writer(scene.dice, Split.CRITERIA)
+    return writer.sentence(lambda: capitalised(fill(shape, scene.branch(), {})[0]) + ".")
+
+
+_COMMAS = frozenset({"there"})
+"""Opens the one plain sentence that has a comma: marks must say as little as they can."""
+
+
+def _long_or_short(shape: str) -> Family:
     def family(scene: Scene) -> Contrast:
-        scene.topic = topic
-        several = [scene.plain() for _ in range(scene.dice.integer(3, 4))]
+        several = [_sentence(scene, shape), *(scene.plain(_COMMAS) for _ in range(scene.dice.integer(2, 3)))]
         return Contrast(
             Side(" ".join(several), "long"),
-            Side(scene.plain(), "short"),
+            Side(_sentence(scene, shape), "short"),
             {"n_sentences_positive": len(several)},
             paired=False,
         )
@@ -24,10 +42,9 @@ def _long_or_short(topic: TopicName) -> Family:
     return family
 
 
-def _marked_or_not(topic: TopicName) -> Family:
+def _marked_or_not(shape: str) -> Family:
     def family(scene: Scene) -> Contrast:
-        scene.topic = topic
-        sentence = scene.plain().rstrip(".").replace(",", "")
+        sentence = _sentence(scene, shape).rstrip(".")
         more = scene.plain().rstrip(".").replace(",", "")
         text = f"{sentence} and {more[0].lower()}{more[1:]}"
         return Contrast(Side(f"{text}⟦!⟧", "marked"), Side(text, "unmarked"), {"n_words": len(text.split())})
@@ -53,7 +70,7 @@ LENGTH = Criterion(
         caveats=("Nothing found on this dataset says anything about accounts, care or completeness.",),
         confounds=("length",),
     ),
-    {topic: _long_or_short(topic) for topic in TOPICS},
+    {name: _long_or_short(shape) for name, shape in _SHAPES.items()},
     module=__name__,
     version=2,
     context=Context(sentences=(0,)),
@@ -79,7 +96,7 @@ PUNCTUATION = Criterion(
         caveats=("Nothing found on this dataset says anything about excitement.",),
         confounds=("punctuation",),
     ),
-    {topic: _marked_or_not(topic) for topic in TOPICS},
+    {name: _marked_or_not(shape) for name, shape in _SHAPES.items()},
     module=__name__,
     version=2,
     context=Context(sentences=(0,)),
