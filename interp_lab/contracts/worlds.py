@@ -140,10 +140,17 @@ class RedundantGroup(Contract):
     """What it does cost, on positives."""
 
 
+Base = Literal["tiny-gpt2", "tiny-llama", "builtin:pocket-gpt2", "builtin:pocket-llama"]
+"""The models that can be edited: small random ones, and those in the box."""
+
+Decoy = Literal["inert", "confounded", "redundant", "suppressor", "echo", "impostor"]
+"""What can be planted beside a cause."""
+
+
 class PlantDials(Contract):
     """What can be set when circuits are planted."""
 
-    base: Literal["tiny-gpt2", "tiny-llama", "builtin:pocket-gpt2", "builtin:pocket-llama"] = "tiny-gpt2"
+    base: Base = "tiny-gpt2"
     """The model that is edited: a small random one, or a model in the box."""
     effect: Annotated[FiniteFloat, Field(gt=0)] = 3.0
     """What the planted cause adds to target logits minus alternatives."""
@@ -155,7 +162,7 @@ class PlantDials(Contract):
     """How often a positive has the punctuation mark, and a negative has not."""
     rotated: bool = True
     """Whether the residual basis is turned by a random orthogonal matrix that leaves the model's function alone."""
-    decoys: tuple[Literal["inert", "confounded", "redundant", "suppressor", "echo", "impostor"], ...] = (
+    decoys: tuple[Decoy, ...] = (
         "inert", "confounded", "redundant", "suppressor", "echo",
     )  # fmt: skip
     """What is planted beside the cause."""
@@ -261,6 +268,22 @@ class CircuitTruth(Contract):
     """Neurons with a function that has a name, such as AND."""
     checks: tuple[Check, ...]
     """Everything that was verified."""
+
+
+class PairDials(Contract):
+    """What can be set when two models are made; both take the same values."""
+
+    effect: Annotated[FiniteFloat, Field(gt=0)] = 3.0
+    """What the planted cause adds to target logits minus alternatives."""
+    prompts: Annotated[int, Field(ge=8, le=20_000, multiple_of=2)] = 64
+    """Prompts in the dataset, half of them positive."""
+    rotated: bool = True
+    """Whether the residual bases are turned."""
+
+    def plant(self, base: Base) -> PlantDials:
+        """Return the dials for one of the two models: impostors promote other words after the same trigger."""
+        decoys: tuple[Decoy, ...] = ("inert", "suppressor", "impostor")
+        return PlantDials(base=base, effect=self.effect, prompts=self.prompts, rotated=self.rotated, decoys=decoys)
 
 
 class FeatureMatch(Contract):

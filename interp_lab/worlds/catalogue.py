@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.worlds import Check, CircuitDials, PlantDials
+from interp_lab.contracts.worlds import Check, CircuitDials, DictionaryDials, PairDials, PlantDials
 from interp_lab.errors import ImpossibleWorld, WorldNotVerified
 from interp_lab.worlds.circuits.build import circuit_world
 from interp_lab.worlds.folder import World
+from interp_lab.worlds.pairs import diff_world, twins_world
 from interp_lab.worlds.planted import planted_world
+from interp_lab.worlds.sparse.build import sparse_world
 
 DEVELOPMENT_SEEDS = range(1000)
 """For building and tuning."""
@@ -37,6 +39,12 @@ KINDS: Mapping[str, Kind] = {
     "proportion": Kind(CircuitDials, partial(circuit_world, "proportion"), "the share of earlier words of a class"),
     "reverse": Kind(CircuitDials, partial(circuit_world, "reverse"), "words in reverse order after a separator"),
     "gates": Kind(CircuitDials, partial(circuit_world, "gates"), "AND, OR and XOR units over two words"),
+    "twins": Kind(PairDials, twins_world, "one concept in two models of different family, width and basis"),
+    "diff": Kind(PairDials, diff_world, "a base model and its planted twin"),
+    "dictionary": Kind(DictionaryDials, partial(sparse_world, "dictionary"), "activations of known features"),
+    "transcoder": Kind(DictionaryDials, partial(sparse_world, "transcoder"), "features in, a map of them out"),
+    "crosscoder": Kind(DictionaryDials, partial(sparse_world, "crosscoder"), "shared and exclusive features"),
+    "absorption": Kind(DictionaryDials, partial(sparse_world, "absorption"), "absorption at known rates"),
 }
 
 

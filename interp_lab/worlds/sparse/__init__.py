@@ -1,0 +1,1 @@
+"""Worlds of sparse features without a model: activations whose true dictionary is known."""
