@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
@@ -29,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -48,7 +49,7 @@ generate: $(STAMP)
 	$(BIN)/python tests/contract/test_tool_surface.py
 
 faults: $(STAMP)
-	INTERP_LAB_FAULTS=long $(BIN)/python -m pytest -q tests/faults
+	INTERP_LAB_FAULTS=long $(BIN)/python -m pytest -q tests/faults tests/unit/jobs/test_job_machine.py
 
 conformance: $(STAMP)
 	$(BIN)/python tests/conformance/run.py
