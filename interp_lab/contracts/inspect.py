@@ -112,7 +112,7 @@ class InspectResult(Result):
     ranking: tuple[RankedCoordinate, ...]
     """The strongest coordinates."""
     layers: tuple[LayerRow, ...]
-    """One row per address; of many, the strongest on confirm prompts."""
+    """One row per address; of many, the strongest on explore prompts."""
 
 
 class InspectPlan(Contract):

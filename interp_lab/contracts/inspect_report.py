@@ -216,8 +216,8 @@ class ModelFacts(Contract):
     """Number format it ran in."""
     device: str
     """Where it ran."""
-    weights_sha256: str
-    """Hash over the names and contents of the weight files."""
+    weights_sha256: str | None
+    """Hash over the names and contents of the model's files; absent for a hub model, whose revision says the same."""
 
 
 class RunFacts(Contract):

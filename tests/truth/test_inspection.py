@@ -17,16 +17,19 @@ from sklearn.metrics import roc_auc_score
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import Context, InspectReport, LayerRow
 from interp_lab.contracts.pooling import Pooling
-from interp_lab.contracts.prompts import ScoredPrompt
+from interp_lab.contracts.prompts import BuiltinDataset, ScoredPrompt
 from interp_lab.jobs.run import LocalRun
+from interp_lab.models.resolve import ModelSource
 from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspect import inspect
 from interp_lab.workflows.inspection.contexts import context
-from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.inputs import Inputs, model_facts, open_inputs
 from interp_lab.workflows.inspection.measure import design, measure
 from interp_lab.workflows.inspection.passes import Pooled, pool_prompts
 from interp_lab.workflows.inspection.report import short_form, strongest_layers
+from interp_lab.workflows.inspection.wording import headline
+from interp_lab_tools.inspect import suggest
 
 WORDS = [
     "the",
@@ -304,7 +307,7 @@ def test_the_short_form_lists_the_strongest_addresses_in_their_order_and_says_th
     inspect_rows: Inspect,
 ) -> None:
     report, _ = inspect_rows(_unrelated(40, seed=9))
-    rows = tuple(_layer(i, 0.5 + 0.01 * (i % 20)) for i in range(40))
+    rows = tuple(_layer(i, 0.9 - 0.01 * i, explore=0.5 + 0.01 * (i % 20)) for i in range(40))
     short = short_form(report.model_copy(update={"layers": rows}))
     assert [row.address for row in short.layers] == [f"resid_post.{i}" for i in range(40) if i % 20 >= 12]
     assert "16 strongest of 40 addresses" in short.warnings[-1]
@@ -313,9 +316,40 @@ def test_the_short_form_lists_the_strongest_addresses_in_their_order_and_says_th
     assert whole.warnings == report.caveats
 
 
-def test_without_confirmation_the_addresses_strongest_on_explore_are_listed() -> None:
-    rows = tuple(_layer(i, None, explore=1.0 - 0.01 * i) for i in range(20))
+@pytest.mark.parametrize("confirm", [None, 0.5, 1.0])
+def test_what_confirm_shows_has_no_part_in_which_addresses_are_listed_or_looked_at_next(
+    inspect_rows: Inspect, confirm: float | None
+) -> None:
+    rows = tuple(_layer(i, confirm if i < 16 else 0.8, explore=1.0 - 0.01 * i) for i in range(20))
     assert strongest_layers(rows) == rows[:16]
+    report, _ = inspect_rows(_unrelated(40, seed=9))
+    request = _request(Path("tiny"), _unrelated(2, seed=0)).model_copy(
+        update={"dataset": BuiltinDataset(name="question")}
+    )
+    (action,) = suggest(request, report.model_copy(update={"layers": rows}))
+    assert action.arguments["addresses"] == ["attn_out.0", "mlp_out.0", "mlp_act.0"]
+
+
+def test_a_headline_speaks_for_no_coordinate_that_was_not_described(inspect_rows: Inspect) -> None:
+    report, _ = inspect_rows(_unrelated(120, seed=5))
+    described = sum((card.explore.q_value or 0.0) <= report.q_level for card in report.coordinates)
+    told = partial(headline, report.criterion, report.coordinates, report.audit)
+    assert told(n_significant=described).startswith("No tested coordinate")
+    assert told(n_significant=described + 3).startswith("None of the 4 strongest coordinates")
+    assert "3 weaker ones pass on explore and are not described" in told(n_significant=described + 3)
+
+
+def test_a_hub_models_commit_stands_for_its_weights_and_no_hash_of_nothing_does(
+    pooled_once: tuple[Inputs, Pooled],
+) -> None:
+    from dataclasses import replace
+
+    local = pooled_once[0].loaded
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    fetched = replace(local, files=(), source=ModelSource("hub", "org/name", local.source.directory, commit))
+    assert (model_facts(fetched).revision, model_facts(fetched).weights_sha256) == (commit, None)
+    assert model_facts(local).revision is None
+    assert len(model_facts(local).weights_sha256 or "") == 64
 
 
 def test_the_short_form_of_a_coordinate_says_which_way_it_goes_and_shows_the_reports_top_token(

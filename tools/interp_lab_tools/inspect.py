@@ -103,7 +103,7 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
             tool="lab_overview", arguments={"sections": ["datasets"]}, why="Choose a dataset that no confound solves."
         )
         return (choose,)
-    best = max(report.layers, key=lambda row: row.best_confirm_auroc or 0.0)
+    best = max(report.layers, key=lambda row: row.best_auroc)  # confirm rows choose nothing, here neither
     layer = Address.parse(best.address).layer
     if layer is None or not best.address.startswith("resid"):
         return ()

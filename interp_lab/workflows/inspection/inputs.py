@@ -66,8 +66,10 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
     return Inputs(request, prompts, tokens, loaded, tuple(dict.fromkeys(addresses)), self_check(loaded))
 
 
-def weights_hash(loaded: LoadedModel) -> str:
-    """Return one hash over the names and contents of the model's files."""
+def weights_hash(loaded: LoadedModel) -> str | None:
+    """Return one hash over the names and contents of the model's files; None for a hub model, which has a commit."""
+    if not loaded.files:
+        return None
     digest = hashlib.sha256()
     for file in loaded.files:
         digest.update(f"{file.name}\0{file.sha256}\n".encode())

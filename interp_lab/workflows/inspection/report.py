@@ -45,14 +45,15 @@ def assemble(
     audit = audit_record(plan.audit, plan.sample)
     unverified = sorted({a.point for a in inputs.addresses} & set(inputs.checks.unverified))
     confirm = findings.confirm
+    n_significant = int(np.sum(findings.explore.q <= Q_LEVEL))
     return InspectReport(
         criterion=inputs.request.criterion,
-        headline=headline(inputs.request.criterion, cards, audit),
+        headline=headline(inputs.request.criterion, cards, audit, n_significant=n_significant),
         model=model_facts(inputs.loaded),
         dataset=_dataset(inputs, plan),
         pooling=inputs.request.pooling,
         n_tested=findings.explore.n_latents,
-        n_significant=int(np.sum(findings.explore.q <= Q_LEVEL)),
+        n_significant=n_significant,
         q_level=Q_LEVEL,
         ranking_stability=_stability(findings.stability, plan),
         detectable_auroc=None if confirm is None else round(float(confirm.association.detectable), 4),
@@ -102,13 +103,9 @@ def short_form(report: InspectReport) -> InspectResult:
 
 
 def strongest_layers(rows: tuple[LayerRow, ...]) -> tuple[LayerRow, ...]:
-    """Return at most `LAYERS` rows in their order: those strongest on confirm, or on explore if nothing confirmed."""
-    by_strength = sorted(range(len(rows)), key=lambda place: -_strength(rows[place]))
+    """Return at most `LAYERS` rows in their order: those strongest on explore, because confirm may choose nothing."""
+    by_strength = sorted(range(len(rows)), key=lambda place: -rows[place].best_auroc)
     return tuple(rows[place] for place in sorted(by_strength[:LAYERS]))
-
-
-def _strength(row: LayerRow) -> float:
-    return row.best_auroc if row.best_confirm_auroc is None else row.best_confirm_auroc
 
 
 def _left_out(n_shown: int, n_rows: int) -> tuple[str, ...]:

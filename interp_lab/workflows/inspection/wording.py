@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from interp_lab.contracts.base import Interval
 from interp_lab.contracts.inspect_report import Confound, ConfoundAudit, CoordinateCard, Measured
+from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.methods.confounds import ConfoundAudit as Audit
 from interp_lab.methods.confounds import ConfoundScore, Verdict
 from interp_lab.reports.confounds import confound_words
@@ -19,14 +20,14 @@ _WORDS = {
 _FOUND = ("needs_causal_evidence", "plausible")
 
 
-def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit) -> str:
-    """Return one sentence that is true when quoted alone."""
+def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit, *, n_significant: int) -> str:
+    """Return one sentence that is true when quoted alone; `n_significant` counts over every coordinate tested."""
     if audit.flagged:
         names = ", or by ".join(confound_words(c.name) for c in audit.confounds if c.flagged)
         return f"No conclusion about '{criterion}' can be drawn: without any model the dataset is solved by {names}."
     found = next((card for grade in _FOUND for card in cards if card.grade == grade), None)
     if found is None:
-        return f"No tested coordinate follows '{criterion}' beyond chance on these prompts."
+        return _nothing_found(criterion, cards, n_significant)
     where = f"{found.address} #{found.index}"
     way = "higher" if found.sign > 0 else "lower"
     if found.grade == "plausible" or found.confirm is None:
@@ -41,6 +42,16 @@ def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAud
     return (
         f"{where} is {way} where '{criterion}' holds, on held-out prompts (AUROC {auroc.value:.2f}{bounds}, "
         f"{auroc.n_groups} groups); correlation only, no intervention was made."
+    )
+
+
+def _nothing_found(criterion: str, cards: Sequence[CoordinateCard], n_significant: int) -> str:
+    described = sum(card.explore.q_value is not None and card.explore.q_value <= Q_LEVEL for card in cards)
+    if n_significant <= described:
+        return f"No tested coordinate follows '{criterion}' beyond chance on these prompts."
+    return (
+        f"None of the {len(cards)} strongest coordinates follows '{criterion}' beyond chance on these prompts; "
+        f"{n_significant - described} weaker ones pass on explore and are not described."
     )
 
 
