@@ -6,7 +6,7 @@ from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Side, opened
 from interp_lab.corpus.criteria.frames import framed
 from interp_lab.corpus.criteria.scene import Scene
-from interp_lab.corpus.morphology import participle, past
+from interp_lab.corpus.morphology import gerund, participle, past
 
 
 def _sides(positive: str, negative: str, kind: str, cue: str, *, denied_word: bool = False) -> Contrast:
@@ -68,11 +68,11 @@ def _relative_clause(scene: Scene) -> Contrast:
 
 
 def _because(scene: Scene) -> Contrast:
-    who, other, first, second = scene.person(), scene.person(), participle(scene.verb()), participle(scene.verb())
-    one, two, word = scene.thing(), scene.thing(), scene.dice.pick(("because", "since", "so that", "once"))
+    who, other, first, second = scene.person(), scene.person(), gerund(scene.verb()), gerund(scene.verb())
+    one, two, word = scene.thing(), scene.thing(), scene.dice.pick(("because", "since", "while", "as"))
     return _sides(
-        f"{who} had ⟦not⟧ {first} {one} {word} {other} had just {second} {two}",
-        f"{who} had ⟦just⟧ {first} {one} {word} {other} had not {second} {two}",
+        f"{who} was ⟦not⟧ {first} {one} {word} {other} was still {second} {two}",
+        f"{who} was ⟦still⟧ {first} {one} {word} {other} was not {second} {two}",
         "subordinate-negation",
         "not",
         denied_word=True,
