@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.worlds import Check, CircuitDials, DictionaryDials, PairDials, PlantDials
+from interp_lab.contracts.sparse import DictionaryDials
+from interp_lab.contracts.worlds import Check, CircuitDials, PairDials, PlantDials
 from interp_lab.errors import ImpossibleWorld, WorldNotVerified
 from interp_lab.worlds.circuits.build import circuit_world
 from interp_lab.worlds.folder import World

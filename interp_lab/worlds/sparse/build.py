@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from interp_lab.contracts.worlds import Check, DictionaryDials, DictionaryTruth, SparseKind
+from interp_lab.contracts.sparse import DictionaryDials
+from interp_lab.contracts.worlds import Check, DictionaryTruth, SparseKind
 from interp_lab.corpus.dice import Dice
 from interp_lab.worlds.folder import ARRAYS, TRUE_ARRAYS, TRUTH, Arrays, World, array_bytes, truth_bytes
 from interp_lab.worlds.sparse.recipe import Floats, Recipe, draw_directions, draw_recipe

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interp_lab.contracts.worlds import DictionaryDials
+from interp_lab.contracts.sparse import DictionaryDials
 
 Floats = NDArray[np.float32]
 Wholes = NDArray[np.int64]
