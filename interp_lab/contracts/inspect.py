@@ -119,12 +119,19 @@ class InspectPlan(Contract):
     """What an inspection would cost."""
 
     n_prompts: NonNegativeInt
+    """Prompts."""
     n_positive: NonNegativeInt
+    """Prompts at or above the threshold."""
     n_negative: NonNegativeInt
-    addresses: tuple[str, ...]
+    """Prompts below it."""
+    addresses: tuple[str, ...] | None
+    """Where it would look; absent for every layer of a model that is not on this machine yet."""
     n_coordinates: NonNegativeInt | None
+    """Coordinates to test; absent where the files of the model do not tell."""
     n_forward_passes: NonNegativeInt
     """One pass per prompt, batched by length."""
-    weight_bytes: NonNegativeInt
-    peak_bytes: NonNegativeInt
-    """Weights plus pooled activations plus the largest batch, estimated."""
+    weight_bytes: NonNegativeInt | None
+    """Size of the weight files; absent for a model that is not on this machine yet."""
+    peak_bytes: NonNegativeInt | None
+    """Memory at the peak, a rough upper estimate: twice the weights, thrice the pooled activations; absent with either
+    of them."""

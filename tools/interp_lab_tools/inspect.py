@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
@@ -11,7 +11,7 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable
+from interp_lab.errors import HookPointUnavailable, HubUnreachable
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
@@ -32,17 +32,12 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
     if request.pooling == "span":
         refuse_without_spans(prompts)
     facts = _facts(request, prompts, lab)
-    addresses = request.addresses or _every_layer(facts)
-    plan = _cost(request, prompts, facts, addresses)
+    plan = _cost(request, prompts, facts)
     return Plan(
-        summary=(
-            f"{plan.n_prompts} prompts ({plan.n_positive} positive) through {request.model.id}, "
-            f"{len(plan.addresses)} addresses, {plan.n_coordinates or 'an unknown number of'} coordinates; "
-            f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak."
-        ),
+        summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
-        slot="gpu" if request.model.device.startswith("cuda") else "cpu",
+        slot=_slot(request.model.device, lab.settings),
         inputs={"prompts": prompts.sha256, "model": fingerprint(request.model, lab.settings)},
         warnings=() if facts else (f"{request.model.id} is not on this machine yet: the job fetches it first.",),
     )
@@ -50,6 +45,8 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
 
 def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts | None:
     """Return the facts of a model that is on this machine, or None for one that the job will fetch."""
+    if any(address.point == "attn_probs" for address in request.addresses):
+        raise HookPointUnavailable("attn_probs has a row of weights per head and token, not one number per coordinate.")
     source = locate(request.model, lab.settings)
     if source is None:
         if lab.settings.offline:
@@ -64,28 +61,44 @@ def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts 
     )
 
 
-def _every_layer(facts: ModelFacts | None) -> tuple[Address, ...]:
-    return every_layer("resid_post", facts.n_layers) if facts else ()
+def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
+    """Return the slot whose device the job will see: a job in a CPU slot sees no accelerator, whatever it asks for."""
+    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
+    return "gpu" if wants_gpu else "cpu"
 
 
-def _cost(
-    request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None, addresses: tuple[Address, ...]
-) -> InspectPlan:
+def _cost(request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None) -> InspectPlan:
+    addresses = request.addresses or (every_layer("resid_post", facts.n_layers) if facts else None)
     n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
-    widths = [facts.width(address) for address in addresses] if facts else []
-    known = [width for width in widths if width is not None]
-    n_coordinates = sum(known) if facts and len(known) == len(widths) else None
-    weight_bytes = facts.weights.n_bytes if facts else 0
+    n_coordinates = None if facts is None or addresses is None else _n_coordinates(facts, addresses)
+    weight_bytes = None if facts is None else facts.weights.n_bytes
+    peak_bytes = None
+    if weight_bytes is not None and n_coordinates is not None:
+        peak_bytes = 2 * weight_bytes + 3 * n_prompts * n_coordinates * _BYTES_PER_VALUE
     return InspectPlan(
         n_prompts=n_prompts,
         n_positive=n_positive,
         n_negative=n_prompts - n_positive,
-        addresses=tuple(str(address) for address in addresses),
+        addresses=None if addresses is None else tuple(str(address) for address in addresses),
         n_coordinates=n_coordinates,
         n_forward_passes=n_prompts,
         weight_bytes=weight_bytes,
-        peak_bytes=2 * weight_bytes + 3 * n_prompts * sum(known) * _BYTES_PER_VALUE,
+        peak_bytes=peak_bytes,
     )
+
+
+def _n_coordinates(facts: ModelFacts, addresses: tuple[Address, ...]) -> int | None:
+    widths = [facts.width(address) for address in addresses]
+    known = [width for width in widths if width is not None]
+    return sum(known) if len(known) == len(widths) else None
+
+
+def _in_words(plan: InspectPlan, model_id: str) -> str:
+    where = "every layer" if plan.addresses is None else f"{len(plan.addresses)} addresses"
+    what = "an unknown number of" if plan.n_coordinates is None else str(plan.n_coordinates)
+    peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak"
+    prompts = f"{plan.n_prompts} prompts ({plan.n_positive} positive)"
+    return f"{prompts} through {model_id}, {where}, {what} coordinates; {peak}."
 
 
 def _handle(request: InspectRequest, run: Run) -> InspectResult:

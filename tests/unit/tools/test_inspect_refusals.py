@@ -55,6 +55,7 @@ def lines(lab: Lab, name: str, *texts: str) -> str:
         ({"model": "some-org/not-here"}, errors.HubUnreachable),
         ({"addresses": ["resid_post.3"]}, errors.LayerOutOfRange),
         ({"addresses": ["resid_pots.0"]}, errors.InvalidRequest),
+        ({"addresses": ["resid_post.0", "attn_probs.0"]}, errors.HookPointUnavailable),
         ({"dataset": "../outside.jsonl"}, errors.PathOutsideWorkspace),
         ({"dataset": "not-there.jsonl"}, errors.InvalidPath),
         ({"dataset": "builtin:not-there"}, errors.UnknownDataset),
