@@ -108,7 +108,21 @@ def _inspect(era: str, workspace: Path, method: str, *options: str) -> str:
     """Return what was wrong with one call of Inspector; empty when nothing was."""
     server = shutil.which("interp-lab", path=str(Path(sys.executable).parent))
     assert server is not None
-    asked = ["--cli", "--protocol-era", era, server, "serve", "--method", method, *options, "--format", "json", "-q"]
+    asked = [
+        "--cli",
+        "--connect-timeout",
+        "60000",
+        "--protocol-era",
+        era,
+        server,
+        "serve",
+        "--method",
+        method,
+        *options,
+        "--format",
+        "json",
+        "-q",
+    ]
     done = subprocess.run(
         [_node(), _script("mcp-inspector"), *asked],
         env=_environment(HOME=str(workspace), MCP_INSPECTOR_SECRET_STORE="memory"),
