@@ -33,7 +33,7 @@ class DictionaryDials(Contract):
     scaled: bool = True
     """Whether a child's value is multiplied by its parent's over the parent's mean."""
     compensated: bool = True
-    """Whether probabilities are raised so that the hierarchy does not lower the firing rates."""
+    """Whether probabilities are raised against what the hierarchy takes away; deep features still fire less often."""
     rank: NonNegativeInt = 25
     """Rank of the correlation of firing; 0 for none."""
     correlation: Annotated[FiniteFloat, Field(ge=0)] = 0.1

@@ -1,4 +1,4 @@
-"""Hand-set circuits: the model computes its program on every input, and only the program's nodes and edges matter."""
+"""Hand-set circuits: the model computes its program on all inputs tried, and only the program's nodes and edges matter."""
 
 from __future__ import annotations
 

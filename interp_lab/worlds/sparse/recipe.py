@@ -100,7 +100,7 @@ def draw_hierarchy(dials: DictionaryDials, rng: np.random.Generator) -> Hierarch
 
 
 def compensated(rates: Floats, hierarchy: Hierarchy) -> Floats:
-    """Return raised probabilities, so that what the hierarchy takes away leaves about the wanted rates."""
+    """Return probabilities raised against what parents and exclusion take away; deep features still fire less often."""
     raised = rates.astype(np.float64)
     for parent in np.unique(hierarchy.parents[hierarchy.parents >= 0]).tolist():
         children = hierarchy.children(parent)
