@@ -1,4 +1,4 @@
-"""Hand-set circuits: the model computes its program on all inputs tried, and only the program's nodes and edges matter."""
+"""Hand-set circuits: a model computes its program on all inputs tried, and only its nodes and edges matter."""
 
 from __future__ import annotations
 
