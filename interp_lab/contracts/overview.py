@@ -65,7 +65,7 @@ class CapabilityEntry(Contract):
     execution: Literal["inline", "job"]
     """Whether it answers at once or starts a job."""
     offered: bool
-    """Whether this server was started with that toolset."""
+    """Whether this server was started with that toolset, and without --read-only if the tool changes anything."""
 
 
 class JobEntry(Contract):

@@ -57,10 +57,10 @@ Fixtures = Callable[["LabServer"], None]
 class LabServer(MCPServer[None]):
     """One lab, served; the transports only carry it."""
 
-    def __init__(self, lab: Lab, *, read_only: bool = False) -> None:
+    def __init__(self, lab: Lab) -> None:
         self.boundary = Boundary(lab)
         self.subscriptions = Subscriptions()
-        capabilities = offered(lab.toolsets, read_only=read_only)
+        capabilities = offered(lab.toolsets, read_only=lab.read_only)
         self.tasks = TasksExtension([JobTasks(self.boundary, capabilities)])
         self._resources = LabResources(self.boundary)
         self._prompts = {template.name: template for template in prompt_templates()}
@@ -129,9 +129,9 @@ class LabServer(MCPServer[None]):
         known = caught(lambda: find(name))
         if isinstance(known, CallToolResult):
             return known
-        remedy = (
-            f"Start the server with --toolsets core,{known.toolset}, without --read-only if the tool changes anything."
-        )
+        toolsets = ",".join(dict.fromkeys(["core", known.toolset]))
+        without = "" if known.effects.read_only else " and without --read-only"
+        remedy = f"Whoever starts the server can offer it: --toolsets {toolsets}{without}."
         return error_result(UnknownCapability(f"This server does not offer '{known.name}'.", remedy=remedy))
 
 
@@ -145,9 +145,9 @@ async def _alive(server: MCPServer[None]) -> AsyncGenerator[None]:
         tasks.cancel_scope.cancel()
 
 
-def build_server(lab: Lab, *, read_only: bool = False, fixtures: Fixtures | None = None) -> LabServer:
+def build_server(lab: Lab, *, fixtures: Fixtures | None = None) -> LabServer:
     """Return the server of a lab; fixtures add what a test suite expects to find."""
-    server = LabServer(lab, read_only=read_only)
+    server = LabServer(lab)
     if fixtures is not None:
         fixtures(server)
     return server

@@ -48,13 +48,13 @@ def serve_http(
         UnsafeToken: the token can be read or guessed by others.
     """
     loopback = is_loopback(host)
-    with Lab.open(settings, toolsets) as lab:
+    with Lab.open(settings, toolsets, read_only=read_only) as lab:
         folder = lab.engine.paths.root
         configure_logs(folder / "logs")
         token = bearer_token(token_file, folder, chosen=not loopback)
         with _bound(host, port) as listener:
             bound = listener.getsockname()[1]
-            app = mcp_app(build_server(lab, read_only=read_only), host, bound, origins)
+            app = mcp_app(build_server(lab), host, bound, origins)
             url = f"http://{_bracketed(host)}:{bound}{PATH}"
             _log.info("serving over HTTP", extra={"event": "serving", "url": url})
             _run(TokenGuard(app, token), listener)

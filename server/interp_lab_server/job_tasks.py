@@ -17,7 +17,7 @@ from interp_lab_server.progress import message
 from interp_lab_server.sanitize import one_line
 from interp_lab_server.tasks import RequestContext, TaskState, TaskStatus, TaskSupport, Wire
 from interp_lab_tools.capability import JobCapability
-from interp_lab_tools.views import job_view
+from interp_lab_tools.dispatch import callable_view
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _LOST = frozenset({WorkerKilled.code, WorkerCannotStart.code})
@@ -50,7 +50,7 @@ class JobTasks:
         if not _ID.fullmatch(task_id):
             return None
         try:
-            return task_state(await in_thread(lambda: job_view(self._boundary.lab, task_id)))
+            return task_state(await in_thread(lambda: callable_view(self._boundary.lab, task_id)))
         except UnknownJob:
             return None
 

@@ -15,7 +15,8 @@ from interp_lab.contracts.artifacts import URI_SCHEME, artifact_uri
 from interp_lab.errors import LabError, NotFoundError
 from interp_lab_server.boundary import Boundary, in_thread
 from interp_lab_server.sanitize import clean, compact, one_line
-from interp_lab_tools.views import artifact_ref, as_json, job_view
+from interp_lab_tools.dispatch import callable_view
+from interp_lab_tools.views import artifact_ref, as_json
 
 TEXT_BYTES_MAX = 2**20
 """Size of a file that is given whole; larger ones are read in pages with artifact_read."""
@@ -95,7 +96,7 @@ class LabResources:
         return _json(result.structured_content or {})
 
     def _job(self, job_id: str) -> Content:
-        return _json(as_json(job_view(self._boundary.lab, job_id)))
+        return _json(as_json(callable_view(self._boundary.lab, job_id)))
 
     def _artifact(self, artifact_id: str) -> Content:
         lab = self._boundary.lab

@@ -34,11 +34,11 @@ def serve_stdio(settings: Settings, *, toolsets: frozenset[str], read_only: bool
     from interp_lab_server.logs import configure_logs  # lazy: as above
     from interp_lab_tools.lab import Lab  # lazy: as above
 
-    lab = Lab.open(settings, toolsets)
+    lab = Lab.open(settings, toolsets, read_only=read_only)
     configure_logs(lab.engine.paths.root / "logs")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
-    server = build_server(lab, read_only=read_only)
+    server = build_server(lab)
     _log.info("serving over stdio", extra={"event": "serving"})
     anyio.run(_serve, server, wire)
     _leave(0)

@@ -8,17 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from interp_lab.contracts.jobs import FINAL_STATES, RUN_CONTROLS, JobRequest, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.jobs.spec import JobSpec
 from interp_lab_tools.capability import Capability, InlineCapability, JobCapability, Plan
-from interp_lab_tools.catalogue import find
+from interp_lab_tools.catalogue import find, offered
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.validate import validate
 from interp_lab_tools.versions import code_version
 from interp_lab_tools.views import job_view, plan_view
+
+Answer = TypeVar("Answer", bound=Result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Pending:
 
     def view(self) -> JobView:
         """Return the job as it stands now."""
-        return job_view(self.lab, self.job_id)
+        return callable_view(self.lab, self.job_id)
 
 
 def dispatch(lab: Lab, name: str, arguments: Mapping[str, Any]) -> Result | Pending:
@@ -60,7 +62,23 @@ def dispatch(lab: Lab, name: str, arguments: Mapping[str, Any]) -> Result | Pend
         job_id, wait_s = capability.waits_for(request)
         lab.engine.get(job_id)
         return Pending(lab=lab, job_id=job_id, wait_s=wait_s)
-    return capability.handler(request, lab)
+    return _with_callable_actions(lab, capability.handler(request, lab))
+
+
+def callable_view(lab: Lab, job_id: str) -> JobView:
+    """Return the job as it stands now, with those next actions that this lab offers.
+
+    Raises:
+        UnknownJob: there is none of that id.
+    """
+    return _with_callable_actions(lab, job_view(lab, job_id))
+
+
+def _with_callable_actions(lab: Lab, answer: Answer) -> Answer:
+    names = {capability.name for capability in offered(lab.toolsets, read_only=lab.read_only)}
+    actions = tuple(action for action in answer.agent_next_actions if action.tool in names)
+    same = actions == answer.agent_next_actions
+    return answer if same else answer.model_copy(update={"agent_next_actions": actions})
 
 
 def _start(lab: Lab, capability: JobCapability, request: JobRequest) -> Result | Pending:

@@ -18,16 +18,20 @@ class Lab:
     engine: JobEngine
     toolsets: frozenset[str] = frozenset({"core"})
     """Toolsets that this server offers."""
+    read_only: bool = False
+    """Whether this server offers only what changes nothing."""
     opened_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def open(cls, settings: Settings, toolsets: frozenset[str] = frozenset({"core"})) -> Lab:
+    def open(
+        cls, settings: Settings, toolsets: frozenset[str] = frozenset({"core"}), *, read_only: bool = False
+    ) -> Lab:
         """Return the lab of the workspace in settings, its catalogue opened and migrated.
 
         Raises:
             WorkspaceUnusable: the workspace cannot hold a catalogue.
         """
-        return cls(settings=settings, engine=JobEngine(settings), toolsets=toolsets)
+        return cls(settings=settings, engine=JobEngine(settings), toolsets=toolsets, read_only=read_only)
 
     def close(self) -> None:
         """Close the catalogue; jobs go on."""

@@ -101,7 +101,11 @@ def _datasets() -> tuple[DatasetEntry, ...]:
 def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, ...]:
     return tuple(
         CapabilityEntry(
-            name=c.name, title=c.title, toolset=c.toolset, execution=c.execution, offered=c.toolset in lab.toolsets
+            name=c.name,
+            title=c.title,
+            toolset=c.toolset,
+            execution=c.execution,
+            offered=c.toolset in lab.toolsets and (c.effects.read_only or not lab.read_only),
         )
         for c in others
     )

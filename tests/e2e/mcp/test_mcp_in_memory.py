@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from mcp_types import (
     ResourceUpdatedNotification,
 )
 
+from interp_lab.jobs.spec import JobSpec
 from interp_lab_server.app import LabServer, build_server
 from interp_lab_server.resources import FILE_TEMPLATE, TEXT_BYTES_MAX
 from interp_lab_tools.catalogue import MAX_DEFAULT_TOOLS
@@ -79,7 +81,7 @@ async def test_the_default_toolset_stays_small(lab: Lab) -> None:
 
 
 async def test_a_read_only_server_offers_nothing_that_changes_anything(lab: Lab) -> None:
-    async with Client(build_server(lab, read_only=True)) as client:
+    async with Client(build_server(replace(lab, read_only=True))) as client:
         tools = (await client.list_tools()).tools
         refused = await client.call_tool("count", {"steps": 1})
     assert tools
@@ -87,6 +89,25 @@ async def test_a_read_only_server_offers_nothing_that_changes_anything(lab: Lab)
     assert refused.is_error
     assert body(refused)["code"] == "unknown_capability"
     assert "--read-only" in body(refused)["remedy"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+async def test_what_a_server_says_is_offered_or_comes_next_can_be_called_on_it(lab: Lab, read_only: bool) -> None:
+    job_id = lab.engine.submit(JobSpec(capability="count", request={"steps": 5000, "step_s": 0.1})).id
+    async with Client(build_server(replace(lab, read_only=read_only))) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        overview = body(await client.call_tool("lab_overview", {}))
+        job = body(await client.call_tool("job_wait", {"job_id": job_id, "timeout_s": 0}))
+        resource = await client.read_resource(f"interp-lab://jobs/{job_id}")
+    lab.engine.cancel(job_id)
+    assert {c["name"] for c in overview["capabilities"] if c["offered"]} == names - {
+        "lab_overview",
+        "count",
+        "misbehave",
+    }
+    next_tools = {action["tool"] for answer in (overview, job) for action in answer["agent_next_actions"]}
+    assert next_tools == {"job_wait"} | (set() if read_only else {"inspect", "job_cancel"})
+    assert json.loads(resource.contents[0].text)["agent_next_actions"] == job["agent_next_actions"]
 
 
 @pytest.mark.parametrize("era", ERAS)
