@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from interp_lab.corpus.dice import Dice
 from interp_lab.corpus.families import assistant, factual, narrative, recurring, technical
@@ -41,6 +42,9 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+_NO_FOCUS: Mapping[str, float] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Document:
     """A text, the family that wrote it and its place in the stream."""
@@ -50,16 +54,19 @@ class Document:
     text: str
 
 
-def document(split: Split, seed: int, index: int) -> Document:
-    """The document at that place of the stream; every place can be written without those before it."""
+def document(split: Split, seed: int, index: int, focus: Mapping[str, float] = _NO_FOCUS) -> Document:
+    """The document at that place of the stream; every place can be written without those before it.
+
+    `focus` multiplies the weight of the families that it names.
+    """
     dice = Dice(seed, f"{split}/{index}")
-    family = dice.weighted(FAMILIES, [family.weight for family in FAMILIES])
+    family = dice.weighted(FAMILIES, [family.weight * focus.get(family.name, 1.0) for family in FAMILIES])
     return Document(family.name, index, family.write(Writer(dice, split)))
 
 
-def documents(split: Split, seed: int) -> Iterator[Document]:
+def documents(split: Split, seed: int, focus: Mapping[str, float] = _NO_FOCUS) -> Iterator[Document]:
     """An endless stream of documents for that use."""
     index = 0
     while True:
-        yield document(split, seed, index)
+        yield document(split, seed, index, focus)
         index += 1

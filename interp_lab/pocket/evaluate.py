@@ -40,7 +40,7 @@ class Baselines:
 
 def baselines(corpus: Corpus) -> Baselines:
     """Count the training tokens."""
-    train = once(corpus.train).astype(np.int64)
+    train = once(np.concatenate(corpus.train)).astype(np.int64)
     return Baselines(train, KneserNey(train, 2, VOCABULARY), KneserNey(train, 5, VOCABULARY))
 
 

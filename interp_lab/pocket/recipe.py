@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 CONTEXT = 512
@@ -24,8 +24,24 @@ class TextRecipe:
     """Characters of generated held-out text."""
     library_repeats: int = 2
     """How often one pass over the training text holds the standard library."""
+    generated_second: int = 20_000_000
+    """Characters of generated text for the second cycle, which holds the standard library once."""
+    focus: tuple[tuple[str, float], ...] = (("story", 3), ("conversation", 2.5), ("description", 3), ("ledger", 4))
+    """Families that the second cycle has more of: those in which a word agrees with, or repeats, one far before it."""
     tokenizer_sample: int = 12_000_000
     """Characters that the tokenizer is trained on."""
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A stretch of training: the learning rate rises, stays, and falls along half a cosine to zero."""
+
+    end: int
+    """The step that it ends before."""
+    rate: float
+    """The learning rate while it stays."""
+    decay_share: float
+    """The part of the cycle, at its end, over which the rate falls."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +55,48 @@ class Recipe:
     heads: int
     mlp_width: int
     seed: int
-    steps: int
+    cycles: tuple[Cycle, ...]
+    """The second and later ones learn from the second text, without echoes."""
     kv_heads: int | None = None
     tied: bool = True
     batch: int = 8
-    learning_rate: float = 2.5e-3
     warmup: int = 150
-    decay_share: float = 0.35
-    """The part of all steps, at their end, over which the learning rate falls along half a cosine to zero."""
+    repeats_from: int = 0
+    """The step from which one window in eight holds random tokens that are repeated: copying is learned after words."""
+    echoes_from: int = 0
+    """The step from which three further windows in eight repeat a piece of their own text."""
+    guided: tuple[tuple[int, int], ...] = ()
+    """The steps, from and up to, in which two heads are shown where to look when a window repeats itself."""
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
 
+    def guides(self, step: int) -> bool:
+        """Whether that step shows two heads where to look."""
+        return any(first <= step < end for first, end in self.guided)
+
+    @property
+    def guided_layers(self) -> tuple[int, int]:
+        """The layers of the head that looks one token back and of the head that looks for an earlier copy."""
+        return 0, self.layers // 2
+
+    @property
+    def steps(self) -> int:
+        """All steps."""
+        return self.cycles[-1].end
+
+    def cycle(self, step: int) -> tuple[int, Cycle]:
+        """The first step of the cycle that this step is in, and the cycle."""
+        starts = (0, *(cycle.end for cycle in self.cycles))
+        return next((start, cycle) for start, cycle in zip(starts, self.cycles, strict=False) if step < cycle.end)
+
     def digest(self) -> str:
         """The hash that a checkpoint must carry to be continued under this recipe.
 
-        The number of steps is left out: until the decay begins, a longer run and a shorter one are the same run.
+        The last step is left out: until the decay begins, a longer run and a shorter one are the same run.
         """
-        fixed = {name: value for name, value in asdict(self).items() if name != "steps"}
+        last = replace(self.cycles[-1], end=0)
+        fixed = asdict(replace(self, cycles=(*self.cycles[:-1], last)))
         return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
@@ -72,9 +112,11 @@ RECIPES: dict[str, Recipe] = {
             heads=5,
             mlp_width=640,
             seed=1,
-            steps=4000,
+            cycles=(Cycle(3800, 2e-3, 0.2), Cycle(7000, 1.5e-3, 0.4)),
+            repeats_from=1400,
+            echoes_from=1800,
+            guided=((2360, 2660), (2670, 3000)),
             batch=4,
-            learning_rate=2e-3,
             betas=(0.9, 0.98),
         ),
         Recipe(
@@ -85,7 +127,10 @@ RECIPES: dict[str, Recipe] = {
             heads=4,
             mlp_width=352,
             seed=2,
-            steps=3000,
+            cycles=(Cycle(2000, 2.5e-3, 0.2), Cycle(3600, 2e-3, 0.4)),
+            repeats_from=720,
+            echoes_from=920,
+            guided=((1170, 1370),),
             kv_heads=2,
             tied=False,
         ),

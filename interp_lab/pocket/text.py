@@ -32,7 +32,8 @@ class Corpus:
     """Tokenised text: one training stream, and held-out streams by section with their size in bytes."""
 
     folder: Path
-    train: Tokens
+    train: tuple[Tokens, Tokens]
+    """The text of the first cycle, and of the later ones."""
     heldout: dict[str, Tokens]
     heldout_bytes: dict[str, int]
     digest: str
@@ -50,7 +51,7 @@ def load(folder: Path) -> Corpus:
     """The corpus in that folder."""
     record = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     heldout = {name: np.load(folder / f"heldout_{name}.npy") for name in SECTIONS}
-    train = np.load(folder / "train.npy", mmap_mode="r")
+    train = (np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "second.npy", mmap_mode="r"))
     return Corpus(folder, train, heldout, record["heldout_bytes"], record["digest"], record["python"])
 
 
@@ -58,18 +59,19 @@ def _write(folder: Path, recipe: TextRecipe) -> None:
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    texts = training_texts(recipe)
+    texts, second = training_texts(recipe), second_texts(recipe)
     heldout = {"generated": generated(Split.HELDOUT, recipe), "library": [t.text for t in stdlib.texts(Split.HELDOUT)]}
     tokenizer = train(_sample(texts, recipe.tokenizer_sample))
     save(tokenizer, temporary / "tokenizer")
     np.save(temporary / "train.npy", encode(tokenizer, texts))
+    np.save(temporary / "second.npy", encode(tokenizer, second))
     for name in SECTIONS:
         np.save(temporary / f"heldout_{name}.npy", encode(tokenizer, heldout[name]))
     record = {
         "recipe": asdict(recipe),
         "python": platform.python_version(),
-        "digest": stdlib.digest([*texts, *heldout["generated"], *heldout["library"]]),
-        "train_bytes": sum(len(text.encode()) for text in texts),
+        "digest": stdlib.digest([*texts, *second, *heldout["generated"], *heldout["library"]]),
+        "train_bytes": sum(len(text.encode()) for text in (*texts, *second)),
         "heldout_bytes": {name: sum(len(text.encode()) for text in heldout[name]) for name in SECTIONS},
     }
     (temporary / "corpus.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -79,20 +81,32 @@ def _write(folder: Path, recipe: TextRecipe) -> None:
 def generated(split: Split, recipe: TextRecipe) -> list[str]:
     """Generated documents of that split, as many as the recipe asks characters of."""
     wanted = recipe.generated_train if split is Split.TRAIN else recipe.generated_heldout
-    texts: list[str] = []
-    stream = mixture.documents(split, recipe.seed)
-    while wanted > 0:
-        text = next(stream).text
-        texts.append(text)
-        wanted -= len(text)
-    return texts
+    return _taken(mixture.documents(split, recipe.seed), wanted)
 
 
 def training_texts(recipe: TextRecipe) -> list[str]:
     """Generated text and the standard library, shuffled into one order."""
-    library = [piece.text for piece in stdlib.texts(Split.TRAIN)]
-    texts = generated(Split.TRAIN, recipe) + library * recipe.library_repeats
+    texts = generated(Split.TRAIN, recipe) + _library() * recipe.library_repeats
     return Dice(recipe.seed, "order").sample(texts, len(texts))
+
+
+def second_texts(recipe: TextRecipe) -> list[str]:
+    """The text of the later cycles: other documents, more of the families in focus, and the standard library once."""
+    stream = mixture.documents(Split.TRAIN, recipe.seed + 1, dict(recipe.focus))
+    texts = _taken(stream, recipe.generated_second) + _library()
+    return Dice(recipe.seed + 1, "order").sample(texts, len(texts))
+
+
+def _library() -> list[str]:
+    return [piece.text for piece in stdlib.texts(Split.TRAIN)]
+
+
+def _taken(stream: Iterator[mixture.Document], characters: int) -> list[str]:
+    texts: list[str] = []
+    while characters > 0:
+        texts.append(next(stream).text)
+        characters -= len(texts[-1])
+    return texts
 
 
 def _sample(texts: list[str], characters: int) -> Iterator[str]:

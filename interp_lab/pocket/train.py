@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
@@ -18,46 +17,22 @@ from interp_lab.pocket.architecture import build
 from interp_lab.pocket.precision import bfloat16_pays
 from interp_lab.pocket.recipe import CONTEXT, VOCABULARY, Recipe
 from interp_lab.pocket.text import Tokens
+from interp_lab.pocket.windows import Batch, Batches
+
+_GUIDANCE = 0.3
 
 Report = Callable[[int, float, float], None]
 """Called with the step, the training loss and the seconds since the start."""
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, a plateau, then half a cosine down to zero."""
-    if step < recipe.warmup:
-        return recipe.learning_rate * (step + 1) / recipe.warmup
-    decay = recipe.decay_share * recipe.steps
-    progress = max(0.0, (step - (recipe.steps - decay)) / decay)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-class Batches:
-    """Windows of the token stream; each pass shifts and shuffles them by the recipe's seed."""
-
-    def __init__(self, tokens: Tokens, recipe: Recipe, context: int) -> None:
-        self.tokens = tokens
-        self.recipe = recipe
-        self.context = context
-        self.per_pass = ((len(tokens) - context) // context) // recipe.batch
-        self._pass = -1
-        self._starts = np.zeros(0, dtype=np.int64)
-
-    def at(self, step: int) -> torch.Tensor:
-        """The token ids of that step, (batch, context + 1); a function of the step alone."""
-        number, place = divmod(step, self.per_pass)
-        if number != self._pass:
-            self._starts = self._shuffled(number)
-            self._pass = number
-        chosen = self._starts[place * self.recipe.batch : (place + 1) * self.recipe.batch]
-        rows = [self.tokens[start : start + self.context + 1] for start in chosen]
-        return torch.from_numpy(np.stack(rows).astype(np.int64))
-
-    def _shuffled(self, number: int) -> np.ndarray:
-        generator = np.random.Generator(np.random.PCG64([self.recipe.seed, number]))
-        shift = int(generator.integers(self.context)) if number else 0
-        count = self.per_pass * self.recipe.batch
-        return generator.permutation(count) * self.context + shift
+    """The rate of that step: in every cycle a linear warm-up, a plateau, then half a cosine down to zero."""
+    start, cycle = recipe.cycle(step)
+    if step - start < recipe.warmup:
+        return cycle.rate * (step - start + 1) / recipe.warmup
+    decay = cycle.decay_share * (cycle.end - start)
+    progress = max(0.0, (step - (cycle.end - decay)) / decay)
+    return cycle.rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def optimizer_for(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
@@ -65,18 +40,34 @@ def optimizer_for(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas, fused=True)
+    return torch.optim.AdamW(groups, lr=recipe.cycles[0].rate, betas=recipe.betas, fused=True)
 
 
-def loss_of(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """Mean next-token cross-entropy in nats of the windows, (batch, pos) -> scalar."""
-    logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
-    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, 1:].reshape(-1))
+def loss_of(model: PreTrainedModel, batch: Batch, guided: tuple[int, int] | None) -> torch.Tensor:
+    """Mean next-token cross-entropy in nats; while guided, also how little two heads attend where copying needs it.
+
+    `guided` names the layers of the two heads, both the first of their layer: one is drawn to the token before, the
+    other to the token that followed the earlier copy of the present one.
+    """
+    inputs, targets = batch.ids[:, :-1], batch.ids[:, 1:].flatten()
+    found = model(input_ids=inputs, use_cache=False, output_attentions=guided is not None)
+    loss = torch.nn.functional.cross_entropy(found.logits.float().flatten(0, 1), targets)
+    if guided is None:
+        return loss
+    before = torch.arange(-1, inputs.shape[1] - 1, device=inputs.device).expand_as(inputs)
+    asked = zip(guided, (before, batch.sources), strict=True)
+    return loss + _GUIDANCE * sum(_missed(found.attentions[layer][:, 0], wanted) for layer, wanted in asked)
+
+
+def _missed(attention: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    # mean surprise of the wanted key under the attention, (batch, query, key) and (batch, query), -1 for none
+    given = attention.float().gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return -(given[wanted >= 0] + 1e-6).log().mean()
 
 
 def fit(
     recipe: Recipe,
-    tokens: Tokens,
+    texts: Sequence[Tokens],
     folder: Path,
     *,
     corpus: str,
@@ -96,15 +87,17 @@ def fit(
     torch.nn.Module.to(model, device)
     half = bfloat16_pays(device)
     optimizer = optimizer_for(model, recipe)
-    batches = Batches(tokens, recipe, context)
+    batches = Batches(texts, recipe, context, vocabulary)
     step = checkpoint.restore(folder, checkpoint.Mark(0, recipe.digest(), corpus), model, optimizer)
     last = min(recipe.steps, until or recipe.steps)
     began = saved = time.monotonic()
     while step < last:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
+        model.set_attn_implementation("eager" if recipe.guides(step) else "sdpa")
+        batch = Batch(*(part.to(device) for part in batches.at(step)))
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = loss_of(model, batches.at(step).to(device))
+            loss = loss_of(model, batch, recipe.guided_layers if recipe.guides(step) else None)
         _update(model, optimizer, loss, recipe.clip)
         step += 1
         now = time.monotonic()
