@@ -32,8 +32,8 @@ class ModelEntry(Contract):
     """Number of blocks."""
     d_model: NonNegativeInt
     """Width of the residual stream."""
-    context: NonNegativeInt
-    """Longest prompt in tokens."""
+    context: NonNegativeInt | None
+    """Longest prompt in tokens; absent where the model does not say."""
     bytes: NonNegativeInt
     """Size of the weights."""
 

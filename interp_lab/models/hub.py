@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
 )
 
 from interp_lab.errors import HubUnreachable, UnknownModel, UnsafeWeights
+from interp_lab.models.weights import INDEX, SINGLE, read_json
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
@@ -41,8 +42,17 @@ def snapshot(model_id: str, revision: str | None, *, offline: bool) -> Path | No
         raise UnknownModel(f"The hub has no model {model_id!r} at revision {revision or 'main'!r}.") from error
     except (HfHubHTTPError, OSError) as error:
         raise HubUnreachable(f"Fetching {model_id} failed: {type(error).__name__}.") from error
-    if any(folder.glob("*.safetensors")):
+    if _has_weights(folder):
         return folder
     if offline:
         return None
     raise UnsafeWeights(f"The hub repository {model_id} has no safetensors weights.")
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether every weight file is there; a download that was cut off leaves some shards, and goes on later."""
+    index = folder / INDEX
+    if (folder / SINGLE).is_file() or not index.is_file():
+        return any(folder.glob("*.safetensors"))
+    shards = read_json(index).get("weight_map")
+    return isinstance(shards, dict) and all((folder / Path(str(name)).name).is_file() for name in shards.values())

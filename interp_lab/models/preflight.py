@@ -74,7 +74,10 @@ def check_prompt_lengths(directory: Path, context_length: int | None, prompts: M
         return
     from tokenizers import Tokenizer  # lazy: an optional extra that only this check needs in the server process
 
-    encodings = Tokenizer.from_file(str(file)).encode_batch(list(prompts.values()))
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()  # a file may ask for either, and both hide how long a prompt is
+    tokenizer.no_padding()
+    encodings = tokenizer.encode_batch(list(prompts.values()))
     refuse_long(dict(zip(prompts, (len(encoding.ids) for encoding in encodings), strict=True)), context_length)
 
 

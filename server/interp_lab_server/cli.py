@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from interp_lab.contracts.jobs import JobView
+from interp_lab.contracts.jobs import JobState, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.errors import LabError
 from interp_lab.settings import Settings
@@ -110,7 +110,7 @@ def _run_capability(parsed: argparse.Namespace) -> int:
             answer = call(lab, "job_wait", {"job_id": _job_id(answer), "timeout_s": 45}, watch=progress)
     progress.clear()
     _show(answer, parsed, settings)
-    return _status(answer)
+    return _status(answer, wanted="cancelled" if capability.name == "job_cancel" else "succeeded")
 
 
 def _goes_on(answer: Result, arguments: dict[str, Any]) -> bool:
@@ -126,8 +126,8 @@ def _job_id(answer: Result) -> str:
     return answer.job_id
 
 
-def _status(answer: Result) -> int:
-    return 1 if isinstance(answer, JobView) and answer.state in {"failed", "cancelled"} else 0
+def _status(answer: Result, *, wanted: JobState) -> int:
+    return 1 if isinstance(answer, JobView) and answer.state in {"failed", "cancelled"} - {wanted} else 0
 
 
 def _run_serve(parsed: argparse.Namespace) -> int:

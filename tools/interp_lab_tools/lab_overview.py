@@ -80,7 +80,7 @@ def _model(lab: Lab, model_id: str) -> ModelEntry | None:
         architecture=facts.architecture or facts.model_type,
         n_layers=facts.n_layers,
         d_model=facts.d_model,
-        context=facts.context_length or 0,
+        context=facts.context_length,
         bytes=facts.weights.n_bytes,
     )
 

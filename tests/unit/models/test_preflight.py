@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from interp_lab.errors import InvalidModel, LayerOutOfRange, PromptTooLong, RemoteCodeNotAllowed
-from interp_lab.models.preflight import needs_remote_code, preflight, refuse_long
+from interp_lab.models.preflight import check_prompt_lengths, needs_remote_code, preflight, refuse_long
 from interp_lab.points import Address
 
 LONG = "the cat sat on the mat " * 20
@@ -44,6 +45,19 @@ def test_the_count_is_the_number_of_tokens_the_model_would_see(tiny_models, load
     n_tokens = len(load_tiny("gpt2").tokenizer(LONG, verbose=False)["input_ids"])
     with pytest.raises(PromptTooLong, match=rf"\({n_tokens}\)"):
         preflight(tiny_models("gpt2"), prompts={"p": LONG})
+
+
+@pytest.mark.parametrize("hides", ["truncation", "padding"])
+def test_a_tokenizer_file_that_asks_for_cuts_or_filling_hides_no_length(copy: Path, hides: str) -> None:
+    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
+    if hides == "truncation":
+        tokenizer.enable_truncation(4)
+    else:
+        tokenizer.enable_padding(length=10_000)
+    tokenizer.save(str(copy / "tokenizer.json"))
+    check_prompt_lengths(copy, 8, {"short": "a b"})
+    with pytest.raises(PromptTooLong, match="long"):
+        check_prompt_lengths(copy, 8, {"long": "a b c d e f g h i j k l m n o p"})
 
 
 def test_many_long_prompts_are_named_up_to_a_limit() -> None:

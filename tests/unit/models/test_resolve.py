@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_hub_model_that_was_not_fetched_is_nowhere_yet(hub_cache: Path) -> Non
 def test_a_cached_folder_without_weights_does_not_count_as_fetched(hub_cache: Path) -> None:
     (hub_cache / "models--org--name" / "snapshots" / SHA / "model.safetensors").unlink()
     assert locate_model("org/name") is None
+
+
+def test_a_download_that_was_cut_off_between_two_shards_is_not_taken_for_a_model(hub_cache: Path) -> None:
+    snapshot = hub_cache / "models--org--name" / "snapshots" / SHA
+    (snapshot / "model.safetensors").rename(snapshot / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}), encoding="utf-8")
+    assert locate_model("org/name") is None
+    (snapshot / shards["b"]).write_bytes(b"")
+    assert locate_model("org/name") is not None
 
 
 def test_a_hub_model_that_is_not_here_is_refused_when_offline(hub_cache: Path, packaged: Path) -> None:

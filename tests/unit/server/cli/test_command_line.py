@@ -11,8 +11,11 @@ import pytest
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.operations import JobLogsResult
+from interp_lab.jobs.spec import JobSpec
+from interp_lab.settings import Settings
 from interp_lab_server.cli import main
 from interp_lab_server.terminal import as_command, printable, render
+from interp_lab_tools.lab import Lab
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -103,3 +106,16 @@ def test_a_next_action_is_shown_as_a_command_that_means_the_same() -> None:
     )
     expected = "interp-lab inspect --criterion 'it'\"'\"'s a test' --addresses embed resid_post.1"
     assert as_command(action) == expected
+
+
+@pytest.mark.parametrize(("command", "status"), [("job_cancel", 0), ("job_wait", 1)])
+def test_a_cancelled_job_is_what_was_asked_of_cancel_and_a_failure_of_wait(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, status: int
+) -> None:
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        job_id = lab.engine.submit(JobSpec(capability="inspect", request={})).id
+        if command == "job_wait":
+            lab.engine.cancel(job_id)
+    code, out, _ = run(capsys, command, "--job-id", job_id, "--workspace", str(tmp_path), "--json")
+    assert json.loads(out)["state"] == "cancelled"
+    assert code == status
