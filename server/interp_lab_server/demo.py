@@ -14,8 +14,8 @@ from mcp import Client, StdioServerParameters
 
 from interp_lab_server.terminal import printable
 
-MODEL = "builtin:pocket-gpt2"
-DATASET = "measurement-unit"
+MODEL = "builtin:pocket-llama"
+DATASET = "person-name"
 _WAIT_S = 5
 
 

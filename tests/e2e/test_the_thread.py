@@ -14,14 +14,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client, StdioServerParameters
 
+from interp_lab.reports.numbers import fixed
+from interp_lab.reports.orientation import turned
 from interp_lab_tools.catalogue import BY_NAME
 
 REQUEST = {
-    "model": "builtin:pocket-gpt2",
-    "criterion": "the next token is a measurement unit",
-    "dataset": "builtin:measurement-unit",
+    "model": "builtin:pocket-llama",
+    "criterion": "the word is a person's name",
+    "dataset": "builtin:person-name",
     "addresses": ["resid_post.0", "resid_post.3"],
-    "pooling": "last",
+    "pooling": "span",
     "top_k": 3,
 }
 
@@ -108,4 +110,4 @@ async def _report_is_the_same_in_every_form(agent: Agent, view: dict[str, Any]) 
     assert json.loads(read["text"]) == headline
     markdown = await agent.read(files["report.md"])
     assert f"{first['address']}" in markdown
-    assert f"{first['confirm_auroc']:.2f}" in markdown
+    assert fixed(turned(first["confirm_auroc"], first["sign"])) in markdown

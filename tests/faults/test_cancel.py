@@ -17,6 +17,7 @@ from tests.faults.rig import LONG, drive, finish, settings, settle, spec, wait_f
 RACES = 200 if LONG else 16
 
 
+@pytest.mark.guarantee("cancelled-publishes-nothing")
 def test_a_cancel_at_any_moment_ends_as_cancelled_or_succeeded_and_never_both(workspace: Path, record: Record) -> None:
     engine = JobEngine(settings(workspace, cpu_slots=2))
     rng = random.Random(4)

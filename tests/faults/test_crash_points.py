@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from interp_lab.jobs.engine import JobEngine
 from tests.faults.conftest import Record
 from tests.faults.rig import (
@@ -23,6 +25,7 @@ STEPS = 2
 SAMPLES = 20
 
 
+@pytest.mark.guarantee("no-half-artifact")
 def test_a_runner_killed_at_any_line_loses_nothing_and_publishes_once(workspace: Path, record: Record) -> None:
     engine = JobEngine(
         settings(workspace, worker="tracing_worker.py", crash_budget=99, start_budget=99, queue_cap=10**6)

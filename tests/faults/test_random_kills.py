@@ -6,6 +6,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from interp_lab.jobs.engine import JobEngine
 from tests.faults.conftest import Record
 from tests.faults.rig import (
@@ -32,6 +34,8 @@ BACKLOG = 8
 UNFINISHED = ("queued", "starting", "running", "interrupted")
 
 
+@pytest.mark.guarantee("no-job-lost")
+@pytest.mark.guarantee("no-double-run")
 def test_no_kill_of_a_server_or_a_runner_loses_or_doubles_work(workspace: Path, record: Record) -> None:
     config = settings(workspace, cpu_slots=SLOTS, crash_budget=10**6, start_budget=10**6, queue_cap=10**6)
     book, rng = workspace / "book", random.Random(2)

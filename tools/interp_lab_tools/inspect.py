@@ -146,9 +146,9 @@ INSPECT = JobCapability(
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="core",
     example={
-        "model": "builtin:pocket-gpt2",
-        "criterion": "the next token is a measurement unit",
-        "dataset": "builtin:measurement-unit",
-        "pooling": "last",
+        "model": "builtin:pocket-llama",
+        "criterion": "the word is a person's name",
+        "dataset": "builtin:person-name",
+        "pooling": "span",
     },
 )
