@@ -124,6 +124,8 @@ class InspectPlan(Contract):
     """Prompts at or above the threshold."""
     n_negative: NonNegativeInt
     """Prompts below it."""
+    n_groups: NonNegativeInt | None
+    """Independent groups of prompts, near-duplicates joined; absent for a set too large to compare at once."""
     addresses: tuple[str, ...] | None
     """Where it would look; absent for every layer of a model that is not on this machine yet."""
     n_coordinates: NonNegativeInt | None

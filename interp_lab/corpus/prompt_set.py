@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile, ScoredPrompt
 from interp_lab.errors import DuplicatePromptIds, EmptyPrompt, FieldProblem, InvalidPrompts, OneSidedPrompts
+from interp_lab.evidence.groups import group_prompts
 
-MAX_PROMPTS = 100_000
+MAX_PROMPTS = 10_000
+"""Near-duplicates are found exactly, which takes about a minute for this many."""
 _NAMED = 5
 """How many wrong rows an error names."""
 
@@ -98,6 +100,12 @@ def refuse_one_sided(prompts: PromptSet, threshold: float) -> None:
     raise OneSidedPrompts(
         f"{prompts.name} has no {side} at threshold {threshold:g}: scores run from {min(scores):g} to {max(scores):g}."
     )
+
+
+def prompt_groups(prompts: PromptSet) -> list[int]:
+    """Return the group of every prompt: near-duplicates, counterfactual pairs and named groups belong together."""
+    named = [[p.group for p in prompts.prompts], [p.pair for p in prompts.prompts]]
+    return group_prompts(prompts.texts(), ids=named)
 
 
 def refuse_without_spans(prompts: PromptSet) -> None:

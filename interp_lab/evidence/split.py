@@ -146,4 +146,7 @@ def _require_both_labels(groups: Iterable[_Group], assigned: Mapping[str, Part],
         positive = sum(group.n_positive > 0 for group in own)
         negative = sum(group.n_positive < group.n_rows for group in own)
         if part != "train" and min(positive, negative) < LEAST_GROUPS:
-            raise SplitImpossible(f"{part} would have {positive} positive and {negative} negative groups.")
+            raise SplitImpossible(
+                f"Near-duplicates, pairs and named groups joined, {part} would have {positive} positive and "
+                f"{negative} negative groups; {LEAST_GROUPS} of each are the least."
+            )

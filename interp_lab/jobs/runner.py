@@ -160,7 +160,7 @@ class _Worker:
             return self._record(Ending(state="cancelled", duration_s=self._duration()))
         except BaseException as error:  # noqa: BLE001  # the boundary: every way to fail becomes a recorded failure
             with suppress(OSError):
-                traceback.print_exc()
+                _tell(error)
             failure = failure_of(error, self._paths)
             return self._record(Ending(state="failed", error=failure, duration_s=self._duration()))
 
@@ -219,6 +219,14 @@ class _Worker:
     def _end_everything(self) -> None:
         kill_leftovers(marker(self._attempt.job_id, self._attempt.number), spare=os.getpid())
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tell(error: BaseException) -> None:
+    """Write to the log why the work ended: a refusal in its own words, anything else with its traceback."""
+    if isinstance(error, LabError):
+        _log.error("%s", error)
+    else:
+        traceback.print_exc()
 
 
 def failure_of(error: BaseException, paths: WorkspacePaths) -> JobFailure:

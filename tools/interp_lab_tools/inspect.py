@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from interp_lab.contracts.actions import NextAction
@@ -9,9 +10,11 @@ from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectRes
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
-from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HookPointUnavailable, HubUnreachable
+from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
+from interp_lab.evidence.split import split_groups
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
 
 _BYTES_PER_VALUE = 4
+GROUPED_AT_ONCE = 2000
+"""Prompts that are compared with each other while the caller waits; it takes about a second."""
 
 
 def _plan(request: InspectRequest, lab: Lab) -> Plan:
@@ -32,15 +37,46 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
     if request.pooling == "span":
         refuse_without_spans(prompts)
     facts = _facts(request, prompts, lab)
-    plan = _cost(request, prompts, facts)
+    groups = _groups(prompts, request)
+    plan = _cost(request, prompts, facts, n_groups=len(set(groups)) if groups else None)
     return Plan(
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
         slot=_slot(request.model.device, lab.settings),
         inputs={"prompts": prompts.sha256, "model": fingerprint(request.model, lab.settings)},
-        warnings=() if facts else (f"{request.model.id} is not on this machine yet: the job fetches it first.",),
+        warnings=tuple(_warnings(request, prompts, groups, facts)),
     )
+
+
+def _groups(prompts: PromptSet, request: InspectRequest) -> list[int] | None:
+    """Return the group of every prompt, or None for a set that takes too long to compare before the job starts.
+
+    Raises:
+        SplitImpossible: there are fewer than two independent groups of a label.
+    """
+    if len(prompts.prompts) > GROUPED_AT_ONCE:
+        return None
+    groups = prompt_groups(prompts)
+    labels = prompts.positive(request.threshold)
+    split_groups(prompts.texts(), labels, groups, seed=request.seed, shares={"explore": 1.0})
+    return groups
+
+
+def _warnings(
+    request: InspectRequest, prompts: PromptSet, groups: list[int] | None, facts: ModelFacts | None
+) -> Iterator[str]:
+    if facts is None:
+        yield f"{request.model.id} is not on this machine yet: the job fetches it first."
+    if groups is None:
+        return
+    sides = list(zip(groups, prompts.positive(request.threshold), strict=True))
+    fewest = min(len({group for group, side in sides if side is wanted}) for wanted in (True, False))
+    if fewest < 2 * LEAST_CONFIRM_GROUPS:
+        yield (
+            f"Near-duplicates, pairs and named groups joined, one label has only {fewest} independent groups: "
+            f"{2 * LEAST_CONFIRM_GROUPS} of each are needed before anything can be confirmed."
+        )
 
 
 def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts | None:
@@ -67,7 +103,9 @@ def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
     return "gpu" if wants_gpu else "cpu"
 
 
-def _cost(request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None) -> InspectPlan:
+def _cost(
+    request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None, *, n_groups: int | None
+) -> InspectPlan:
     addresses = request.addresses or (every_layer("resid_post", facts.n_layers) if facts else None)
     n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
     n_coordinates = None if facts is None or addresses is None else _n_coordinates(facts, addresses)
@@ -79,6 +117,7 @@ def _cost(request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None)
         n_prompts=n_prompts,
         n_positive=n_positive,
         n_negative=n_prompts - n_positive,
+        n_groups=n_groups,
         addresses=None if addresses is None else tuple(str(address) for address in addresses),
         n_coordinates=n_coordinates,
         n_forward_passes=n_prompts,
@@ -97,7 +136,8 @@ def _in_words(plan: InspectPlan, model_id: str) -> str:
     where = "every layer" if plan.addresses is None else f"{len(plan.addresses)} addresses"
     what = "an unknown number of" if plan.n_coordinates is None else str(plan.n_coordinates)
     peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak"
-    prompts = f"{plan.n_prompts} prompts ({plan.n_positive} positive)"
+    groups = "" if plan.n_groups is None else f", {plan.n_groups} independent groups"
+    prompts = f"{plan.n_prompts} prompts ({plan.n_positive} positive{groups})"
     return f"{prompts} through {model_id}, {where}, {what} coordinates; {peak}."
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.prompts import ScoredPrompt
-from interp_lab.corpus.prompt_set import PromptSet
+from interp_lab.corpus.prompt_set import PromptSet, prompt_groups
 from interp_lab.errors import SplitImpossible, TooFewGroups
-from interp_lab.evidence.groups import group_prompts
 from interp_lab.evidence.split import DEFAULT_SHARES, Part, Split, split_groups
 from interp_lab.methods.association import Association, associate
 from interp_lab.methods.confounds import ConfoundAudit, audit_confounds, control_confounds
@@ -77,7 +76,7 @@ def design(inputs: Inputs) -> Design:
     """
     prompts, request = inputs.prompts, inputs.request
     labels = prompts.positive(request.threshold)
-    groups = group_prompts(prompts.texts(), ids=_shared_ids(prompts))
+    groups = prompt_groups(prompts)
     sample = Sample.of(labels, groups)
     surface = _surface(prompts, inputs.tokens)
     return Design(
@@ -101,10 +100,6 @@ def measure(inputs: Inputs, pooled: Pooled, plan: Design) -> Findings:
         contrasts=_contrasts(inputs.prompts, pooled, plan, columns),
         stability=_stability(pooled.values[rows], sample, inputs.request.seed),
     )
-
-
-def _shared_ids(prompts: PromptSet) -> list[list[str | None]]:
-    return [[p.group for p in prompts.prompts], [p.pair for p in prompts.prompts]]
 
 
 def _split(prompts: PromptSet, labels: tuple[bool, ...], groups: list[int], seed: int) -> Split:

@@ -17,7 +17,12 @@ from interp_lab_tools.inspect import INSPECT
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.validate import validate
 
-ROWS = [{"text": "the cat sat", "score": 1}, {"text": "the dog ran", "score": 0}]
+ROWS = [
+    {"text": "the cat sat", "score": 1},
+    {"text": "one more cat slept", "score": 1},
+    {"text": "the dog ran", "score": 0},
+    {"text": "it was raining there", "score": 0},
+]
 REQUEST: dict[str, Any] = {"criterion": "about a cat", "dataset": {"kind": "inline", "prompts": ROWS}}
 
 

@@ -17,6 +17,7 @@ from interp_lab_tools.lab import Lab
 
 POSITIVE = {"text": "the cat sat", "score": 1}
 NEGATIVE = {"text": "the dog ran", "score": 0}
+OTHERS = ({"text": "one more cat slept", "score": 1}, {"text": "it was raining there", "score": 0})
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def lab(tiny_models: Callable[[str], Path], tmp_path: Path) -> Iterator[Lab]:
 
 
 def ask(lab: Lab, **changes: Any) -> None:
-    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, NEGATIVE), **changes}
+    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, NEGATIVE, *OTHERS), **changes}
     dispatch(lab, "inspect", {**request, "wait_s": 0})
 
 
@@ -60,6 +61,7 @@ def lines(lab: Lab, name: str, *texts: str) -> str:
         ({"dataset": "not-there.jsonl"}, errors.InvalidPath),
         ({"dataset": "builtin:not-there"}, errors.UnknownDataset),
         ({"pooling": "span"}, errors.InvalidPrompts),
+        ({"dataset": inline(POSITIVE, NEGATIVE)}, errors.SplitImpossible),
     ],
 )
 def test_a_bad_request_is_refused_and_leaves_no_job(
@@ -95,24 +97,24 @@ def test_a_row_of_a_file_that_is_no_scored_prompt_is_refused(lab: Lab, row: str)
 
 
 def test_the_same_request_with_the_file_mended_is_accepted(lab: Lab) -> None:
-    name = lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps(NEGATIVE))
+    name = lines(lab, "set.jsonl", *map(json.dumps, (POSITIVE, NEGATIVE, *OTHERS)))
     dispatch(lab, "inspect", {"model": "tiny", "criterion": "about a cat", "dataset": name, "dry_run": True})
 
 
 def _submitted(lab: Lab, **changes: Any) -> str:
     from interp_lab_tools.dispatch import Pending
 
-    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, NEGATIVE), **changes}
+    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, NEGATIVE, *OTHERS), **changes}
     pending = dispatch(lab, "inspect", {**request, "wait_s": 0})
     assert isinstance(pending, Pending)
     return pending.job_id
 
 
 def test_the_same_words_about_a_changed_file_are_a_new_job(lab: Lab) -> None:
-    name = lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps(NEGATIVE))
+    name = lines(lab, "set.jsonl", *map(json.dumps, (POSITIVE, NEGATIVE, *OTHERS)))
     first = _submitted(lab, dataset=name)
     assert _submitted(lab, dataset=name) == first
-    lines(lab, "set.jsonl", json.dumps(POSITIVE), json.dumps({**NEGATIVE, "text": "the other dog ran"}))
+    lines(lab, "set.jsonl", *map(json.dumps, (POSITIVE, {**NEGATIVE, "text": "the other dog ran"}, *OTHERS)))
     assert _submitted(lab, dataset=name) != first
 
 
@@ -121,3 +123,15 @@ def test_a_request_key_for_other_work_is_a_conflict_and_starts_nothing(lab: Lab)
     with pytest.raises(errors.RequestKeyConflict):
         _submitted(lab, request_key="mine", criterion="about a dog")
     assert len(lab.engine.list_jobs().items) == 1
+
+
+def test_a_plan_counts_independent_groups_and_warns_when_nothing_could_be_confirmed(lab: Lab) -> None:
+    from interp_lab.contracts.jobs import JobView
+
+    twice = {**POSITIVE, "text": "The cat  sat"}
+    request = {"model": "tiny", "criterion": "about a cat", "dataset": inline(POSITIVE, twice, NEGATIVE, *OTHERS)}
+    planned = dispatch(lab, "inspect", {**request, "dry_run": True})
+    assert isinstance(planned, JobView)
+    assert planned.plan is not None
+    assert (planned.plan["n_prompts"], planned.plan["n_groups"]) == (5, 4)
+    assert "2 independent groups" in planned.warnings[0]
