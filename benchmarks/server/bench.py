@@ -163,7 +163,7 @@ def main() -> int:
     ours = [str(Path(sys.executable).with_name("interp-lab")), "serve"]
     theirs = [str(Path(peer_python()).with_name("interp-lab")), "mcp"]
     our_start, their_start = best(ours), best(theirs)
-    inspect = {"model": "builtin:pocket-gpt2", "criterion": "dates", "dataset": "builtin:date-or-month", "wait_s": 2}
+    inspect = {"model": "builtin:pocket-llama", "criterion": "dates", "dataset": "builtin:date-or-month", "wait_s": 2}
     our_busy = statistics.median(busy_answer_s(ours, {"name": "inspect", "arguments": inspect}) for _ in range(3))
     calibrate = {"out": "calibration.json", "seeds": 20}
     their_busy = busy_answer_s(theirs, {"name": "calibrate", "arguments": calibrate})

@@ -45,7 +45,7 @@ ModelArgument = Annotated[
 class InspectRequest(JobRequest):
     """Rank every coordinate of the chosen addresses by how well it follows the criterion."""
 
-    model: ModelArgument = Field(examples=["builtin:pocket-gpt2"])
+    model: ModelArgument = Field(examples=["builtin:pocket-llama"])
     """Model to look into."""
     criterion: Criterion = Field(examples=["the next token is a measurement unit"])
     """What the positives have and the negatives lack, in plain words."""

@@ -15,7 +15,7 @@ class ModelRef(Contract):
     """A model by local directory, hub id or builtin name, and how to load it."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
-        examples=["builtin:pocket-gpt2", "openai-community/gpt2", "models/my-model"]
+        examples=["builtin:pocket-llama", "openai-community/gpt2", "models/my-model"]
     )
     """'builtin:NAME', a hub id 'owner/name', or a model directory inside the workspace."""
     revision: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,100}$")] | None = None

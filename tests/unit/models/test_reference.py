@@ -29,7 +29,7 @@ def test_a_directory_of_the_workspace_is_found_by_its_relative_path(settings: Se
 
 def test_the_models_in_the_box_and_in_the_workspace_are_known(settings: Settings) -> None:
     known = known_models(settings)
-    assert "builtin:pocket-gpt2" in known
+    assert "builtin:pocket-llama" in known
     assert "models/mine" in known
 
 
@@ -60,8 +60,8 @@ def test_a_hub_id_that_was_never_fetched_is_not_here_and_offline_it_cannot_be_fe
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest(settings: Settings) -> None:
-    with pytest.raises(UnknownModel, match="pocket-gpt2"):
-        locate(ModelRef(id="builtin:pocket-gpt"), settings)
+    with pytest.raises(UnknownModel, match="pocket-llama"):
+        locate(ModelRef(id="builtin:pocket-lama"), settings)
 
 
 def test_the_fingerprint_of_a_model_changes_with_its_files_only(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from interp_lab.errors import InvalidRequest, UnknownCapability
 from interp_lab_tools.catalogue import find
 from interp_lab_tools.validate import validate
 
-GOOD: dict[str, Any] = {"model": "builtin:pocket-gpt2", "criterion": "a question", "dataset": "builtin:question"}
+GOOD: dict[str, Any] = {"model": "builtin:pocket-llama", "criterion": "a question", "dataset": "builtin:question"}
 
 
 def test_good_arguments_become_the_request() -> None:

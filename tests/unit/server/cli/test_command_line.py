@@ -36,15 +36,15 @@ def test_json_output_is_one_document_and_nothing_else(capsys: pytest.CaptureFixt
     ("words", "code"),
     [
         (["--model", "no/such/model/path", "--dataset", "builtin:question"], "unknown_model"),
-        (["--model", "builtin:pocket-gpt3", "--dataset", "builtin:question"], "unknown_model"),
-        (["--model", "builtin:pocket-gpt2", "--dataset", "../outside.jsonl"], "path_outside_workspace"),
-        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:no-such"], "unknown_dataset"),
+        (["--model", "builtin:pocket-lama", "--dataset", "builtin:question"], "unknown_model"),
+        (["--model", "builtin:pocket-llama", "--dataset", "../outside.jsonl"], "path_outside_workspace"),
+        (["--model", "builtin:pocket-llama", "--dataset", "builtin:no-such"], "unknown_dataset"),
         (
-            ["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--addresses", "resid_post.99"],
+            ["--model", "builtin:pocket-llama", "--dataset", "builtin:question", "--addresses", "resid_post.99"],
             "layer_out_of_range",
         ),
-        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--top-k", "many"], "invalid_request"),
-        (["--model", "builtin:pocket-gpt2", "--dataset", "builtin:question", "--threshold", "7"], "one_sided_prompts"),
+        (["--model", "builtin:pocket-llama", "--dataset", "builtin:question", "--top-k", "many"], "invalid_request"),
+        (["--model", "builtin:pocket-llama", "--dataset", "builtin:question", "--threshold", "7"], "one_sided_prompts"),
     ],
 )
 def test_a_bad_request_exits_with_2_and_says_what_would_work(
@@ -62,7 +62,7 @@ def test_a_bad_request_exits_with_2_and_says_what_would_work(
 def test_a_dry_run_starts_nothing_and_shows_the_command_that_would(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = ["inspect", "--workspace", str(tmp_path), "--model", "builtin:pocket-gpt2", "--criterion", "a question"]
+    words = ["inspect", "--workspace", str(tmp_path), "--model", "builtin:pocket-llama", "--criterion", "a question"]
     status, out, _ = run(capsys, *words, "--dataset", "builtin:question", "--dry-run")
     assert status == 0
     assert "nothing started" in out
