@@ -366,7 +366,7 @@ async def test_arguments_and_ids_are_completed(server: LabServer) -> None:
     assert ids.completion.values == [artifact_id]
     assert names.completion.values == ["report.md"]
     assert nothing.completion.values == []
-    assert "measurement-unit" in datasets.completion.values
+    assert "builtin:measurement-unit" in datasets.completion.values
     assert other.completion.values == []
 
 
