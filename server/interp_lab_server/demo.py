@@ -55,7 +55,7 @@ async def _call(client: Client, tool: str, arguments: dict[str, Any]) -> dict[st
 
 
 async def _progress(progress: float, total: float | None, message: str | None) -> None:
-    share = f"{progress / total:4.0%}" if total else f"{progress:g}"
+    share = f"{progress / total:4.0%}" if total else "    "
     print(f"  … {share} {printable(message or '')}", flush=True)
 
 
