@@ -65,6 +65,8 @@ class Recipe:
     """The step from which one window in eight holds random tokens that are repeated: copying is learned after words."""
     echoes_from: int = 0
     """The step from which three further windows in eight repeat a piece of their own text."""
+    aligned_from: int = 0
+    """The step from which three windows in eight begin where a document does, and no repetition at a beginning."""
     guided: tuple[tuple[int, int], ...] = ()
     """The steps, from and up to, in which two heads are shown where to look when a window repeats itself."""
     weight_decay: float = 0.1
@@ -112,9 +114,10 @@ RECIPES: dict[str, Recipe] = {
             heads=5,
             mlp_width=640,
             seed=1,
-            cycles=(Cycle(3800, 2e-3, 0.2), Cycle(7000, 1.5e-3, 0.4)),
+            cycles=(Cycle(3800, 2e-3, 0.2), Cycle(7400, 1.5e-3, 0.4)),
             repeats_from=1400,
             echoes_from=1800,
+            aligned_from=5296,
             guided=((2360, 2660), (2670, 3000)),
             batch=4,
             betas=(0.9, 0.98),
@@ -127,9 +130,10 @@ RECIPES: dict[str, Recipe] = {
             heads=4,
             mlp_width=352,
             seed=2,
-            cycles=(Cycle(2000, 2.5e-3, 0.2), Cycle(3600, 2e-3, 0.4)),
+            cycles=(Cycle(2000, 2.5e-3, 0.2), Cycle(3900, 2e-3, 0.4)),
             repeats_from=720,
             echoes_from=920,
+            aligned_from=2672,
             guided=((1170, 1370),),
             kv_heads=2,
             tied=False,

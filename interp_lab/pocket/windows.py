@@ -15,6 +15,8 @@ from interp_lab.pocket.text import Tokens
 
 _CYCLE = 8
 _NOTHING = -1
+_LOOK_AHEAD = 2000
+_BEGINNING = np.array([BOS_ID], dtype=np.uint16)
 
 Row = tuple[Tokens, NDArray[np.int64]]
 
@@ -49,25 +51,34 @@ class Batches:
             self._starts = self._shuffled(text, number, per_pass * self.recipe.batch)
             self._pass = (text, number)
         chosen = self._starts[place * self.recipe.batch : (place + 1) * self.recipe.batch]
-        windows = [np.asarray(self.texts[text][start : start + self.context + 1]) for start in chosen]
-        rows = [self._row(step, row, window) for row, window in enumerate(windows)]
+        rows = [self._row(step, row, (text, int(start))) for row, start in enumerate(chosen)]
         ids = np.stack([ids for ids, _ in rows]).astype(np.int64)
         return Batch(torch.from_numpy(ids), torch.from_numpy(np.stack([sources for _, sources in rows])))
 
-    def _row(self, step: int, row: int, text: Tokens) -> Row:
-        place = (step * self.recipe.batch + row) % _CYCLE
-        if place == _CYCLE - 1 and step >= self.recipe.repeats_from:
-            return self._repeated(step, row, None)
-        if place % 2 == 1 and self.recipe.echoes_from <= step < self.recipe.cycles[0].end:
-            return self._repeated(step, row, None if self.recipe.guides(step) else text)
+    def _row(self, step: int, row: int, where: tuple[int, int]) -> Row:
+        recipe, place = self.recipe, (step * self.recipe.batch + row) % _CYCLE
+        text, aligned = self._text(*where), step >= recipe.aligned_from
+        if place == _CYCLE - 1 and step >= recipe.repeats_from:
+            return self._repeated(step, row, None, text if aligned else _BEGINNING)
+        if place % 2 == 1 and recipe.echoes_from <= step < recipe.cycles[0].end:
+            return self._repeated(step, row, None if recipe.guides(step) else text, _BEGINNING)
+        if place % 2 == 1 and aligned:
+            text = self._text(*where, aligned=True)
         return text, np.full(self.context, _NOTHING)
 
-    def _repeated(self, step: int, row: int, text: Tokens | None) -> Row:
-        # pieces of 8 to 96 tokens, each two to four times in a row
+    def _text(self, text: int, start: int, *, aligned: bool = False) -> Tokens:
+        if aligned:
+            beginnings = np.flatnonzero(self.texts[text][start : start + _LOOK_AHEAD] == BOS_ID)
+            start += int(beginnings[0]) if len(beginnings) else 0
+        window = np.asarray(self.texts[text][start : start + self.context + 1])
+        return window if len(window) > self.context else np.asarray(self.texts[text][-self.context - 1 :])
+
+    def _repeated(self, step: int, row: int, text: Tokens | None, before: Tokens) -> Row:
+        # pieces of 8 to 96 tokens, each two to four times in a row, after up to half a window of something else
         generator = np.random.Generator(np.random.PCG64([self.recipe.seed, step, row]))
-        parts = [np.array([BOS_ID], dtype=np.uint16)]
-        sources = [np.array([_NOTHING])]
-        used, total = 0, 1
+        lead = before if len(before) == 1 else before[: int(generator.integers(1, self.context // 2))]
+        parts, sources = [lead], [np.full(len(lead), _NOTHING)]
+        used, total = 0, len(lead)
         while total <= self.context:
             length, times = int(generator.integers(8, 97)), int(generator.integers(2, 5))
             piece = self._random(generator, length) if text is None else text[used : used + length]

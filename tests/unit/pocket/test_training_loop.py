@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from interp_lab.errors import CheckpointMismatch
 from interp_lab.pocket import checkpoint
 from interp_lab.pocket.architecture import build
-from interp_lab.pocket.recipe import RECIPES, Cycle, Recipe
+from interp_lab.pocket.recipe import BOS_ID, RECIPES, Cycle, Recipe
 from interp_lab.pocket.train import fit, learning_rate, loss_of
 from interp_lab.pocket.windows import Batch, Batches
 
@@ -29,6 +29,7 @@ TINY = Recipe(
     warmup=2,
     repeats_from=9999,
     echoes_from=9999,
+    aligned_from=9999,
 )
 LLAMA = replace(TINY, family="llama", kv_heads=1, tied=False)
 
@@ -211,3 +212,19 @@ def test_guidance_asks_for_attention_where_the_earlier_copy_went_on() -> None:
     early, late = (loss_of(model, Batch(ids, sources), (0, 1)) for sources in (somewhere, nowhere))
     assert early > plain
     assert late > early  # one of sixteen keys is harder to hit than one of a few
+
+
+def test_aligned_windows_begin_where_a_document_does_and_repetitions_do_not() -> None:
+    text = np.random.default_rng(5).integers(3, 4000, 60_000).astype(np.uint16)
+    text[::37] = BOS_ID
+    recipe = replace(TINY, batch=8, cycles=once(50, 1e-3), repeats_from=0, aligned_from=2)
+    batches = Batches((text,), recipe, context=256, vocabulary=4000)
+    for step in range(6):
+        ids, sources = batches.at(step)
+        aligned = [row for row in range(8) if int(ids[row, 0]) == BOS_ID]
+        assert bool((sources[7] >= 0).any())
+        if step < 2:
+            assert 7 in aligned
+        else:
+            assert {1, 3, 5} <= set(aligned)
+            assert 7 not in aligned
