@@ -173,12 +173,12 @@ def main() -> int:
         our_start.cpu_s <= READY_CPU_S and our_start.rss_mb <= RSS_MB and our_start.list_bytes <= LIST_KB * 1000
     )
     ratios = {
-        "ready_cpu_s": round(their_start.cpu_s / our_start.cpu_s, 3),
-        "rss": round(their_start.rss_mb / our_start.rss_mb, 3),
-        "list_bytes_per_tool": round(
+        f"{PEER}/ready_cpu_s": round(their_start.cpu_s / our_start.cpu_s, 3),
+        f"{PEER}/rss": round(their_start.rss_mb / our_start.rss_mb, 3),
+        f"{PEER}/list_bytes_per_tool": round(
             (their_start.list_bytes / their_start.n_tools) / (our_start.list_bytes / our_start.n_tools), 3
         ),
-        "ping_during_a_long_call": round(their_busy / our_busy, 1),
+        f"{PEER}/ping_during_a_long_call": round(their_busy / our_busy, 1),
     }
     figures = {"ours": our_start._asdict(), "peer": their_start._asdict(), "ping_s": [our_busy, their_busy]}
     equal = our_start.complete == our_start.n_tools

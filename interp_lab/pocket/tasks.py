@@ -90,14 +90,13 @@ def _across_place(w: Writer, subject: _Subject) -> str:
 
 
 def _receiver(w: Writer) -> Item:
-    first, second = w.cast(2)
-    giver, receiver = w.dice.sample((first, second), 2)
+    giver, receiver = w.cast(2)
     chosen: dict[str, str] = {}
 
     def fill() -> str:
         place, thing = w.dice.pick(w.words.places.sites), w.grammar.noun("object")
         verb = past(w.dice.pick(("give", "hand", "send", "offer")))
-        meeting = f"When {first.given} and {second.given} went to the {place}"
+        meeting = f"When {giver.given} and {receiver.given} went to the {place}"
         chosen["prompt"] = f"{meeting}, {giver.given} {verb} {with_article(thing)} to"
         return f"{chosen['prompt']} {receiver.given}."
 
@@ -146,7 +145,7 @@ def _speaker_name(w: Writer) -> Item:
 TASKS: tuple[Task, ...] = (
     Task("relative", "subject and verb agree across a relative clause", 0.5, lambda w: _agreement(w, _across_clause)),
     Task("place", "subject and verb agree across a place phrase", 0.5, lambda w: _agreement(w, _across_place)),
-    Task("receiver", "who receives: the one of two names that does not give", 0.5, _receiver),
+    Task("receiver", "the name that recurs: of two people in context, the one who receives", 0.5, _receiver),
     Task("pronoun", "pronoun agrees with the name", 0.5, _pronoun),
     Task("lookup", "four-digit value of one of three people in context", 1 / 3, _lookup),
     Task("turn", "whose turn it is to speak", 0.5, _speaker_name),
