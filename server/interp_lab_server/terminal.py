@@ -33,7 +33,7 @@ def render(answer: Result, workspace: str) -> str:
         lines += [f"  {folder}/{file.name}" for file in artifact.files]
     if answer.agent_next_actions:
         lines.append("\nnext")
-        lines += [f"  {as_command(action)}\n      {action.why}" for action in answer.agent_next_actions]
+        lines += [f"  {as_command(action, workspace)}\n      {action.why}" for action in answer.agent_next_actions]
     return printable("\n".join(lines))
 
 
@@ -47,9 +47,9 @@ def _own_fields(answer: Result) -> dict[str, JsonValue]:
     return {key: value for key, value in as_json(record).items() if key not in _SHARED}
 
 
-def as_command(action: NextAction) -> str:
-    """Return the command line that makes this call."""
-    words = ["interp-lab", action.tool]
+def as_command(action: NextAction, workspace: str | None = None) -> str:
+    """Return the command line that makes this call, in the workspace that its ids belong to."""
+    words = ["interp-lab", action.tool, *(["--workspace", workspace] if workspace else [])]
     for name, value in action.arguments.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
@@ -67,6 +67,8 @@ def printable(text: str) -> str:
 
 
 def _section(key: str, value: JsonValue) -> list[str]:
+    if key == "text" and isinstance(value, str):
+        return ["", value]
     if isinstance(value, list) and (rows := [item for item in value if isinstance(item, dict)]):
         return [f"\n{key}", *_table(rows)]
     if isinstance(value, dict):

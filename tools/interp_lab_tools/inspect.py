@@ -151,9 +151,11 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
     """Return the calls that would settle what the report leaves open, ready to be made."""
     if isinstance(request.dataset, InlinePrompts):
         return ()  # the prompts would have to be repeated in every action
-    if report.audit.flagged:
+    if report.audit.flagged or not report.n_significant:
         choose = NextAction(
-            tool="lab_overview", arguments={"sections": ["datasets"]}, why="Choose a dataset that no confound solves."
+            tool="lab_overview",
+            arguments={"sections": ["datasets"]},
+            why="Choose a dataset that no confound solves, or one that this model follows.",
         )
         return (choose,)
     best = max(report.layers, key=lambda row: row.best_auroc)  # confirm rows choose nothing, here neither
