@@ -67,6 +67,7 @@ def test_a_job_that_does_not_listen_is_killed_after_the_grace_and_its_slot_is_fr
         assert finish(engine, job.id, within_s=15).state == "cancelled"
     else:
         wait_for(lambda: not list(marked_processes(mark)), within_s=15, what="the end of the process by itself")
+        wait_for(lambda: engine.get(job.id).state != "running", within_s=5, what="the end in the catalogue")
         assert engine.get(job.id).state == "cancelled"
     took = time.monotonic() - begun
     record(uninterruptible_cancel_s=took)

@@ -326,8 +326,18 @@ def test_what_confirm_shows_has_no_part_in_which_addresses_are_listed_or_looked_
     request = _request(Path("tiny"), _unrelated(2, seed=0)).model_copy(
         update={"dataset": BuiltinDataset(name="question")}
     )
-    (action,) = suggest(request, report.model_copy(update={"layers": rows}))
+    found = report.model_copy(update={"layers": rows, "n_significant": 3})
+    (action,) = suggest(request, found)
     assert action.arguments["addresses"] == ["attn_out.0", "mlp_out.0", "mlp_act.0"]
+
+
+def test_a_report_that_found_nothing_suggests_another_dataset_and_no_finding(inspect_rows: Inspect) -> None:
+    report, _ = inspect_rows(_unrelated(40, seed=9))
+    request = _request(Path("tiny"), _unrelated(2, seed=0)).model_copy(
+        update={"dataset": BuiltinDataset(name="question")}
+    )
+    (action,) = suggest(request, report.model_copy(update={"n_significant": 0}))
+    assert (action.tool, action.arguments) == ("lab_overview", {"sections": ["datasets"]})
 
 
 def test_a_headline_speaks_for_no_coordinate_that_was_not_described(inspect_rows: Inspect) -> None:
