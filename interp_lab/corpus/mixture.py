@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from interp_lab.corpus.dice import Dice
-from interp_lab.corpus.families import assistant, factual, narrative, recurring, technical
+from interp_lab.corpus.families import assistant, factual, narrative, people, recurring, technical
 from interp_lab.corpus.splits import Split
 from interp_lab.corpus.writer import Writer
 
@@ -39,10 +39,14 @@ FAMILIES: tuple[Family, ...] = (
     Family("ledger", recurring.ledger, 6),
     Family("table", recurring.table, 3),
     Family("echo", recurring.echo, 9),
+    # drills: in no text unless it asks for them
+    Family("anecdotes", people.anecdotes, 0),
+    Family("dialogue", people.dialogue, 0),
+    Family("roster", recurring.roster, 0),
 )
 
 
-_NO_FOCUS: Mapping[str, float] = MappingProxyType({})
+_AS_USUAL: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,19 @@ class Document:
     text: str
 
 
-def document(split: Split, seed: int, index: int, focus: Mapping[str, float] = _NO_FOCUS) -> Document:
+def document(split: Split, seed: int, index: int, weights: Mapping[str, float] = _AS_USUAL) -> Document:
     """The document at that place of the stream; every place can be written without those before it.
 
-    `focus` multiplies the weight of the families that it names.
+    `weights` replaces the usual weight of the families that it names.
     """
     dice = Dice(seed, f"{split}/{index}")
-    family = dice.weighted(FAMILIES, [family.weight * focus.get(family.name, 1.0) for family in FAMILIES])
+    family = dice.weighted(FAMILIES, [weights.get(family.name, family.weight) for family in FAMILIES])
     return Document(family.name, index, family.write(Writer(dice, split)))
 
 
-def documents(split: Split, seed: int, focus: Mapping[str, float] = _NO_FOCUS) -> Iterator[Document]:
+def documents(split: Split, seed: int, weights: Mapping[str, float] = _AS_USUAL) -> Iterator[Document]:
     """An endless stream of documents for that use."""
     index = 0
     while True:
-        yield document(split, seed, index, focus)
+        yield document(split, seed, index, weights)
         index += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +43,20 @@ def steps(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if not path.name.endswith(".tmp"))
 
 
-def restore(folder: Path, mark: Mark, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def restore(
+    folder: Path, expected: Callable[[int], Mark], model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> int:
     """Load the newest state into model and optimiser; the step it was at, 0 without one.
 
     Raises:
-        CheckpointMismatch: it was made under another recipe or text than `mark` names.
+        CheckpointMismatch: it was made under another recipe or text than the mark that is expected of its step names.
     """
     found = steps(folder)
     if not found:
         return 0
     newest = found[-1]
     saved = Mark(**json.loads((newest / "mark.json").read_text(encoding="utf-8")))
-    if (saved.recipe, saved.corpus) != (mark.recipe, mark.corpus):
+    if saved != expected(saved.step):
         raise CheckpointMismatch(remedy=f"Remove {folder} or give another work folder.")
     with torch.no_grad():
         for name, tensor in load_file(newest / "model.safetensors").items():

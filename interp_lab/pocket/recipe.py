@@ -14,20 +14,43 @@ BOS_ID, EOS_ID, PAD_ID = 0, 1, 2
 
 
 @dataclass(frozen=True)
+class LaterText:
+    """The text of one later cycle: documents that no other cycle has, and the standard library."""
+
+    generated: int
+    """Characters of generated text."""
+    weights: tuple[tuple[str, float], ...]
+    """Families that it has more of than usual."""
+    library_share: float = 1.0
+    """The part of the standard library that it holds."""
+
+
+_SECOND = LaterText(
+    # families in which a word agrees with, or repeats, one far before it
+    generated=20_000_000,
+    weights=(("story", 48), ("conversation", 20), ("description", 27), ("ledger", 24)),
+)
+_THIRD = LaterText(
+    # names by their pronouns, turns of speech and numbers by their owner: rare in all other text
+    generated=20_000_000,
+    weights=(("anecdotes", 80), ("dialogue", 50), ("roster", 70), ("description", 27)),
+    library_share=0.35,
+)
+
+
+@dataclass(frozen=True)
 class TextRecipe:
     """How much text of each kind is written, from which seed."""
 
     seed: int = 20
     generated_train: int = 48_000_000
-    """Characters of generated training text."""
+    """Characters of generated training text of the first cycle."""
     generated_heldout: int = 1_200_000
     """Characters of generated held-out text."""
     library_repeats: int = 2
-    """How often one pass over the training text holds the standard library."""
-    generated_second: int = 20_000_000
-    """Characters of generated text for the second cycle, which holds the standard library once."""
-    focus: tuple[tuple[str, float], ...] = (("story", 3), ("conversation", 2.5), ("description", 3), ("ledger", 4))
-    """Families that the second cycle has more of: those in which a word agrees with, or repeats, one far before it."""
+    """How often one pass over the first text holds the standard library."""
+    later: tuple[LaterText, ...] = (_SECOND, _THIRD)
+    """The texts of the second cycle and of those after it."""
     tokenizer_sample: int = 12_000_000
     """Characters that the tokenizer is trained on."""
 
@@ -56,7 +79,7 @@ class Recipe:
     mlp_width: int
     seed: int
     cycles: tuple[Cycle, ...]
-    """The second and later ones learn from the second text, without echoes."""
+    """Each learns from a text of its own; echoes are for the first alone."""
     kv_heads: int | None = None
     tied: bool = True
     batch: int = 8
@@ -87,18 +110,27 @@ class Recipe:
         """All steps."""
         return self.cycles[-1].end
 
+    def index(self, step: int) -> int:
+        """Which cycle that step is in, from 0."""
+        return next(place for place, cycle in enumerate(self.cycles) if step < cycle.end)
+
     def cycle(self, step: int) -> tuple[int, Cycle]:
         """The first step of the cycle that this step is in, and the cycle."""
-        starts = (0, *(cycle.end for cycle in self.cycles))
-        return next((start, cycle) for start, cycle in zip(starts, self.cycles, strict=False) if step < cycle.end)
+        place = self.index(step)
+        return (self.cycles[place - 1].end if place else 0), self.cycles[place]
 
-    def digest(self) -> str:
-        """The hash that a checkpoint must carry to be continued under this recipe.
+    def digest(self, done: int | None = None) -> str:
+        """The hash of what decided the first `done` steps, which a checkpoint must carry to be continued.
 
-        The last step is left out: until the decay begins, a longer run and a shorter one are the same run.
+        Cycles that have not begun are left out, and so is the end of one whose decay has not: until then a longer run
+        and a shorter one are the same run.
         """
-        last = replace(self.cycles[-1], end=0)
-        fixed = asdict(replace(self, cycles=(*self.cycles[:-1], last)))
+        done = self.steps if done is None else done
+        last = max(done - 1, 0)
+        start, cycle = self.cycle(last)
+        decay_from = cycle.end - cycle.decay_share * (cycle.end - start)
+        newest = cycle if last >= decay_from else replace(cycle, end=0)
+        fixed = asdict(replace(self, cycles=(*self.cycles[: self.index(last)], newest)))
         return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,7 +146,7 @@ RECIPES: dict[str, Recipe] = {
             heads=5,
             mlp_width=640,
             seed=1,
-            cycles=(Cycle(3800, 2e-3, 0.2), Cycle(7400, 1.5e-3, 0.4)),
+            cycles=(Cycle(3800, 2e-3, 0.2), Cycle(7400, 1.5e-3, 0.4), Cycle(10000, 1.5e-3, 0.6)),
             repeats_from=1400,
             echoes_from=1800,
             aligned_from=5296,
@@ -130,7 +162,7 @@ RECIPES: dict[str, Recipe] = {
             heads=4,
             mlp_width=352,
             seed=2,
-            cycles=(Cycle(2000, 2.5e-3, 0.2), Cycle(3900, 2e-3, 0.4)),
+            cycles=(Cycle(2000, 2.5e-3, 0.2), Cycle(3900, 2e-3, 0.4), Cycle(5100, 1.5e-3, 0.6)),
             repeats_from=720,
             echoes_from=920,
             aligned_from=2672,

@@ -11,6 +11,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tokenizers import Tokenizer
 from interp_lab.corpus import mixture, stdlib
 from interp_lab.corpus.dice import Dice
 from interp_lab.corpus.splits import Split
-from interp_lab.pocket.recipe import TextRecipe
+from interp_lab.pocket.recipe import LaterText, TextRecipe
 from interp_lab.pocket.tokenizer import encode, save, train
 
 Tokens = NDArray[np.uint16]
@@ -29,11 +30,11 @@ SECTIONS = ("generated", "library")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tokenised text: one training stream, and held-out streams by section with their size in bytes."""
+    """Tokenised text: one training stream per cycle, and held-out streams by section with their size in bytes."""
 
     folder: Path
-    train: tuple[Tokens, Tokens]
-    """The text of the first cycle, and of the later ones."""
+    train: tuple[Tokens, ...]
+    """The text of every cycle."""
     heldout: dict[str, Tokens]
     heldout_bytes: dict[str, int]
     digest: str
@@ -51,7 +52,7 @@ def load(folder: Path) -> Corpus:
     """The corpus in that folder."""
     record = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     heldout = {name: np.load(folder / f"heldout_{name}.npy") for name in SECTIONS}
-    train = (np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "second.npy", mmap_mode="r"))
+    train = tuple(np.load(path, mmap_mode="r") for path in sorted(folder.glob("train_*.npy")))
     return Corpus(folder, train, heldout, record["heldout_bytes"], record["digest"], record["python"])
 
 
@@ -59,19 +60,19 @@ def _write(folder: Path, recipe: TextRecipe) -> None:
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    texts, second = training_texts(recipe), second_texts(recipe)
+    texts = [first_texts(recipe), *(later_texts(recipe, place) for place in range(len(recipe.later)))]
     heldout = {"generated": generated(Split.HELDOUT, recipe), "library": [t.text for t in stdlib.texts(Split.HELDOUT)]}
-    tokenizer = train(_sample(texts, recipe.tokenizer_sample))
+    tokenizer = train(_sample(texts[0], recipe.tokenizer_sample))
     save(tokenizer, temporary / "tokenizer")
-    np.save(temporary / "train.npy", encode(tokenizer, texts))
-    np.save(temporary / "second.npy", encode(tokenizer, second))
+    for cycle, written in enumerate(texts, start=1):
+        np.save(temporary / f"train_{cycle}.npy", encode(tokenizer, written))
     for name in SECTIONS:
         np.save(temporary / f"heldout_{name}.npy", encode(tokenizer, heldout[name]))
     record = {
         "recipe": asdict(recipe),
         "python": platform.python_version(),
-        "digest": stdlib.digest([*texts, *second, *heldout["generated"], *heldout["library"]]),
-        "train_bytes": sum(len(text.encode()) for text in (*texts, *second)),
+        "digest": stdlib.digest([*chain(*texts), *heldout["generated"], *heldout["library"]]),
+        "train_bytes": sum(len(text.encode()) for text in chain(*texts)),
         "heldout_bytes": {name: sum(len(text.encode()) for text in heldout[name]) for name in SECTIONS},
     }
     (temporary / "corpus.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -84,17 +85,22 @@ def generated(split: Split, recipe: TextRecipe) -> list[str]:
     return _taken(mixture.documents(split, recipe.seed), wanted)
 
 
-def training_texts(recipe: TextRecipe) -> list[str]:
-    """Generated text and the standard library, shuffled into one order."""
+def first_texts(recipe: TextRecipe) -> list[str]:
+    """The text of the first cycle: generated text and the standard library, shuffled into one order."""
     texts = generated(Split.TRAIN, recipe) + _library() * recipe.library_repeats
     return Dice(recipe.seed, "order").sample(texts, len(texts))
 
 
-def second_texts(recipe: TextRecipe) -> list[str]:
-    """The text of the later cycles: other documents, more of the families in focus, and the standard library once."""
-    stream = mixture.documents(Split.TRAIN, recipe.seed + 1, dict(recipe.focus))
-    texts = _taken(stream, recipe.generated_second) + _library()
-    return Dice(recipe.seed + 1, "order").sample(texts, len(texts))
+def later_texts(recipe: TextRecipe, place: int) -> list[str]:
+    """The text of a later cycle, shuffled into one order."""
+    wanted: LaterText = recipe.later[place]
+    dice = Dice(recipe.seed + place + 1, "order")
+    library = _library()
+    if wanted.library_share < 1:
+        library = dice.fork("library").sample(library, round(wanted.library_share * len(library)))
+    stream = mixture.documents(Split.TRAIN, dice.seed, dict(wanted.weights))
+    texts = _taken(stream, wanted.generated) + library
+    return dice.sample(texts, len(texts))
 
 
 def _library() -> list[str]:

@@ -88,7 +88,11 @@ def fit(
     half = bfloat16_pays(device)
     optimizer = optimizer_for(model, recipe)
     batches = Batches(texts, recipe, context, vocabulary)
-    step = checkpoint.restore(folder, checkpoint.Mark(0, recipe.digest(), corpus), model, optimizer)
+
+    def mark(step: int) -> checkpoint.Mark:
+        return checkpoint.Mark(step, recipe.digest(step), corpus)
+
+    step = checkpoint.restore(folder, mark, model, optimizer)
     last = min(recipe.steps, until or recipe.steps)
     began = saved = time.monotonic()
     while step < last:
@@ -104,7 +108,7 @@ def fit(
         if report:
             report(step, float(loss.detach()), now - began)
         if step == last or now - saved > seconds_between_checkpoints:
-            checkpoint.save(folder, checkpoint.Mark(step, recipe.digest(), corpus), model, optimizer)
+            checkpoint.save(folder, mark(step), model, optimizer)
             saved = now
     return model.eval()
 

@@ -43,8 +43,7 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The windows of that step."""
-        first, _ = self.recipe.cycle(step)
-        text = 0 if first == 0 else 1
+        (first, _), text = self.recipe.cycle(step), self.recipe.index(step)
         per_pass = ((len(self.texts[text]) - self.context) // self.context) // self.recipe.batch
         number, place = divmod(step - first, per_pass)
         if (text, number) != self._pass:

@@ -9,12 +9,13 @@ from interp_lab.corpus.writer import Writer
 
 _CONSONANTS = "bcdfghjklmnprstvwz"
 _VOWELS = "aeiou"
+_NUMBERED = ("locker", "room", "ticket", "seat", "badge", "code", "phone", "desk", "key", "account")
 
 
 def ledger(w: Writer) -> str:
     """Facts about several people, then the same facts asked for or restated in another order."""
     people = w.cast(w.dice.integer(3, 6))
-    what = w.dice.pick(("locker", "room", "ticket", "seat", "badge", "code", "phone", "desk", "key", "account"))
+    what = w.dice.pick(_NUMBERED)
     values = {person.given: str(w.dice.integer(10, 9999)) for person in people}
     told = [w.sentence(lambda name=name, value=value: _told(w, name, what, value)) for name, value in values.items()]
     asked = [
@@ -36,14 +37,40 @@ def _told(w: Writer, name: str, what: str, value: str) -> str:
 
 
 def _recalled(w: Writer, name: str, what: str, value: str) -> str:
-    return w.dice.pick(
-        (
-            f"Question: What is the {what} of {name}? Answer: {value}.",
-            f"The {what} of {name} is {value}.",
-            f"Which {what} does {name} have? {capitalised(what)} {value}.",
-            f"{name}: {what} {value}.",
-        )
+    return w.dice.pick(_recalls(name, what, value))
+
+
+def _recalls(name: str, what: str, value: str) -> tuple[str, str, str, str]:
+    return (
+        f"Question: What is the {what} of {name}? Answer: {value}.",
+        f"The {what} of {name} is {value}.",
+        f"Which {what} does {name} have? {capitalised(what)} {value}.",
+        f"{name}: {what} {value}.",
     )
+
+
+def roster(w: Writer) -> str:
+    """One four-digit number for each of a few people, then the number of every one of them asked for."""
+    people = w.cast(w.dice.integer(2, 5))
+    what = w.dice.pick(_NUMBERED)
+    brief = w.dice.chance(0.5)
+    entries = {person.given: _entry(w, person.given, what, brief) for person in people}
+    style = w.dice.integer(0, 3)
+    order = w.dice.sample(tuple(entries), len(entries))
+    asked = [_recalls(name, what, entries[name][0])[style] for name in order]
+    return w.dice.pick((" ", "\n")).join([*(told for _, told in entries.values()), *asked])
+
+
+def _entry(w: Writer, name: str, what: str, brief: bool) -> tuple[str, str]:
+    value = ""
+
+    def fill() -> str:
+        nonlocal value
+        value = str(w.dice.integer(1000, 9999))
+        return f"The {what} of {name} is {value}." if brief else _told(w, name, what, value)
+
+    told = w.sentence(fill)
+    return value, told
 
 
 def invented_word(w: Writer) -> str:

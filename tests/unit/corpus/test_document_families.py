@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,7 @@ from interp_lab.corpus.dice import Dice
 from interp_lab.corpus.families.assistant import tool_call
 from interp_lab.corpus.families.technical import program
 from interp_lab.corpus.lexicon import lexicon
-from interp_lab.corpus.mixture import FAMILIES, Family, document
+from interp_lab.corpus.mixture import FAMILIES, Family, document, documents
 from interp_lab.corpus.splits import Split, owner
 from interp_lab.corpus.stdlib import digest
 from interp_lab.corpus.writer import Writer
@@ -122,3 +123,56 @@ def test_a_pronoun_in_a_story_belongs_to_somebody_in_it() -> None:
         if not feminine & set(re.findall(r"\w+", text)):
             assert " she " not in text
             assert " her " not in text
+
+
+DRILLS = {"anecdotes", "dialogue", "roster"}
+
+
+def _written(name: str, seeds: int) -> list[str]:
+    family = next(family for family in FAMILIES if family.name == name)
+    return [family.write(Writer(Dice(seed, name), Split.TRAIN)) for seed in range(seeds)]
+
+
+def test_drills_stand_in_a_text_that_asks_for_them_and_in_no_other() -> None:
+    weights = dict.fromkeys(DRILLS, 40.0)
+    usual = {document(Split.TRAIN, 20, index).family for index in range(300)}
+    asked = {found.family for found, _ in zip(documents(Split.TRAIN, 20, weights), range(300), strict=False)}
+    assert not usual & DRILLS
+    assert asked >= DRILLS
+    assert asked - DRILLS
+
+
+def test_a_weight_of_nothing_leaves_a_family_out() -> None:
+    weights = {family.name: 0.0 for family in FAMILIES if family.name != "echo"}
+    assert {document(Split.TRAIN, 1, index, weights).family for index in range(50)} == {"echo"}
+
+
+def test_the_pronouns_of_an_anecdote_belong_to_its_only_name() -> None:
+    names = lexicon().names
+    pronouns = {"feminine": {"she", "her"}, "masculine": {"he", "his", "him"}}
+    seen: Counter[str] = Counter()
+    for text in _written("anecdotes", 60):
+        if "\n" not in text:
+            continue
+        for line in text.split("\n"):
+            words = re.findall(r"\w+", line)
+            own = "feminine" if set(words) & set(names.feminine) else "masculine"
+            other = "masculine" if own == "feminine" else "feminine"
+            assert not {word.lower() for word in words} & pronouns[other]
+            seen[own] += bool({word.lower() for word in words} & pronouns[own])
+    assert min(seen["feminine"], seen["masculine"]) > 50
+
+
+def test_two_people_take_turns_in_a_dialogue() -> None:
+    for text in _written("dialogue", 30):
+        speakers = [line.partition(":")[0] for line in text.split("\n")]
+        assert len(set(speakers)) == 2
+        assert all(one != other for one, other in pairwise(speakers))
+
+
+def test_a_roster_asks_for_every_number_that_it_tells_and_for_no_other() -> None:
+    for text in _written("roster", 30):
+        numbers = Counter(re.findall(r"\d{4}", text))
+        assert set(numbers.values()) <= {2, 4}
+        told, asked = re.findall(r"\d{4}", text)[: len(numbers)], re.findall(r"\d{4}", text)[len(numbers) :]
+        assert sorted(told) == sorted(asked)

@@ -131,11 +131,28 @@ def test_the_learning_rate_rises_stays_and_falls_to_zero_in_every_cycle() -> Non
     assert rates[-1] < 1e-6
 
 
-def test_later_cycles_learn_from_the_second_text() -> None:
-    first, second = np.full(400, 5, dtype=np.uint16), np.full(400, 6, dtype=np.uint16)
-    batches = Batches((first, second), TINY, context=16)
-    assert {int(batches.at(step).ids.unique()) for step in range(4)} == {5}
-    assert {int(batches.at(step).ids.unique()) for step in range(4, 6)} == {6}
+def test_every_cycle_learns_from_its_own_text() -> None:
+    recipe = replace(TINY, cycles=(*TINY.cycles, Cycle(9, 1e-3, 0.5)))
+    texts = tuple(np.full(400, token, dtype=np.uint16) for token in (5, 6, 7))
+    batches = Batches(texts, recipe, context=16)
+    assert [int(batches.at(step).ids.unique()) for step in range(9)] == [5] * 4 + [6] * 2 + [7] * 3
+
+
+def test_a_finished_run_goes_on_when_the_recipe_gets_another_cycle(tmp_path: Path) -> None:
+    longer, texts = replace(TINY, cycles=(*TINY.cycles, Cycle(8, 1e-3, 0.5))), (*TEXTS, TOKENS)
+    whole = fit(longer, texts, tmp_path / "whole", corpus="c", size=SIZE)
+    fit(TINY, texts, tmp_path / "parts", corpus="c", size=SIZE)
+    assert equal(weights(whole), weights(fit(longer, texts, tmp_path / "parts", corpus="c", size=SIZE)))
+
+
+def test_a_checkpoint_knows_the_end_of_a_cycle_only_once_its_decay_has_begun(tmp_path: Path) -> None:
+    later = replace(TINY, cycles=(TINY.cycles[0], Cycle(16, 1e-3, 0.5)))
+    assert TINY.digest(5) == later.digest(5)
+    assert TINY.digest(6) != later.digest(6)
+    assert TINY.digest(4) == replace(TINY, cycles=TINY.cycles[:1]).digest()
+    fit(TINY, TEXTS, tmp_path, corpus="c", size=SIZE)
+    with pytest.raises(CheckpointMismatch):
+        fit(later, TEXTS, tmp_path, corpus="c", size=SIZE)
 
 
 def test_the_same_seed_builds_the_same_model_and_leaves_the_global_stream_alone() -> None:
