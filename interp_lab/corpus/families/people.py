@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from interp_lab.corpus.families.narrative import quoted
-from interp_lab.corpus.grammar import named
+from interp_lab.corpus.grammar import Kind, named
 from interp_lab.corpus.morphology import capitalised, past, with_article
 from interp_lab.corpus.writer import Person, Writer
 
@@ -38,8 +38,8 @@ def anecdotes(w: Writer) -> str:
 
 
 def _act(w: Writer) -> str:
-    kind, verbs = w.dice.pick((("object", w.words.verbs.on_object), ("document", w.words.verbs.on_document)))
-    return f"{past(w.dice.pick(verbs))} the {w.grammar.noun(kind)}"
+    kind: Kind = w.dice.pick(("object", "document"))
+    return f"{past(w.grammar.transitive(kind))} the {w.grammar.noun(kind)}"
 
 
 def _rest(w: Writer) -> str:
