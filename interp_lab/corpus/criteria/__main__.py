@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from interp_lab.corpus.criteria.render import drift, write
-from interp_lab.corpus.criteria.table import page
+from interp_lab.corpus.criteria.table import measured_part, page
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if different else 0
     write(options.out)
     if options.docs:
-        options.docs.write_text(page(), encoding="utf-8")
+        before = options.docs.read_text(encoding="utf-8") if options.docs.is_file() else ""
+        options.docs.write_text(page(measured_part(before)), encoding="utf-8")
     return 0
 
 

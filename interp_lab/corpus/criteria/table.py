@@ -13,6 +13,7 @@ from interp_lab.methods.surface import bag_of_words, one_hot, surface_features
 from interp_lab.statistics.sample import Sample
 
 COMMAND = "python -m interp_lab.corpus.criteria --out prompts --docs docs/datasets.md"
+BEGIN, END = "<!-- represented: begin -->", "<!-- represented: end -->"
 SURFACE = ("length", "punctuation", "digits", "uppercase", "surface_joint", "bag_of_words", "template")
 _HEADINGS = (
     "dataset", "prompts", "positive", "groups", "pairs", "with spans", "mean length",
@@ -46,13 +47,23 @@ def audit(prompts: Sequence[ScoredPrompt]) -> ConfoundAudit:
     )
 
 
-def page() -> str:
-    """The whole of `docs/datasets.md`."""
+def page(measured: str = "") -> str:
+    """The whole of `docs/datasets.md`; `measured` is what models make of the datasets, which others measure."""
     drawn = [(criterion.description, rows(criterion)) for criterion in CRITERIA]
     lines = [f"| {' | '.join(_HEADINGS)} |", f"|---{'|---:' * (len(_HEADINGS) - 1)}|"]
     lines.extend(f"| {' | '.join(_cells(description, prompts))} |" for description, prompts in drawn)
     sections = [line for description, _ in drawn for line in _section(description)]
-    return "\n".join([_INTRODUCTION, *lines, "", *sections])
+    return "\n".join([_INTRODUCTION, *lines, "", BEGIN, measured, END, "", *sections])
+
+
+def measured_part(text: str) -> str:
+    """The part of a page that says what models make of the datasets."""
+    return text.partition(f"{BEGIN}\n")[2].partition(f"\n{END}")[0]
+
+
+def with_measured(text: str, measured: str) -> str:
+    """The page with another such part."""
+    return text.replace(f"{BEGIN}\n{measured_part(text)}\n{END}", f"{BEGIN}\n{measured}\n{END}")
 
 
 def _cells(description: CriterionDescription, prompts: Sequence[ScoredPrompt]) -> Iterator[str]:
