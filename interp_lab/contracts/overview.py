@@ -11,7 +11,9 @@ from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobId, JobProgress, JobState
 from interp_lab.contracts.results import Result
 
-Section = Literal["models", "datasets", "capabilities", "jobs", "artifacts", "limits", "versions"]
+Section = Literal[
+    "models", "datasets", "stores", "dictionaries", "capabilities", "jobs", "artifacts", "limits", "versions"
+]
 
 
 class OverviewRequest(Contract):
@@ -39,16 +41,18 @@ class ModelEntry(Contract):
 
 
 class DatasetEntry(Contract):
-    """A dataset in the box."""
+    """A dataset in the box or of the workspace."""
 
     name: str
-    """Name, for 'builtin:NAME'."""
+    """Name."""
+    argument: str
+    """What the field 'dataset' of a request takes."""
     criterion: str
     """What its positives have."""
     n_prompts: NonNegativeInt
     """Number of prompts."""
-    pooling: str
-    """Pooling that suits it."""
+    pooling: str | None
+    """Pooling that suits it; absent for a set of the workspace."""
     caution: str = ""
     """What is wrong with it, if something is wrong on purpose."""
 
@@ -133,7 +137,11 @@ class OverviewResult(Result):
     models: tuple[ModelEntry, ...] | None = None
     """Models that can be named; any hub id works as well."""
     datasets: tuple[DatasetEntry, ...] | None = None
-    """Datasets in the box."""
+    """Datasets in the box, then those that build_prompts wrote here."""
+    stores: tuple[ArtifactRef, ...] | None = None
+    """The latest activation stores of this workspace."""
+    dictionaries: tuple[ArtifactRef, ...] | None = None
+    """The latest dictionaries of this workspace."""
     capabilities: tuple[CapabilityEntry, ...] | None = None
     """Tools of every toolset."""
     jobs: tuple[JobEntry, ...] | None = None

@@ -33,11 +33,32 @@ class EmptyPrompt(InvalidPrompts):
     default_remedy = "Drop the prompts that are named, or give them text."
 
 
+class InvalidDocuments(RequestError):
+    """The corpus cannot be read as it is."""
+
+    code = "invalid_documents"
+    default_remedy = "Correct the rows that are named, or say which fields hold the text and the labels."
+
+
 class UnknownDataset(RequestError):
     """There is no dataset of that name in the box."""
 
     code = "unknown_dataset"
     default_remedy = "Call lab_overview for the datasets in the box, or name a JSON Lines file of the workspace."
+
+
+class UnknownGenerationRequest(RequestError):
+    """No texts were asked for under that id in this workspace."""
+
+    code = "unknown_generation_request"
+    default_remedy = "Call build_prompts with a source of kind 'ask' first, and give back the request_id it returns."
+
+
+class PromptSetExists(RequestError):
+    """The workspace has a prompt set of that name with other prompts."""
+
+    code = "prompt_set_exists"
+    default_remedy = "Choose another name, or set replace; the old set is then kept under prompts/replaced/."
 
 
 class NonFiniteInput(RequestError):

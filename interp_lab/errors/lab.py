@@ -109,6 +109,13 @@ class DiskFull(OperationError):
     default_remedy = "Free disk space, then submit the same request again: it goes on from its last checkpoint."
 
 
+class DoesNotFit(StateError):
+    """The work needs more disk or memory than this machine has."""
+
+    code = "does_not_fit"
+    default_remedy = "Ask for fewer addresses or documents, or a smaller number format."
+
+
 class OutOfMemory(OperationError):
     """The work needed more memory than there is."""
 

@@ -51,9 +51,9 @@ def _value(value: Any, field: FieldInfo) -> Any:
 def _scalar(value: Any, field: FieldInfo) -> Any:
     if not isinstance(value, str):
         return value
-    looks_like_json = value[:1] in "{["
-    numeric = _kinds(field.annotation) & {int, float}
-    if not looks_like_json and not numeric:
+    kinds = _kinds(field.annotation)
+    structured = bool(kinds & {dict, tuple}) and value[:1] in ("{", "[")  # text may begin with a bracket
+    if not structured and not kinds & {int, float}:
         return value
     try:
         return json.loads(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 import pytest
 
@@ -23,12 +24,22 @@ def test_the_options_of_a_command_are_the_fields_of_its_request(capability) -> N
     assert options == set(capability.request.model_fields)
 
 
+def _word(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+@pytest.mark.parametrize("text", ["[INST] is in the prompt", "{braces} are in the prompt"])
+def test_a_text_that_begins_like_json_stays_a_text(text: str) -> None:
+    parsed = build_parser().parse_args(["inspect", "--criterion", text])
+    assert arguments_of(parsed, BY_NAME["inspect"].request)["criterion"] == text
+
+
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: c.name)
 def test_an_example_can_be_given_on_the_command_line(capability) -> None:
     words = [capability.name]
     for name, value in capability.example.items():
         words.append("--" + name.replace("_", "-"))
-        words += [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]
+        words += [_word(item) for item in value] if isinstance(value, list | tuple) else [_word(value)]
     parsed = build_parser().parse_args(words)
     given = capability.request.model_validate(arguments_of(parsed, capability.request))
     assert given == capability.request.model_validate(dict(capability.example))

@@ -11,6 +11,8 @@ from typing import Final
 from interp_lab.errors import UnknownCapability
 from interp_lab_tools.artifact_list import ARTIFACT_LIST
 from interp_lab_tools.artifact_read import ARTIFACT_READ
+from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
+from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.inspect import INSPECT
 from interp_lab_tools.job_cancel import JOB_CANCEL
@@ -20,6 +22,8 @@ from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
+    BUILD_PROMPTS,
+    AUDIT_PROMPTS,
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,

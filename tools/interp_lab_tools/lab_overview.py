@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactRef
@@ -23,6 +24,7 @@ from interp_lab.contracts.overview import (
 )
 from interp_lab.corpus.catalogue import list_presets
 from interp_lab.corpus.prompt_set import MAX_PROMPTS
+from interp_lab.corpus.workspace_sets import list_sets
 from interp_lab.errors import LabError
 from interp_lab.models.facts import read_facts
 from interp_lab.models.reference import known_models, locate
@@ -33,16 +35,19 @@ from interp_lab_tools.versions import code_version, package_versions, python_ver
 from interp_lab_tools.views import artifact_ref, job_entry
 
 _SHORT = 5
+_MOST_SETS = 50
+_MOST_WORDS = 200
+"""Characters of a workspace set's criterion: somebody's text."""
 Listed = InlineCapability | JobCapability
 
 
 def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> OverviewResult:
     wanted = frozenset(request.sections)
-    models, datasets = _models(lab), _datasets()
+    models, datasets = _models(lab), _datasets(lab)
     jobs = lab.engine.list_jobs(limit=_SHORT).items
     return OverviewResult(
         summary=(
-            f"{len(models)} models, {len(datasets)} datasets in the box, {len(jobs)} recent jobs in this workspace. "
+            f"{len(models)} models, {len(datasets)} datasets, {len(jobs)} recent jobs in this workspace. "
             "Nothing here is a finding: run inspect for evidence."
         ),
         warnings=() if _worker_ready(lab) else ("The worker's Python lacks torch: run interp-lab doctor.",),
@@ -50,6 +55,8 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
         workspace=str(lab.settings.workspace),
         models=models if _shown("models", wanted) else None,
         datasets=datasets if _shown("datasets", wanted) else None,
+        stores=_artifacts(lab, "activation_store") if _shown("stores", wanted) else None,
+        dictionaries=_artifacts(lab, "dictionary") if _shown("dictionaries", wanted) else None,
         capabilities=_capabilities(others, lab) if _shown("capabilities", wanted) else None,
         jobs=tuple(job_entry(lab, job) for job in jobs) if _shown("jobs", wanted) else None,
         recent_artifacts=_artifacts(lab) if _shown("artifacts", wanted) else None,
@@ -85,10 +92,22 @@ def _model(lab: Lab, model_id: str) -> ModelEntry | None:
     )
 
 
-def _datasets() -> tuple[DatasetEntry, ...]:
+def _datasets(lab: Lab) -> tuple[DatasetEntry, ...]:
+    return (*_in_the_box(), *_of_the_workspace(lab))
+
+
+def _of_the_workspace(lab: Lab) -> Iterator[DatasetEntry]:
+    for found in islice(list_sets(lab.settings.workspace), _MOST_SETS):
+        n_prompts = found.n_positive + found.n_negative
+        criterion = found.criterion[:_MOST_WORDS]
+        yield DatasetEntry(name=found.name, argument=found.path, criterion=criterion, n_prompts=n_prompts, pooling=None)
+
+
+def _in_the_box() -> tuple[DatasetEntry, ...]:
     return tuple(
         DatasetEntry(
             name=preset.dataset,
+            argument=f"builtin:{preset.dataset}",
             criterion=preset.criterion,
             n_prompts=preset.made_by.n_prompts,
             pooling=preset.pooling,
@@ -111,8 +130,8 @@ def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, 
     )
 
 
-def _artifacts(lab: Lab) -> tuple[ArtifactRef, ...]:
-    return tuple(artifact_ref(lab, manifest) for manifest in lab.engine.list_artifacts(limit=_SHORT).items)
+def _artifacts(lab: Lab, kind: str | None = None) -> tuple[ArtifactRef, ...]:
+    return tuple(artifact_ref(lab, manifest) for manifest in lab.engine.list_artifacts(kind=kind, limit=_SHORT).items)
 
 
 def _limits(lab: Lab) -> Limits:
@@ -149,13 +168,13 @@ def _versions(lab: Lab) -> Versions:
 
 
 def _actions(models: tuple[ModelEntry, ...], datasets: tuple[DatasetEntry, ...]) -> tuple[NextAction, ...]:
-    clean = next((d for d in datasets if not d.caution), None)
+    clean = next((d for d in datasets if d.pooling and not d.caution), None)
     if not models or clean is None:
         return ()
     arguments = {
         "model": models[0].id,
         "criterion": clean.criterion,
-        "dataset": f"builtin:{clean.name}",
+        "dataset": clean.argument,
         "pooling": clean.pooling,
     }
     return (NextAction(tool="inspect", arguments=dict(arguments), why="See which coordinates follow a criterion."),)

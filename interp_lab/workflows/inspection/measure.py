@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.prompts import ScoredPrompt
+from interp_lab.corpus.audit import audit_surface, surface_of
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups
 from interp_lab.errors import SplitImpossible, TooFewGroups
 from interp_lab.evidence.split import DEFAULT_SHARES, Part, Split, split_groups
 from interp_lab.methods.association import Association, associate
-from interp_lab.methods.confounds import ConfoundAudit, audit_confounds, control_confounds
+from interp_lab.methods.confounds import ConfoundAudit, control_confounds
 from interp_lab.methods.specificity import Contrast, specificity
 from interp_lab.methods.stability import Stability, stability
-from interp_lab.methods.surface import bag_of_words, one_hot, surface_features
-from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.statistics.adjusted import Adjusted
 from interp_lab.statistics.sample import Sample
 from interp_lab.workflows.inspection.inputs import Inputs
@@ -78,9 +77,12 @@ def design(inputs: Inputs) -> Design:
     labels = prompts.positive(request.threshold)
     groups = prompt_groups(prompts)
     sample = Sample.of(labels, groups)
-    surface = _surface(prompts, inputs.tokens)
+    surface = surface_of(prompts, n_tokens=[len(prompt) for prompt in inputs.tokens])
     return Design(
-        sample, _split(prompts, labels, groups, request.seed), surface, _audit(prompts, sample, surface, request.seed)
+        sample,
+        _split(prompts, labels, groups, request.seed),
+        surface,
+        audit_surface(prompts, sample, surface, seed=request.seed),
     )
 
 
@@ -108,19 +110,6 @@ def _split(prompts: PromptSet, labels: tuple[bool, ...], groups: list[int], seed
         return split_groups(prompts.texts(), labels, groups, seed=seed, shares=DEFAULT_SHARES)
     except SplitImpossible:
         return split_groups(prompts.texts(), labels, groups, seed=seed, shares=EXPLORE_ONLY)
-
-
-def _surface(prompts: PromptSet, tokens: tuple[TokenizedPrompt, ...]) -> dict[str, NDArray[np.float64]]:
-    features = surface_features(prompts.texts(), n_tokens=[len(prompt) for prompt in tokens])
-    return {name: values for name, values in features.items() if np.ptp(values) > 0}
-
-
-def _audit(prompts: PromptSet, sample: Sample, surface: Mapping[str, NDArray[np.float64]], seed: int) -> ConfoundAudit:
-    tables = {"bag_of_words": bag_of_words(prompts.texts())}
-    families = [str(p.labels.get("template_family", "")) for p in prompts.prompts]
-    if len(set(families)) > 1:
-        tables["template"] = one_hot(families)
-    return audit_confounds(sample, numeric=surface, tables=tables, seed=seed, level=LEVEL)
 
 
 def _best(explore: Association, columns: slice) -> int:

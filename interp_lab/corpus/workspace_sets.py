@@ -1,0 +1,100 @@
+"""Prompt sets that were built in a workspace: where they lie, how they are written, and which there are.
+
+A set is two files: the rows, and a preset with the criterion in words that other interp-lab tools read too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp_lab.artifacts.durable import make_durable_folder, write_durably
+from interp_lab.artifacts.reading import parse_json
+from interp_lab.corpus.prompt_set import PromptSet
+from interp_lab.errors import MalformedFile, PromptSetExists
+
+FOLDER = "prompts"
+REPLACED = "replaced"
+_MAX_PRESET_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSet:
+    """A prompt set of the workspace, as its preset describes it."""
+
+    name: str
+    criterion: str
+    path: str
+    """Of the rows, relative to the workspace."""
+    n_positive: int
+    n_negative: int
+
+
+def folder_of(workspace: Path) -> Path:
+    """Return the folder that a workspace's prompt sets lie in."""
+    return workspace / FOLDER
+
+
+def save_set(name: str, criterion: str, prompts: PromptSet, *, workspace: Path, replace: bool) -> str:
+    """Write a set and return the path of its rows relative to the workspace; writing it again changes nothing.
+
+    Raises:
+        PromptSetExists: There is another set of that name, and `replace` is not set.
+        DiskFull: There was no space; what was there is untouched.
+    """
+    folder = folder_of(workspace)
+    rows, preset = folder / f"{name}.jsonl", folder / f"{name}.json"
+    lines = [json.dumps(p.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for p in prompts.prompts]
+    data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+    make_durable_folder(folder)
+    if rows.exists() and rows.read_bytes() != data:
+        if not replace:
+            raise PromptSetExists(f"{FOLDER}/{rows.name} holds other prompts.")
+        _keep(rows)
+    write_durably(rows, data)
+    write_durably(preset, _preset(name, criterion, prompts))
+    return f"{FOLDER}/{rows.name}"
+
+
+def list_sets(workspace: Path) -> Iterator[WorkspaceSet]:
+    """Yield the sets of a workspace by name; files that are not presets are passed over."""
+    for preset in sorted(folder_of(workspace).glob("*.json")):
+        rows = preset.with_suffix(".jsonl")
+        if rows.is_file() and preset.stat().st_size <= _MAX_PRESET_BYTES:
+            yield from _described(preset, rows)
+
+
+def _keep(rows: Path) -> None:
+    """Copy a set that is about to be replaced to a name of its own: reports that used it name its content."""
+    data = rows.read_bytes()
+    folder = rows.parent / REPLACED
+    make_durable_folder(folder)
+    write_durably(folder / f"{rows.stem}-{hashlib.sha256(data).hexdigest()[:12]}.jsonl", data)
+
+
+def _described(preset: Path, rows: Path) -> Iterator[WorkspaceSet]:
+    try:
+        value = parse_json(preset.read_bytes())
+    except MalformedFile:
+        return
+    if not isinstance(value, dict):
+        return
+    criterion, positives, negatives = (value.get(k) for k in ("criterion", "positive_prompts", "negative_prompts"))
+    if isinstance(criterion, str) and isinstance(positives, list) and isinstance(negatives, list):
+        yield WorkspaceSet(preset.stem, criterion, f"{FOLDER}/{rows.name}", len(positives), len(negatives))
+
+
+def _preset(name: str, criterion: str, prompts: PromptSet) -> bytes:
+    positive = prompts.positive(0.5)
+    sides = {side: [t for t, p in zip(prompts.texts(), positive, strict=True) if p is side] for side in (True, False)}
+    value = {
+        "name": name,
+        "label": name.replace("-", " "),
+        "criterion": criterion,
+        "positive_prompts": sides[True],
+        "negative_prompts": sides[False],
+    }
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "replace")

@@ -1,0 +1,26 @@
+"""What can go wrong when a dictionary is trained."""
+
+from __future__ import annotations
+
+from interp_lab.errors.base import OperationError, RequestError
+
+
+class CannotFit(RequestError):
+    """The work needs more memory than this machine has."""
+
+    code = "cannot_fit"
+    default_remedy = "Use fewer latents, fewer dictionaries in one call, or a machine with more memory."
+
+
+class TrainingSourceUnfit(RequestError):
+    """The activations cannot be trained on as they are."""
+
+    code = "training_source_unfit"
+    default_remedy = "Give a store with a dense column at every address and prompts from at least two groups."
+
+
+class TrainingDiverged(OperationError):
+    """The training met a number that is not finite."""
+
+    code = "training_diverged"
+    default_remedy = "Check the activations first; then use a lower learning rate, a warm-up, or float32 activations."
