@@ -1,0 +1,59 @@
+"""`Clusters`: rows laid out group by group, so that sums over what depends on each other are cheap.
+
+Where `Sample` has one labelling of its rows, `Clusters` has none: many targets are tested on the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from interp_lab.errors import ShapeMismatch
+from interp_lab.statistics.arrays import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Group codes `(n_rows,)` in `0..n_groups-1`, ascending; build it with `Clusters.of`."""
+
+    codes: Ints
+    names: Ints
+    """Group id of every code, ascending `(n_groups,)`."""
+
+    @classmethod
+    def of(cls, groups: ArrayLike) -> Clusters:
+        """Return the clusters of these group ids, which must already be in ascending order.
+
+        Raises:
+            ShapeMismatch: they are not one flat ascending list.
+        """
+        flat = np.asarray(groups)
+        if flat.ndim != 1 or (flat[1:] < flat[:-1]).any():
+            raise ShapeMismatch("Group ids must be one flat list in ascending order.")
+        begins = np.ones(flat.size, dtype=np.bool_)
+        np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+        return cls(np.cumsum(begins) - 1, flat[begins].astype(np.intp))
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.codes.size)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return int(self.names.size)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """Row at which each group begins."""
+        return np.searchsorted(self.codes, np.arange(self.n_groups)).astype(np.intp)
+
+    def sums(self, values: Floats) -> Floats:
+        """Return sums over each group `(..., n_groups)` of an array whose last axis is the rows."""
+        if self.n_groups == 0:
+            return np.zeros((*values.shape[:-1], 0))
+        return np.add.reduceat(values, self.starts, axis=-1, dtype=np.float64)

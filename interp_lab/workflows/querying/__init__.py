@@ -1,0 +1,1 @@
+"""The parts of query_activations: opening a store, choosing rows, a file for each question, the answer's table."""
