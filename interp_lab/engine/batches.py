@@ -31,6 +31,8 @@ class TokenBatch:
     """True on the tokens that stand for text of the prompt: neither padding nor special."""
     positions: Int[Tensor, "batch pos"]
     """Position of each token in its own prompt, from 0 whatever the padding."""
+    packed: bool = False
+    """Whether rows hold several texts one after another, told apart by positions that begin anew."""
 
 
 def plan_batches(lengths: Sequence[int], token_budget: int) -> tuple[tuple[int, ...], ...]:
@@ -56,7 +58,7 @@ def make_batch(
     """Return the prompts at `indices` (all of them by default) padded on `side`."""
     chosen = tuple(range(len(prompts)) if indices is None else indices)
     rows = [prompts[index] for index in chosen]
-    pad = _pad_id(loaded)
+    pad = pad_id(loaded)
     mask = _pad([[True] * len(row) for row in rows], pad=False, side=side).bool()
     return TokenBatch(
         indices=chosen,
@@ -77,8 +79,8 @@ def _pad(rows: Sequence[Sequence[int]], *, pad: int, side: PaddingSide) -> Int[T
     return torch.tensor(filled, dtype=torch.long)
 
 
-def _pad_id(loaded: LoadedModel) -> int:
-    """An id inside the vocabulary; the model's own padding id first, because RoBERTa derives positions from it."""
+def pad_id(loaded: LoadedModel) -> int:
+    """Return an id inside the vocabulary to pad with; the model's own first: RoBERTa derives positions from it."""
     candidates = (getattr(loaded.model.config, "pad_token_id", None), loaded.tokenizer.pad_token_id)
     n_vocab = loaded.facts.n_vocab or 1
     return next((i for i in candidates if isinstance(i, int) and 0 <= i < n_vocab), 0)

@@ -91,7 +91,9 @@ class Capture:
 
 def model_inputs(loaded: LoadedModel, batch: TokenBatch) -> dict[str, Any]:
     """Return the keyword arguments that make the model read `batch`, positions right on both padding sides."""
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.long(), "use_cache": False}
+    inputs: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
+    if not batch.packed:
+        inputs["attention_mask"] = batch.mask.long()
     if not loaded.family.positions_follow_padding:
         inputs["position_ids"] = batch.positions
     return {name: value for name, value in inputs.items() if name in loaded.accepts}

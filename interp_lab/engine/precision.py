@@ -58,6 +58,16 @@ def matmul_precision() -> Iterator[MatmulPrecision]:
 
 
 @contextmanager
+def use_matmul(mode: Mode) -> Iterator[None]:
+    """Use a path that was chosen before, so that work that goes on after an interruption computes as it began."""
+    if mode == "default":
+        yield
+        return
+    with _onednn():
+        yield
+
+
+@contextmanager
 def _onednn() -> Iterator[None]:
     settings = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
     before = settings.fp32_precision

@@ -170,5 +170,5 @@ def _probe(loaded: LoadedModel) -> TokenBatch:
     ids = (torch.arange(n_batch * n_pos).reshape(n_batch, n_pos) * (n_vocab // 17 + 1) + 5) % n_vocab
     every = torch.ones_like(ids, dtype=torch.bool)
     positions = torch.arange(n_pos).expand(n_batch, n_pos)
-    rows = (ids, every, every, positions)
-    return TokenBatch(tuple(range(n_batch)), *(row.to(loaded.device) for row in rows))
+    ids, every, positions = (row.to(loaded.device) for row in (ids, every, positions))
+    return TokenBatch(tuple(range(n_batch)), ids, every, every, positions)

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from interp_lab.errors import InvalidRequest, PromptNotPoolable
@@ -68,6 +69,75 @@ def tokenize(
     if loaded.facts.context_length is not None:
         refuse_long({prompt.id: len(prompt) for prompt in result}, loaded.facts.context_length)
     return result
+
+
+def tokenize_documents(
+    loaded: LoadedModel, documents: Mapping[str, str], *, bos: BosPolicy = "tokenizer"
+) -> tuple[TokenizedPrompt, ...]:
+    """Return documents (id → text) of any length as tokens, in order; cutting them to the context is the caller's.
+
+    Raises:
+        InvalidRequest: see `tokenize`.
+    """
+    reader = _Reader(loaded.tokenizer, bos)
+    return tuple(reader.read(document_id, text) for document_id, text in documents.items())
+
+
+def continued(loaded: LoadedModel, prompt: TokenizedPrompt, ids: Sequence[int]) -> TokenizedPrompt:
+    """Return a prompt followed by the tokens that a model wrote after it; they have no place in the prompt's text."""
+    marks = special_ids(loaded.tokenizer)
+    end = len(prompt.text)
+    return TokenizedPrompt(
+        id=prompt.id,
+        text=prompt.text,
+        ids=(*prompt.ids, *ids),
+        special=(*prompt.special, *(token in marks for token in ids)),
+        pieces=(*prompt.pieces, *(str(loaded.tokenizer.decode([token])) for token in ids)),
+        offsets=None if prompt.offsets is None else (*prompt.offsets, *((end, end) for _ in ids)),
+    )
+
+
+class Turn(NamedTuple):
+    """One message of a written-out conversation."""
+
+    role: str
+    span: Span
+
+
+class WrittenChat(NamedTuple):
+    """A conversation as the text that the model was trained to read, and where each message stands in it."""
+
+    text: str
+    turns: tuple[Turn, ...]
+    """Messages whose content the template left as it was, in order."""
+
+
+def write_chat(
+    loaded: LoadedModel, messages: Sequence[tuple[str, str]], *, add_generation_prompt: bool = False
+) -> WrittenChat:
+    """Return (role, content) messages as text, by the chat template of the model's tokenizer.
+
+    The text has the template's special tokens in it, so it is to be tokenised with `bos="never"`.
+
+    Raises:
+        InvalidRequest: The tokenizer has no template, or the template refuses these messages.
+    """
+    if not getattr(loaded.tokenizer, "chat_template", None):
+        raise InvalidRequest(f"The tokenizer of {loaded.source.id} has no chat template.", remedy="Give plain text.")
+    given = [{"role": role, "content": content} for role, content in messages]
+    try:
+        text = loaded.tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=add_generation_prompt)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise InvalidRequest(f"The chat template refuses a conversation: {str(error)[:200]}") from error
+    turns: list[Turn] = []
+    begin = 0
+    for role, content in messages:
+        shown = content.strip()
+        found = str(text).find(shown, begin) if shown else -1
+        if found >= 0:
+            begin = found + len(shown)
+            turns.append(Turn(role, (found, begin)))
+    return WrittenChat(str(text), tuple(turns))
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
