@@ -44,7 +44,9 @@ def shuffled_batches(
         raw = {key: reader.take_raw(rows) for key, reader in readers.items()}
         for start in range(0, rows.size, batch_size):
             places = mixed[start : start + batch_size]
-            yield {key: decode(raw[key][places], reader.column.dtype) for key, reader in readers.items()}
+            yield {
+                key: decode(np.take(raw[key], places, axis=0), reader.column.dtype) for key, reader in readers.items()
+            }
 
 
 def _buffers(n_rows: int, where: NDArray[np.bool_] | None, rng: np.random.Generator, capacity: int) -> Iterator[_Rows]:

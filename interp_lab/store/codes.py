@@ -120,6 +120,17 @@ class CodeReader:
             out[found.rows, place] = found.values
         return out
 
+    def map_all(self) -> None:
+        """Open every file of the column.
+
+        Raises:
+            StoreCorrupt: One is missing, damaged or not what the manifest says.
+        """
+        for index in range(len(self._shards)):
+            self._shard(index)
+        for index in range(len(self._parts)):
+            self._part(index)
+
     def _block(self, index: int, start: int, stop: int) -> CodeBlock:
         shard = self._shard(index)
         offsets = shard.offsets[start : stop + 1].astype(np.int64)

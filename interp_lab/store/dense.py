@@ -52,14 +52,14 @@ class DenseReader:
         """Return rows as they are stored; see `take`."""
         rows = checked_indices(indices, self.n_rows, "row")
         if len(self._shards) == 1:
-            return self._raw(0)[rows]
+            return np.take(self._raw(0), rows, axis=0)
         out = np.empty((rows.size, self.width), FORMATS[self.column.dtype].storage)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
         order = np.argsort(owner, kind="stable")
         bounds = np.searchsorted(owner[order], np.arange(len(self._shards) + 1))
         for index in np.flatnonzero(np.diff(bounds)):
             places = order[bounds[index] : bounds[index + 1]]
-            out[places] = self._raw(int(index))[rows[places] - self._starts[index]]
+            out[places] = np.take(self._raw(int(index)), rows[places] - self._starts[index], axis=0)
         return out
 
     def slice(self, start: int, stop: int) -> Float32s:
@@ -80,6 +80,15 @@ class DenseReader:
         wanted = checked_indices(units, self.width, "unit")
         parts = [decode(self._raw(index)[:, wanted], self.column.dtype) for index in range(len(self._shards))]
         return np.concatenate(parts) if parts else np.empty((0, wanted.size), np.float32)
+
+    def map_all(self) -> None:
+        """Open every file of the column.
+
+        Raises:
+            StoreCorrupt: One is missing, damaged or not what the manifest says.
+        """
+        for index in range(len(self._shards)):
+            self._raw(index)
 
     def spans(self, start: int, stop: int) -> list[ShardSpan]:
         """Return where rows `start:stop` lie."""

@@ -58,9 +58,9 @@ def decode(raw: Raw, dtype: StoreDtype) -> Float32s:
     """Return stored values as float32, exactly, in an array of their own."""
     if dtype != "bfloat16":
         return raw.astype(np.float32)
-    out = np.empty(raw.shape, np.uint32)
-    np.left_shift(raw, 16, out=out, dtype=np.uint32)
-    return out.view(np.float32)
+    bits = raw.astype(np.uint32)
+    bits <<= 16
+    return bits.view(np.float32)
 
 
 def first_unstorable(values: Float32s, dtype: StoreDtype) -> int | None:

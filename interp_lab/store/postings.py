@@ -24,6 +24,8 @@ from interp_lab.store.wide_integers import split
 ENTRIES_PER_SORT = 1 << 25
 """Keys in memory at once, eight bytes each."""
 _ENTRIES_PER_READ = 1 << 22
+PART_ROWS = MAX_SHARD_ROWS
+"""Rows of one part at most, so that a row fits into three bytes."""
 _ROW_BITS = MAX_SHARD_ROWS.bit_length() - 1
 _Keys = NDArray[np.uint64]
 
@@ -37,26 +39,21 @@ class _Piece(NamedTuple):
     """Counted from the part's first row."""
 
 
-def build_postings(
-    folder: Path, column: CodeColumn, shards: Sequence[WholeShard], *, entries_per_sort: int = ENTRIES_PER_SORT
-) -> tuple[PostingsPart, ...]:
+def build_postings(folder: Path, column: CodeColumn, shards: Sequence[WholeShard]) -> tuple[PostingsPart, ...]:
     """Write the latent-major copy of a code column, in parts of at most 2**24 rows, and return what was written."""
-    return tuple(
-        _build_part(folder, column, part, (index, entries_per_sort)) for index, part in enumerate(_parts(shards))
-    )
+    return tuple(_build_part(folder, column, part, index) for index, part in enumerate(_parts(shards)))
 
 
 def _parts(shards: Sequence[WholeShard]) -> list[list[WholeShard]]:
     parts: list[list[WholeShard]] = []
     for shard in shards:
-        if not parts or shard.start + shard.n_rows - parts[-1][0].start > MAX_SHARD_ROWS:
+        if not parts or shard.start + shard.n_rows - parts[-1][0].start > PART_ROWS:
             parts.append([])
         parts[-1].append(shard)
     return parts
 
 
-def _build_part(folder: Path, column: CodeColumn, shards: Sequence[WholeShard], place: tuple[int, int]) -> PostingsPart:
-    index, entries_per_sort = place
+def _build_part(folder: Path, column: CodeColumn, shards: Sequence[WholeShard], index: int) -> PostingsPart:
     start, n_rows = shards[0].start, sum(shard.n_rows for shard in shards)
     opened = [
         (shard.start - start, CodeShard(folder / shard.files[column.key].name, column, shard.n_rows))
@@ -70,7 +67,7 @@ def _build_part(folder: Path, column: CodeColumn, shards: Sequence[WholeShard], 
     layout = postings_layout(column, n_rows, int(offsets[-1]))
     arrays = create_tensors(temporary, [TensorSpec(name, tag, shape) for name, (tag, shape) in layout.items()])
     arrays["offsets"][:] = offsets
-    for first, last in _runs(offsets, entries_per_sort, _latents_per_sort(column)):
+    for first, last in _runs(offsets, ENTRIES_PER_SORT, _latents_per_sort(column)):
         keys = _sorted_keys(column, opened, (first, last), int(offsets[last] - offsets[first]))
         _fill(arrays, slice(int(offsets[first]), int(offsets[last])), keys, (column, n_rows))
     del arrays
