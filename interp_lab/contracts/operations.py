@@ -122,7 +122,7 @@ class ArtifactReadResult(Result):
     """Part of a file of an artifact (may hold untrusted text)."""
 
     artifact: ArtifactRef
-    """The artifact, with its files."""
+    """The artifact; its files are listed when no name was given."""
     file: ArtifactFile | None = None
     """The file that was read."""
     text: str | None = None

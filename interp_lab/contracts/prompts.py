@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -90,12 +91,23 @@ PromptSource = Annotated[InlinePrompts | PromptFile | BuiltinDataset, Field(disc
 _BUILTIN = "builtin:"
 
 
+_KIND_BY_FIELD = {"prompts": "inline", "path": "file", "name": "builtin"}
+
+
 def _source_from_text(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _with_kind(cast("Mapping[str, Any]", value))
     if not isinstance(value, str):
         return value
     if value.startswith(_BUILTIN):
         return {"kind": "builtin", "name": value.removeprefix(_BUILTIN)}
     return {"kind": "file", "path": value}
+
+
+def _with_kind(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object that leaves its kind out with the kind that its fields say."""
+    kinds = [kind for field, kind in _KIND_BY_FIELD.items() if field in value]
+    return {"kind": kinds[0], **value} if "kind" not in value and len(kinds) == 1 else value
 
 
 def _source_to_text(value: PromptSource, default: SerializerFunctionWrapHandler) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from interp_lab.artifacts.paths import open_input
 from interp_lab.artifacts.reading import read_json_lines
 from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
-from interp_lab.corpus.catalogue import load_builtin_dataset
+from interp_lab.corpus.catalogue import list_builtin_datasets, load_builtin_dataset
 from interp_lab.corpus.prompt_set import PromptSet, Rows, load_prompt_set
+from interp_lab.errors import UnknownDataset
 from interp_lab.settings import Settings
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -20,4 +21,13 @@ def open_prompts(source: InlinePrompts | PromptFile | BuiltinDataset, settings: 
         with open_input(settings.workspace, path, read_roots=roots, max_bytes=MAX_FILE_BYTES) as file:
             yield from enumerate(read_json_lines(file, where=path), start=1)
 
+    if isinstance(source, PromptFile):
+        _refuse_bare_name(source.path, settings)
     return load_prompt_set(source, read_lines=read_lines, load_builtin=load_builtin_dataset)
+
+
+def _refuse_bare_name(path: str, settings: Settings) -> None:
+    if path in list_builtin_datasets() and not (settings.workspace / path).exists():
+        raise UnknownDataset(
+            f"There is no file {path!r} in the workspace.", remedy=f"Name the dataset 'builtin:{path}'."
+        )

@@ -30,6 +30,8 @@ class JobSpec:
     seed: int = 0
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name → hash or version of what the request reads, so that the same words about a changed file are new work."""
+    warnings: tuple[str, ...] = ()
+    """What the plan warned of; every view of the job repeats it."""
     trace: str = ""
     """W3C traceparent of the submission, if it was traced."""
 
@@ -69,7 +71,8 @@ def decode_spec(data: bytes) -> StoredSpec:
     try:
         raw: dict[str, Any] = json.loads(data)
         raw.pop("schema")
-        spec = JobSpec(**raw.pop("spec"))
+        body = raw.pop("spec")
+        spec = JobSpec(**body | {"warnings": tuple(body.get("warnings", ()))})
         return StoredSpec(spec=spec, **raw)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise JobFilesCorrupt("A spec.json cannot be read.") from error

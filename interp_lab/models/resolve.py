@@ -41,6 +41,8 @@ def source_kind(model_id: str, *, exists_locally: bool) -> SourceKind:
         return "builtin"
     if exists_locally:
         return "local"
+    if model_id in builtin_models():
+        raise UnknownModel(f"{model_id!r} comes with the lab.", remedy=f"Name it 'builtin:{model_id}'.")
     if _HUB_ID.fullmatch(model_id) and ".." not in model_id:
         return "hub"
     raise UnknownModel(f"There is no model directory {model_id[:120]!r} in the workspace.{_suggest(model_id)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Return the exit status: 0 done, 1 the work failed, 2 the request was refused."""
     parsed = build_parser().parse_args(argv)
     try:
-        return parsed.run(parsed)
+        status = parsed.run(parsed)
+        sys.stdout.flush()
+        return status
     except LabError as error:
         _report(error, as_json=getattr(parsed, "json", False))
         return error.exit_code
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped waiting. A job that was started goes on: interp-lab job_list\n")
         return 130

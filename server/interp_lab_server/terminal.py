@@ -54,6 +54,8 @@ def as_command(action: NextAction, workspace: str | None = None) -> str:
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif value in ([], None):
+            continue  # an empty list is the default, and a flag without values is an error
         elif isinstance(value, list):
             words += [flag, *(item if isinstance(item, str) else json.dumps(item) for item in value)]
         else:

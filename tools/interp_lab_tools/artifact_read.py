@@ -6,6 +6,7 @@ import json
 
 from pydantic import JsonValue
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactFile, ArtifactRef
 from interp_lab.contracts.operations import ArtifactReadRequest, ArtifactReadResult
 from interp_lab.errors import FileTooLarge, NotText, PointerNotFound
@@ -54,7 +55,8 @@ def _page(request: ArtifactReadRequest, text: str, reference: ArtifactRef, file:
         end = request.offset + len(part)
         return ArtifactReadResult(
             summary=f"{file.name}{request.pointer or ''}: characters {request.offset} to {end} of {len(text)}.",
-            artifact=reference,
+            agent_next_actions=(_go_on(request, end),) if end < len(text) else (),
+            artifact=reference.model_copy(update={"files": ()}),
             file=file,
             text=part,
             offset=request.offset,
@@ -64,6 +66,11 @@ def _page(request: ArtifactReadRequest, text: str, reference: ArtifactRef, file:
 
     part = text[request.offset : request.offset + request.max_chars]
     return answer(part[: fitting(part, room(answer("")))])
+
+
+def _go_on(request: ArtifactReadRequest, end: int) -> NextAction:
+    arguments = request.model_dump(mode="json", exclude_defaults=True) | {"offset": end}
+    return NextAction(tool="artifact_read", arguments=arguments, why="Read on.")
 
 
 def _text_names(files: tuple[ArtifactFile, ...]) -> str:

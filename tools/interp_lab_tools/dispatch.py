@@ -99,5 +99,6 @@ def job_spec(capability: Capability, request: JobRequest, plan: Plan) -> JobSpec
         label=plan.label,
         slot=plan.slot,
         inputs=plan.inputs,
+        warnings=plan.warnings,
         code_version=code_version(),
     )

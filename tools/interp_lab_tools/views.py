@@ -13,6 +13,7 @@ from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobRequest, JobView
 from interp_lab.contracts.overview import JobEntry
 from interp_lab.contracts.results import Result
+from interp_lab.errors import JobFilesCorrupt
 from interp_lab.jobs.job import Job
 from interp_lab_tools.capability import Plan
 from interp_lab_tools.lab import Lab
@@ -29,7 +30,7 @@ def job_view(lab: Lab, job_id: str) -> JobView:
     artifacts = tuple(artifact_ref(lab, manifest) for manifest in lab.engine.artifacts_of(job_id))
     return JobView(
         summary=_summary(job, result),
-        warnings=tuple((result or {}).get("warnings", ())),
+        warnings=tuple(dict.fromkeys((*_planned_warnings(lab, job_id), *(result or {}).get("warnings", ())))),
         artifacts=artifacts,
         agent_next_actions=_actions(lab, job, result, artifacts),
         job_id=job.id,
@@ -46,6 +47,13 @@ def job_view(lab: Lab, job_id: str) -> JobView:
         log_tail=lab.engine.logs(job_id, max_bytes=LOG_TAIL_BYTES).text if job.state == "failed" else None,
         result=None if result is None else {k: v for k, v in result.items() if k not in _SHARED_FIELDS},
     )
+
+
+def _planned_warnings(lab: Lab, job_id: str) -> tuple[str, ...]:
+    try:
+        return tuple(lab.engine.spec(job_id).warnings)
+    except JobFilesCorrupt:
+        return ()  # the job's own state says that its files are damaged
 
 
 def job_entry(lab: Lab, job: Job) -> JobEntry:
