@@ -1,5 +1,5 @@
 # pyright: standard
-"""Activations straight from the model to whoever trains on them: shuffled in a buffer, in a fixed order, not on disk."""
+"""Activations straight from the model to whoever trains on them: shuffled in a buffer, reproducibly, never on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from interp_lab.engine.budget import token_budget
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import packing_check
 from interp_lab.engine.precision import matmul_precision
-from interp_lab.engine.sweep import PassPlan, sweep
+from interp_lab.engine.sweep import PassPlan, Swept, sweep
 from interp_lab.errors import InvalidRequest
 from interp_lab.models.load import LoadedModel
 from interp_lab.points import Address
@@ -66,7 +66,7 @@ def stream(
     mixer = _Mixer(settings)
     for group in _groups(texts, settings.read_tokens):
         with matmul_precision(), fused_activations(loaded):
-            parts = list(_read(loaded, group, addresses, chosen, dropped))
+            parts = [_kept(swept, group, dropped) for swept in sweep(loaded, group, addresses, chosen)]
         for part in parts:
             yield from mixer.add(part)
     yield from mixer.drain()
@@ -90,16 +90,13 @@ def _groups(texts: Iterable[Sequence[int]], n_tokens: int) -> Iterator[list[Sequ
         yield group
 
 
-def _read(
-    loaded: LoadedModel, group: list[Sequence[int]], addresses: Sequence[Address], plan: PassPlan, dropped: Tensor
-) -> Iterator[Batch]:
-    for swept in sweep(loaded, group, addresses, plan):
-        if len(dropped) == 0:
-            yield swept.values
-            continue
-        ids = torch.tensor([token for index in swept.pieces for token in group[index]])
-        kept = (~torch.isin(ids, dropped)).nonzero().squeeze(1).to(loaded.device)
-        yield {address: value[kept] for address, value in swept.values.items()}
+def _kept(swept: Swept, group: list[Sequence[int]], dropped: Tensor) -> Batch:
+    """The rows of a pass without those of dropped tokens."""
+    if len(dropped) == 0:
+        return swept.values
+    ids = torch.tensor([token for index in swept.pieces for token in group[index]])
+    kept = (~torch.isin(ids, dropped)).nonzero().squeeze(1)
+    return {address: value[kept.to(value.device)] for address, value in swept.values.items()}
 
 
 class _Mixer:

@@ -102,7 +102,7 @@ def _try(passes: _Passes, rows: Rows) -> Swept | None:
 def _halves(rows: Rows) -> tuple[Rows, Rows]:
     if len(rows) > 1:
         return rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    (only,) = rows
+    only = next(iter(rows))
     return (only[: len(only) // 2],), (only[len(only) // 2 :],)
 
 

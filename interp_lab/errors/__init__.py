@@ -97,6 +97,7 @@ from interp_lab.errors.models import (
     UnsafeWeights,
     UnsupportedModel,
 )
+from interp_lab.errors.policies import EnvironmentUnusable, PolicyUnusable
 from interp_lab.errors.queries import (
     EmptySlice,
     InvalidCondition,
@@ -158,6 +159,7 @@ __all__ = [
     "DuplicateRows",
     "EmptyPrompt",
     "EmptySlice",
+    "EnvironmentUnusable",
     "ExportUnfit",
     "FieldProblem",
     "FileTooLarge",
@@ -199,6 +201,7 @@ __all__ = [
     "PathOutsideWorkspace",
     "PlotsNotInstalled",
     "PointerNotFound",
+    "PolicyUnusable",
     "PromptNotPoolable",
     "PromptSetExists",
     "PromptTooLong",

@@ -1,0 +1,138 @@
+"""Opens the corpus that a request names, document by document: a look at its beginning costs no more than that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import assert_never
+
+from interp_lab.artifacts.paths import resolve_input
+from interp_lab.contracts.corpora import ChatFile, CorpusSource, JsonLinesTable, ParquetTable, TextFiles
+from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
+from interp_lab.corpus.document import Document, Row, Rows, digest, from_prompt
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.corpus.tables import read_chats, read_json_lines_table, read_parquet_table
+from interp_lab.corpus.text_files import read_text_files, text_paths
+from interp_lab.errors import InvalidDocuments
+from interp_lab.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Every document of a source, in order, with unique ids and none blank."""
+
+    name: str
+    documents: tuple[Document, ...]
+    sha256: str
+    """Hash over every field of every document."""
+    n_blank: int = 0
+    """Rows that were left out because they hold no visible text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The beginning of a corpus, as much as was asked for."""
+
+    name: str
+    documents: tuple[Document, ...]
+    share: float
+    """Share of the corpus that was read; 1 if it is all of it."""
+
+
+def open_corpus(source: CorpusSource, settings: Settings, *, max_documents: int | None = None) -> Corpus:
+    """Return the documents of a source, the first `max_documents` of them if given.
+
+    Raises:
+        InvalidDocuments: No document in it, or two of the same id.
+        RequestError: whatever is wrong with the source; see the readers.
+    """
+    found: list[Document] = []
+    n_blank = 0
+    for row in _rows(source, settings):
+        if row.document is None:
+            n_blank += 1
+            continue
+        found.append(row.document)
+        if len(found) == max_documents:
+            break
+    _refuse_empty(found, corpus_name(source))
+    _refuse_twins(found)
+    return Corpus(corpus_name(source), tuple(found), digest(iter(found)), n_blank)
+
+
+def glance(
+    source: CorpusSource, settings: Settings, *, max_characters: int, max_documents: int | None = None
+) -> Glance:
+    """Return the documents at the beginning of a source, up to about `max_characters`; see `open_corpus` for errors."""
+    documents: list[Document] = []
+    share, characters = 1.0, 0
+    for row in _rows(source, settings):
+        share = row.share
+        if row.document is None:
+            continue
+        documents.append(row.document)
+        characters += row.document.n_characters
+        if len(documents) == max_documents:
+            share = 1.0
+            break
+        if characters >= max_characters:
+            break
+    _refuse_empty(documents, corpus_name(source))
+    return Glance(corpus_name(source), tuple(documents), share)
+
+
+def corpus_name(source: CorpusSource) -> str:
+    """Return the name of a source as results show it."""
+    match source:
+        case InlinePrompts():
+            return "inline"
+        case BuiltinDataset():
+            return f"builtin:{source.name}"
+        case PromptFile() | TextFiles() | JsonLinesTable() | ParquetTable() | ChatFile():
+            return source.path
+
+
+def corpus_stamp(source: CorpusSource, settings: Settings) -> str:
+    """Return what changes when the files of a source do: names, sizes and times, or the content where it is small."""
+    match source:
+        case InlinePrompts() | BuiltinDataset() | PromptFile():
+            return open_prompts(source, settings).sha256
+        case TextFiles():
+            paths = text_paths(source, settings)
+        case JsonLinesTable() | ParquetTable() | ChatFile():
+            paths = (source.path,)
+        case _:
+            assert_never(source)
+    stamps: list[str] = []
+    for path in paths:
+        status = resolve_input(settings.workspace, path, read_roots=settings.read_roots, kind="file").stat()
+        stamps.append(f"{path}:{status.st_size}:{status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
+
+
+def _rows(source: CorpusSource, settings: Settings) -> Rows:
+    match source:
+        case InlinePrompts() | PromptFile() | BuiltinDataset():
+            prompts = open_prompts(source, settings).prompts
+            return (Row(from_prompt(prompt), (i + 1) / len(prompts)) for i, prompt in enumerate(prompts))
+        case TextFiles():
+            return read_text_files(source, settings)
+        case JsonLinesTable():
+            return read_json_lines_table(source, settings)
+        case ParquetTable():
+            return read_parquet_table(source, settings)
+        case ChatFile():
+            return read_chats(source, settings)
+
+
+def _refuse_empty(documents: list[Document], name: str) -> None:
+    if not documents:
+        raise InvalidDocuments(f"{name} holds no text.")
+
+
+def _refuse_twins(documents: list[Document]) -> None:
+    counts = Counter(document.id for document in documents)
+    twice = [repr(key[:60]) for key, n in counts.items() if n > 1][:5]
+    if twice:
+        raise InvalidDocuments(f"Id used twice: {', '.join(twice)}.", remedy="Name another field as id_field.")

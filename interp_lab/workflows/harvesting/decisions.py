@@ -1,0 +1,92 @@
+# pyright: standard
+"""What is decided once per harvest and kept with its checkpoint: a second attempt computes as the first began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from interp_lab.contracts.base import Contract
+from interp_lab.engine.budget import token_budget
+from interp_lab.engine.capture import capture
+from interp_lab.engine.fused import fused_activations
+from interp_lab.engine.packing import lay_out, packing_check
+from interp_lab.engine.precision import probe_matmul
+from interp_lab.errors import HookPointUnavailable
+from interp_lab.workflows.harvesting.inputs import Inputs
+
+CPU_ROW = 256
+ACCELERATOR_ROW = 1024
+
+
+class Decisions(Contract):
+    """Outcomes of the probes."""
+
+    matmul: Literal["default", "onednn"]
+    matmul_error: float
+    row: int | None
+    """Tokens of a packed row; None where documents are padded."""
+    packing: str
+    """Why rows are packed or not."""
+    token_budget: int
+    widths: dict[str, int]
+    """Coordinates at each address."""
+    fused_activations: int
+    """Modules whose activation function is computed in its fused form."""
+
+
+def decide(inputs: Inputs, folder: Path) -> Decisions:
+    """Return what an earlier attempt decided, or what the probes say now.
+
+    Raises:
+        HookPointUnavailable: An address has no row of numbers per token.
+    """
+    file = folder / "decisions.json"
+    if file.is_file():
+        return Decisions.model_validate_json(file.read_bytes())
+    found = _probe(inputs)
+    partial = file.with_name(f".{file.name}")
+    partial.write_text(found.model_dump_json())
+    partial.replace(file)
+    return found
+
+
+def _probe(inputs: Inputs) -> Decisions:
+    loaded, request = inputs.loaded, inputs.request
+    on_cpu = loaded.device.type == "cpu"
+    matmul = probe_matmul()
+    use_onednn = on_cpu and matmul.mode == "onednn"
+    row, why = _row(inputs, CPU_ROW if on_cpu else ACCELERATOR_ROW)
+    with fused_activations(loaded) as fused:
+        n_fused = fused.n_modules
+    return Decisions(
+        matmul="onednn" if use_onednn else "default",
+        matmul_error=matmul.relative_error if use_onednn else 0.0,
+        row=row,
+        packing=why,
+        token_budget=request.token_budget or token_budget(loaded, inputs.captured),
+        widths=_widths(inputs),
+        fused_activations=n_fused,
+    )
+
+
+def _row(inputs: Inputs, usual: int) -> tuple[int | None, str]:
+    if inputs.request.packing == "never":
+        return None, "padded by length: packing was not asked for"
+    check = packing_check(inputs.loaded)
+    if not check.exact:
+        why = "texts in one row influence each other" if check.leaks else f"they differ by {check.error:.1e}"
+        return None, f"padded by length: the self-test of packing failed on this model ({why})"
+    return usual, f"packed rows: each text comes out as it does alone (largest relative difference {check.error:.1e})"
+
+
+def _widths(inputs: Inputs) -> dict[str, int]:
+    """Coordinates at each address, from one short pass: a configuration does not tell them all."""
+    loaded = inputs.loaded
+    ids = inputs.tokens(0, 1)[0].ids[: min(8, inputs.rule.context)] or (0,)
+    with capture(loaded, inputs.addresses) as run:
+        seen = run(lay_out(loaded, [ids], ((0,),), packed=False).batch)
+    for address, value in seen.items():
+        if value.ndim != 3:
+            raise HookPointUnavailable(f"{address} has shape {tuple(value.shape)}, not one row of numbers per token.")
+    return {str(address): value.shape[-1] for address, value in seen.items()}

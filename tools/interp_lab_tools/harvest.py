@@ -1,0 +1,244 @@
+"""harvest: the activations of a corpus into a store that every analysis reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from interp_lab.artifacts.durable import free_bytes
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
+from interp_lab.corpus.corpora import Glance, corpus_stamp, glance
+from interp_lab.errors import HookPointUnavailable, HubUnreachable
+from interp_lab.models.facts import ModelFacts
+from interp_lab.models.preflight import preflight
+from interp_lab.models.rates import known_rate, macs_per_token
+from interp_lab.models.reference import fingerprint, locate
+from interp_lab.points import Address
+from interp_lab.settings import Settings
+from interp_lab.workflows.harvesting.cost import (
+    deepest,
+    device_key,
+    peak_bytes,
+    refuse_unfit_disk,
+    refuse_unfit_memory,
+    store_bytes,
+)
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+COUNTED_CHARACTERS = 2_000_000
+"""Text that is tokenised while the caller waits; it takes about a second."""
+_SIZE = 384
+_REPEATS = 3
+
+TokensSource = Literal["counted", "extrapolated", "upper_bound"]
+
+
+class _Tokens(NamedTuple):
+    documents: int
+    tokens: int | None
+    source: TokensSource | None
+
+
+class _Time(NamedTuple):
+    seconds: float | None
+    at_least: float | None
+    source: str | None
+
+
+def _plan(request: HarvestRequest, lab: Lab) -> Plan:
+    settings = lab.settings
+    beginning = glance(
+        request.dataset, settings, max_characters=COUNTED_CHARACTERS, max_documents=request.max_documents
+    )
+    directory, facts = _model(request, settings)
+    tokens = _tokens(request, beginning, directory)
+    plan = _cost(request, facts, tokens, settings)
+    return Plan(
+        summary=_in_words(plan, request.model.id),
+        details=plan.model_dump(mode="json", exclude_none=True),
+        label=f"{beginning.name} through {request.model.id}"[:200],
+        slot=_slot(request.model.device, settings),
+        inputs={
+            "dataset": corpus_stamp(request.dataset, settings),
+            "model": fingerprint(request.model, settings),
+        },
+        warnings=tuple(_warnings(request, plan, facts)),
+    )
+
+
+def _model(request: HarvestRequest, settings: Settings) -> tuple[Path | None, ModelFacts | None]:
+    """Return where a model is and its facts, or nothing for one that the job will fetch."""
+    if any(address.point == "attn_probs" for address in request.addresses):
+        raise HookPointUnavailable("attn_probs has a row of weights per head and token, not one row per token.")
+    source = locate(request.model, settings)
+    if source is None:
+        if settings.offline:
+            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
+        return None, None
+    facts = preflight(source.directory, addresses=request.addresses, allow_remote_code=settings.trust_remote_code)
+    return source.directory, facts
+
+
+def _tokens(request: HarvestRequest, beginning: Glance, directory: Path | None) -> _Tokens:
+    """Return how many documents and tokens there are: counted if all of it was seen, else in proportion."""
+    n_documents = round(len(beginning.documents) / beginning.share)
+    if request.max_documents is not None:
+        n_documents = min(n_documents, request.max_documents)
+    counted = _count(beginning, directory, special=request.bos != "never")
+    if counted is None:
+        return _Tokens(n_documents, None, None)
+    whole = beginning.share >= 1 and request.dataset.kind != "chat"
+    total = counted if whole else round(counted * n_documents / len(beginning.documents))
+    if request.generate is not None:
+        return _Tokens(n_documents, total + n_documents * request.generate.max_new_tokens, "upper_bound")
+    return _Tokens(n_documents, total, "counted" if whole and request.bos != "always" else "extrapolated")
+
+
+def _count(beginning: Glance, directory: Path | None, *, special: bool) -> int | None:
+    """Return the tokens of the documents that were seen, or None where nothing here can tell."""
+    file = None if directory is None else directory / "tokenizer.json"
+    if file is None or not file.is_file() or find_spec("tokenizers") is None:
+        return None
+    from tokenizers import Tokenizer  # lazy: an optional extra that only this count needs in the server process
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    texts = ["\n".join([document.text, *(m.content for m in document.messages)]) for document in beginning.documents]
+    return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(texts, add_special_tokens=special))
+
+
+def _cost(request: HarvestRequest, facts: ModelFacts | None, tokens: _Tokens, settings: Settings) -> HarvestPlan:
+    widths = [None if facts is None else facts.width(address) for address in dict.fromkeys(request.addresses)]
+    known = [width for width in widths if width is not None]
+    scalars = sum(known) if len(known) == len(widths) else None
+    needed = None
+    if scalars is not None and tokens.tokens is not None:
+        needed = store_bytes(tokens.tokens, scalars, request.dtype, len(request.metrics))
+        refuse_unfit_disk(
+            needed, tokens.tokens, len(widths), folder=settings.workspace, reserve=settings.min_free_bytes
+        )
+    peak = None if facts is None else peak_bytes(facts.weights.n_bytes)
+    if peak is not None and _slot(request.model.device, settings) == "cpu":
+        refuse_unfit_memory(peak)
+    took = _time(request, facts, tokens.tokens, settings)
+    return HarvestPlan(
+        n_documents=tokens.documents,
+        n_tokens=tokens.tokens,
+        tokens_source=tokens.source,
+        n_columns=len(widths),
+        scalars_per_token=scalars,
+        bytes=needed,
+        free_bytes=free_bytes(settings.workspace),
+        weight_bytes=None if facts is None else facts.weights.n_bytes,
+        peak_bytes=peak,
+        seconds=took.seconds,
+        seconds_at_least=took.at_least,
+        seconds_source=took.source,
+    )
+
+
+def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | None, settings: Settings) -> _Time:
+    """Return how long it takes by what was measured here: an earlier run of this model, or else matrix products."""
+    if facts is None or n_tokens is None:
+        return _Time(None, None, None)
+    logits = (Address("logits"),) if LOGIT_METRICS & set(request.metrics) else ()
+    macs = macs_per_token(facts, deepest((*request.addresses, *logits), facts.n_layers))
+    if not macs:
+        return _Time(None, None, None)
+    slot = _slot(request.model.device, settings)
+    dtype = request.model.dtype if request.model.dtype != "auto" else "float32" if slot == "cpu" else str(facts.dtype)
+    key = device_key("cuda" if slot == "gpu" else "cpu", dtype, settings.threads_per_slot())
+    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(request.model, settings), key)
+    if rate is not None:
+        seconds = round(n_tokens * macs / rate.macs_per_s, 1)
+        where = f"a run of this model here on {rate.n_tokens} tokens at {rate.measured_at:%Y-%m-%d %H:%M} UTC"
+        return _Time(seconds, None, f"{where}, in proportion to the arithmetic; loading and writing not counted")
+    if slot == "gpu":
+        return _Time(None, None, None)
+    bound = round(n_tokens * macs / matrix_rate(), 1)
+    return _Time(None, bound, "matrix products of this size measured here just now; no model reaches their speed")
+
+
+@cache
+def matrix_rate() -> float:
+    """Return the multiply-adds per second of a float32 matrix product in this process, measured once."""
+    left = np.full((_SIZE, _SIZE), 0.5, np.float32)
+    times: list[float] = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        np.matmul(left, left)
+        times.append(time.perf_counter() - start)
+    return _SIZE**3 / max(min(times), 1e-9)
+
+
+def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
+    """Return the slot whose device the job will see."""
+    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
+    return "gpu" if wants_gpu else "cpu"
+
+
+def _in_words(plan: HarvestPlan, model_id: str) -> str:
+    about = "" if plan.tokens_source == "counted" else "about "
+    tokens = "an unknown number of tokens" if plan.n_tokens is None else f"{about}{plan.n_tokens} tokens"
+    size = "size unknown" if plan.bytes is None else f"about {plan.bytes / 2**20:.1f} MiB on disk"
+    took = "time unknown"
+    if plan.seconds is not None:
+        took = f"about {plan.seconds:g} s by an earlier run"
+    elif plan.seconds_at_least is not None:
+        took = f"at least {plan.seconds_at_least:g} s"
+    return f"{plan.n_documents} documents, {tokens} through {model_id}, {plan.n_columns} addresses; {size}; {took}."
+
+
+def _warnings(request: HarvestRequest, plan: HarvestPlan, facts: ModelFacts | None) -> Sequence[str]:
+    return list(_say(request, plan, facts))
+
+
+def _say(request: HarvestRequest, plan: HarvestPlan, facts: ModelFacts | None) -> Iterator[str]:
+    if facts is None:
+        yield f"{request.model.id} is not on this machine yet: the job fetches it first."
+    elif plan.seconds is None:
+        yield "This model has not been timed here: a first harvest with a small max_documents makes plans exact."
+
+
+def _handle(request: HarvestRequest, run: Run) -> HarvestResult:
+    from interp_lab.workflows.harvest import harvest  # lazy: the workflow imports torch, and only the worker may
+
+    return harvest(request, run, settings=Settings.from_env())
+
+
+HARVEST = JobCapability(
+    name="harvest",
+    title="Read a corpus with a model and store the activations of every token",
+    guidance=(
+        "Give a model, a corpus (a dataset in the box, a text, JSONL or Parquet file, chats) and addresses; every "
+        "token becomes a row with its activations, labels and metrics in an activation_store artifact that queries, "
+        "probes and dictionary training read. Many addresses cost one pass. Labels keep their names. generate lets the "
+        "model write on and marks what it wrote. Use dry_run first: tokens, bytes and time. Not needed before inspect, "
+        "which reads for itself. Runs as a job: if state is not final, call job_wait. An interrupted job goes on where "
+        "it was; the same request gives the same bytes on one machine."
+    ),
+    request=HarvestRequest,
+    result=HarvestResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, idempotent=True, open_world=True),
+    toolset="core",
+    example={
+        "model": "builtin:pocket-llama",
+        "dataset": "builtin:person-name",
+        "addresses": ["resid_post.2", "mlp_out.1"],
+        "metrics": ["loss", "token_class"],
+    },
+)
