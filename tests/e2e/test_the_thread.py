@@ -35,9 +35,11 @@ class Agent:
         self._client = client
         self._schemas = schemas
         self.actions: list[dict[str, Any]] = []
-        self.progress: list[tuple[float, float | None, str | None]] = []
+        self.progress: list[list[float]] = []
+        """Of each call, since every call reports under a token of its own."""
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        self.progress.append([])
         result = await self._client.call_tool(tool, arguments, progress_callback=self._note)
         assert not result.is_error, result.content
         answer = result.structured_content
@@ -56,7 +58,7 @@ class Agent:
         return (await self._client.read_resource(uri)).contents[0].text
 
     async def _note(self, progress: float, total: float | None, message: str | None) -> None:
-        self.progress.append((progress, total, message))
+        self.progress[-1].append(progress)
 
 
 @asynccontextmanager
@@ -93,8 +95,8 @@ async def _from_sentence_to_report(workspace: Path, mode: str) -> None:
         assert [a["id"] for a in listed["artifacts"]] == [a["id"] for a in view["artifacts"]]
         await agent.call("job_logs", job_id=view["job_id"])
         await agent.call("job_list")
-    values = [progress for progress, _, _ in agent.progress]
-    assert values == sorted(values)
+    assert any(agent.progress)
+    assert all(values == sorted(set(values)) for values in agent.progress)
     for action in agent.actions:
         BY_NAME[action["tool"]].request.model_validate(action["arguments"])
 
