@@ -14,16 +14,20 @@ from interp_lab_tools.artifact_read import ARTIFACT_READ
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.harvest_policy import HARVEST_POLICY
 from interp_lab_tools.inspect import INSPECT
 from interp_lab_tools.job_cancel import JOB_CANCEL
 from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.train_probe import TRAIN_PROBE
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     BUILD_PROMPTS,
     AUDIT_PROMPTS,
+    HARVEST_POLICY,
+    TRAIN_PROBE,
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,

@@ -1,0 +1,1 @@
+"""Parts of harvest_policy: choosing actions, playing episodes, and the rows of the store that come of them."""
