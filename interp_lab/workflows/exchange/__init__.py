@@ -1,0 +1,1 @@
+"""What imports and exports of stores share: opening what a request names, and telling independent prompts apart."""
