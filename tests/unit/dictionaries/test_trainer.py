@@ -1,4 +1,4 @@
-"""The trainer: the same again from a seed or a checkpoint, stops where numbers end, keeps what it promises of weights."""
+"""The trainer: the same again from a seed or a checkpoint, stops where numbers end, keeps its promises of weights."""
 
 from __future__ import annotations
 
