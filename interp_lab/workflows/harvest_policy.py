@@ -33,6 +33,7 @@ from interp_lab.jobs.run import Run
 from interp_lab.models.policy import load_policy
 from interp_lab.points import Address
 from interp_lab.settings import Settings
+from interp_lab.store.locate import publish_store
 from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.policies.acting import Choose, check_fit, chooser
 from interp_lab.workflows.policies.episodes import Episode, Player
@@ -202,10 +203,8 @@ def _written(
 
 
 def _publish(folder: Path, manifest: StoreManifest, run: Run) -> None:
-    """Move the files of a finished store into an artifact; a later attempt plays again, to the same bytes."""
     with run.artifact(STORE_KIND, manifest.title) as files:
-        for path in sorted(folder.iterdir()):
-            shutil.move(path, files.path(path.name))
+        publish_store(folder, files)
         files.metrics |= {"n_rows": manifest.n_rows, "n_prompts": manifest.n_prompts, "n_groups": manifest.n_groups}
 
 

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.paths import resolve_input
+from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.probe import ProbeReport, TrainProbeRequest, TrainProbeResult
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
+from interp_lab.store.locate import open_store_artifact
+from interp_lab.store.reader import open_store
 from interp_lab.workflows.probing.design import Design, design
 from interp_lab.workflows.probing.examples import open_examples
 from interp_lab.workflows.probing.measure import measure_best, sweep
 from interp_lab.workflows.probing.report import assemble, publish, short_form
-from interp_lab.workflows.querying.view import StoreView, open_view
+from interp_lab.workflows.querying.view import StoreView
 
 Suggest = Callable[[ProbeReport], tuple[NextAction, ...]]
 
 
-def train_probe(
-    request: TrainProbeRequest, run: Run, *, settings: Settings, artifacts: ArtifactStore, suggest: Suggest
-) -> TrainProbeResult:
+def train_probe(request: TrainProbeRequest, run: Run, *, settings: Settings, suggest: Suggest) -> TrainProbeResult:
     """Return the sweep in short; the report and the best column's direction are published as artifacts of the run.
 
     Raises:
         LabError: whatever is wrong with the store, the target or the groups.
     """
     run.progress(0, None, "opening the store")
-    view, keys, plan = plan_probes(request, settings, artifacts)
+    view, keys, plan = plan_probes(request, settings)
     run.seed = request.seed
     run.inputs |= {"store": request.store}
 
@@ -42,16 +43,21 @@ def train_probe(
     return short_form(report, suggest(report))
 
 
-def plan_probes(
-    request: TrainProbeRequest, settings: Settings, artifacts: ArtifactStore
-) -> tuple[StoreView, tuple[str, ...], Design]:
+def plan_probes(request: TrainProbeRequest, settings: Settings) -> tuple[StoreView, tuple[str, ...], Design]:
     """Return the open store, the columns to probe and the split of the examples; no activation is read.
 
     Raises:
         LabError: as `train_probe`.
     """
-    view = open_view(request.store, settings, artifacts)
+    view = _opened(request.store, settings)
     keys = tuple(dict.fromkeys(request.addresses)) or view.store.keys
     for key in keys:
         view.column(key)
     return view, keys, design(view, open_examples(view, request, keys), seed=request.seed)
+
+
+def _opened(name: str, settings: Settings) -> StoreView:
+    if is_artifact_id(name):
+        return StoreView(open_store_artifact(settings, name), name)
+    folder = resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
+    return StoreView(open_store(folder), name)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from interp_lab.contracts.policy import DerivedMetric, HarvestPolicyRequest, MlpPolicy
+from interp_lab.contracts.probe import TrainProbeRequest
 from interp_lab.errors import (
     EnvironmentUnusable,
     HookPointUnavailable,
@@ -29,6 +30,7 @@ from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.store.reader import ActivationStore, open_store
 from interp_lab.workflows.harvest_policy import Rollout, harvest_network, harvest_policy
+from interp_lab.workflows.train_probe import train_probe
 
 COUNTING = "InterpLabCounting-v0"
 
@@ -290,6 +292,26 @@ def test_continuous_actions_stay_within_their_bounds_and_are_recorded_as_execute
     else:
         inside = np.abs(taken) < 2
         assert 0.7 < np.std(taken[inside] - output[inside]) < 1.1
+
+
+def test_a_probe_reads_from_a_policy_what_it_saw(tmp_path: Path):
+    torch.manual_seed(1)
+    network = PolicyNetwork(MlpPolicy(n_observations=4, hidden=(16,), n_actions=2, actions="discrete"))
+    played(
+        tmp_path / "pole",
+        network,
+        lambda: gymnasium.make("CartPole-v1", disable_env_checker=True),
+        addresses=[Address.parse("module:activations.0")],
+        episodes=40,
+        derived=(DerivedMetric.parse("angle=obs[2]"),),
+        actions="sample",
+    )
+    for target, least in (("metric:angle", 0.9), ("label:action", 0.5)):
+        asked = TrainProbeRequest(store="pole", target=target, pooling="none")
+        with LocalRun(tmp_path / target.replace(":", "-"), workspace=tmp_path) as run:
+            result = train_probe(asked, run, settings=Settings(workspace=tmp_path), suggest=lambda _: ())
+        assert result.best.confirm.value > least
+        assert result.counts.groups == (20, 8, 12)
 
 
 def test_what_cannot_be_played_is_refused(tmp_path: Path):

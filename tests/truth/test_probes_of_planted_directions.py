@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.probe import Direction, TrainProbeRequest, TrainProbeResult
 from interp_lab.contracts.store import CodeColumn, DenseColumn, LabelField, MetricField, StoreHeader
 from interp_lab.errors import LabelsUnusable, SplitImpossible, UnknownColumn, UnknownField
@@ -97,8 +95,7 @@ def trained(workspace: Path, output: Path, fields: Mapping[str, Any]) -> tuple[T
     settings = Settings(workspace=workspace)
     request = TrainProbeRequest.model_validate({"store": "acts", **fields})
     with LocalRun(output, seed=request.seed, workspace=workspace) as run:
-        artifacts = ArtifactStore(WorkspacePaths.of(settings))
-        result = train_probe(request, run, settings=settings, artifacts=artifacts, suggest=lambda _: ())
+        result = train_probe(request, run, settings=settings, suggest=lambda _: ())
     direction = next(folder for folder in run.written if folder.name.startswith("direction"))
     return result, direction
 

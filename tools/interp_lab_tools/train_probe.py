@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.probe import ProbeReport, TrainProbePlan, TrainProbeRequest, TrainProbeResult
@@ -22,7 +20,7 @@ _BYTES_PER_EXAMPLE = 28
 
 
 def _plan(request: TrainProbeRequest, lab: Lab) -> Plan:
-    view, keys, plan = plan_probes(request, lab.settings, lab.engine.artifacts)
+    view, keys, plan = plan_probes(request, lab.settings)
     widest = max(view.column(key).width for key in keys)
     counts = plan.counts()
     details = TrainProbePlan(
@@ -47,11 +45,7 @@ def _plan(request: TrainProbeRequest, lab: Lab) -> Plan:
 
 
 def _handle(request: TrainProbeRequest, run: Run) -> TrainProbeResult:
-    settings = Settings.from_env()
-    artifacts = ArtifactStore(WorkspacePaths.of(settings))
-    return train_probe(
-        request, run, settings=settings, artifacts=artifacts, suggest=lambda report: suggest(request, report)
-    )
+    return train_probe(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
 
 
 def suggest(request: TrainProbeRequest, report: ProbeReport) -> tuple[NextAction, ...]:

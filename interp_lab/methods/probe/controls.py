@@ -11,7 +11,7 @@ from interp_lab.methods.probe.fit import Linear, Prepared, fit_with
 from interp_lab.methods.probe.target import FAMILIES, Target, quick_scores
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.group_shuffle import shuffled_by_group
-from interp_lab.statistics.linear_model import fit_linear
+from interp_lab.statistics.linear_model import COARSE, fit_linear
 
 DRAWS = 20
 _READ_OUT_PENALTY = 1e-3
@@ -46,7 +46,7 @@ def shuffled_targets(
     """
     rng = np.random.default_rng(seed)
     shuffled = (target.replaced(shuffled_by_group(target.values, groups, rng)) for _ in range(draws))
-    return [fit_with(prepared, chance, penalty) for chance in shuffled]
+    return [fit_with(prepared, chance, penalty, tolerance=COARSE) for chance in shuffled]
 
 
 def random_directions(prepared: Prepared, target: Target, *, seed: int, draws: int = DRAWS) -> list[Linear]:

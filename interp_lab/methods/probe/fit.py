@@ -116,7 +116,7 @@ def train(prepared: Prepared, target: Target, groups: ArrayLike, *, seed: int) -
     return Probe(fit_with(prepared, target, penalty), penalty, losses)
 
 
-def fit_with(prepared: Prepared, target: Target, penalty: float) -> Linear:
+def fit_with(prepared: Prepared, target: Target, penalty: float, *, tolerance: float = EXACT) -> Linear:
     """Return the linear function fitted to all training examples with this penalty, in the target's own unit."""
     middle, spread = _unit(target)
     encoded = (target.encoded() - middle) / spread
@@ -126,7 +126,7 @@ def fit_with(prepared: Prepared, target: Target, penalty: float) -> Linear:
         target.weights(),
         family=FAMILIES[target.task],
         penalty=penalty,
-        tolerance=EXACT,
+        tolerance=tolerance,
     )
     return prepared.unscaled(fit.coefficients * spread, fit.intercepts * spread + middle)
 
