@@ -22,6 +22,7 @@ from interp_lab.contracts.jobs import JobProgress, JobState
 from interp_lab.errors import ArtifactCorrupt, ArtifactTooNew, InvalidCursor, UnknownArtifact, UnknownJob
 from interp_lab.jobs.clock import Clock, SystemClock
 from interp_lab.jobs.dispatch import Dispatcher
+from interp_lab.jobs.inline_artifacts import InlinePublisher
 from interp_lab.jobs.job import ACTIVE_STATES, Job, JobEvent, LogPage, Page, event_from_row, job_from_row
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.launcher import Launcher, LocalLauncher
@@ -69,6 +70,9 @@ class JobEngine:
             launcher=self._launcher,
             reaper=self._reaper,
         )
+
+        self.inline = InlinePublisher(settings, self.paths, catalog=self._catalog, store=self.artifacts)
+        """Publishes what is made while the caller waits."""
 
     def close(self) -> None:
         """Let go of the catalogue; jobs go on."""

@@ -56,6 +56,8 @@ def rebuild(paths: WorkspacePaths, store: ArtifactStore, launcher: Launcher) -> 
         with Catalog(draft, guard=None).write() as db:
             for job in found:
                 _restore(db, job)
+            for manifest in _without_job(store):
+                insert_artifact(db, manifest)
         draft.replace(paths.catalog)
         fsync_directory(paths.catalog.parent)
     finally:
@@ -70,6 +72,15 @@ def _read_all(paths: WorkspacePaths, store: ArtifactStore, launcher: Launcher) -
             with suppress(JobFilesCorrupt):
                 found.append(_read(JobFolder(paths, path.name), store, launcher))
     return sorted(found, key=lambda job: (job.stored.created_at, job.stored.id))
+
+
+def _without_job(store: ArtifactStore) -> list[Manifest]:
+    """Return the whole artifacts that no job made, oldest first."""
+    manifests: list[Manifest] = []
+    for artifact_id in store.ids():
+        with suppress(ArtifactCorrupt, UnknownArtifact, ArtifactTooNew):
+            manifests.append(store.open(artifact_id))
+    return sorted((each for each in manifests if each.job is None), key=lambda each: (each.ended, each.id))
 
 
 def _without_orphans(found: Sequence[_Found]) -> list[_Found]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.query import (
     AssociateQuery,
@@ -49,9 +48,7 @@ _ANSWERED_BY: dict[type[Contract], Callable[[StoreView, Any, QueryRequest], Answ
 }
 
 
-def query_activations(
-    request: QueryRequest, *, settings: Settings, artifacts: ArtifactStore, publish: Publish
-) -> QueryResult:
+def query_activations(request: QueryRequest, *, settings: Settings, publish: Publish) -> QueryResult:
     """Return one page of the answer, with a figure of it if one was asked for.
 
     Raises:
@@ -59,7 +56,7 @@ def query_activations(
     """
 
     def open_other(name: str) -> StoreView:
-        return open_view(name, settings, artifacts)
+        return open_view(name, settings)
 
     answer = answer_to(request, open_other)
     if request.plot != "none" and answer.figure is None:

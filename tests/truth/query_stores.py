@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.query import QueryRequest, QueryResult
 from interp_lab.contracts.store import (
     CodeColumn,
@@ -58,8 +56,7 @@ class Plain:
 def ask(folder: Path, query: Any, **more: Any) -> QueryResult:
     settings = Settings(workspace=folder.parent)
     request = QueryRequest.model_validate({"store": folder.name, "query": query, **more})
-    artifacts = ArtifactStore(WorkspacePaths.of(settings))
-    return query_activations(request, settings=settings, artifacts=artifacts, publish=lambda result, _: result)
+    return query_activations(request, settings=settings, publish=lambda result, _: result)
 
 
 def rows_of(result: QueryResult) -> list[dict[str, Any]]:

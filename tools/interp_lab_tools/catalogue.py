@@ -21,6 +21,7 @@ from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
 from interp_lab_tools.train_probe import TRAIN_PROBE
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
@@ -28,6 +29,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     AUDIT_PROMPTS,
     HARVEST_POLICY,
     TRAIN_PROBE,
+    QUERY_ACTIVATIONS,
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,

@@ -96,15 +96,16 @@ def choose_rows(
     sample: int | None = None,
     seed: int = 0,
     name: str = "The selection",
+    may_be_empty: bool = False,
 ) -> RowSet:
     """Return the rows for which every condition holds, or a seeded draw of `sample` of them.
 
     Raises:
-        EmptySlice: no row is left: nothing is ever computed on none.
+        EmptySlice: no row is left: nothing is ever computed on none, they can only be listed.
         UnknownField, InvalidCondition: as `rows_where`.
     """
     index = np.flatnonzero(rows_where(view, where)) if where else np.arange(view.n_rows)
-    if not index.size:
+    if not index.size and not may_be_empty:
         raise EmptySlice(f"{name} holds no row of {view.name[:80]!r}.")
     of_rows = int(index.size)
     if sample is not None and sample < of_rows:

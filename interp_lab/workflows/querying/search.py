@@ -34,7 +34,7 @@ def search(view: StoreView, query: SearchQuery, request: QueryRequest) -> Answer
     """
     if query.order != "row" and not query.show:
         raise InvalidRequest("order 'value' needs a unit in show to order by.")
-    rows = choose_rows(view, request.where, sample=request.sample_rows, seed=request.seed)
+    rows = choose_rows(view, request.where, sample=request.sample_rows, seed=request.seed, may_be_empty=True)
     units = [view.unit(name) for name in query.show]
     index = _ordered(rows, query)
 

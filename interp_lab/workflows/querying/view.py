@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import is_artifact_id
-from interp_lab.contracts.store import STORE_KIND, CodeColumn, DenseColumn
-from interp_lab.errors import NotAStore, UnknownField, UnknownPrompt, UnknownUnit
+from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
+from interp_lab.contracts.store import CodeColumn, DenseColumn
+from interp_lab.errors import UnknownField, UnknownPrompt, UnknownUnit
 from interp_lab.settings import Settings
 from interp_lab.statistics.arrays import Ints
 from interp_lab.store.arrow import arrow
+from interp_lab.store.locate import open_store_artifact
+from interp_lab.store.names import MANIFEST
 from interp_lab.store.reader import ActivationStore, open_store
 
 _KEPT_OPEN = 4
 _OPEN: dict[Path, tuple[int, StoreView]] = {}
+_OPENING = Lock()
 
 MARKS = ("special", "generated", "span")
 
@@ -180,36 +184,35 @@ def _row_fields(store: ActivationStore) -> tuple[str, ...]:
     )
 
 
-def open_view(name: str, settings: Settings, artifacts: ArtifactStore) -> StoreView:
+def open_view(name: str, settings: Settings) -> StoreView:
     """Return the store of that artifact id or workspace folder; one that is open already is shared.
 
     Raises:
-        UnknownArtifact, NotAStore: there is none of that id, or it is another kind of artifact.
+        UnknownArtifact, ArtifactCorrupt, NotAStore: there is none of that id, it is damaged, or something else.
         InvalidPath, PathOutsideWorkspace: the folder is not one that may be read.
         StoreUnfinished, StoreTooNew, StoreCorrupt: it cannot be read.
     """
-    folder = _folder(name, settings, artifacts)
-    stamp = _stamp(folder)
-    kept = _OPEN.pop(folder, None)
-    view = kept[1] if kept is not None and kept[0] == stamp else StoreView(open_store(folder), name)
-    _OPEN[folder] = (stamp, view)
-    while len(_OPEN) > _KEPT_OPEN:
-        _OPEN.pop(next(iter(_OPEN)))
-    return view
+    place, stamp = _place(name, settings)
+    with _OPENING:
+        kept = _OPEN.pop(place, None)
+        if kept is None or kept[0] != stamp:
+            opened = open_store_artifact(settings, name) if is_artifact_id(name) else open_store(place)
+            kept = stamp, StoreView(opened, name)
+        _OPEN[place] = kept
+        while len(_OPEN) > _KEPT_OPEN:
+            _OPEN.pop(next(iter(_OPEN)))
+    return kept[1]
 
 
-def _folder(name: str, settings: Settings, artifacts: ArtifactStore) -> Path:
-    if not is_artifact_id(name):
-        return resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
-    manifest = artifacts.open(name)
-    if manifest.kind != STORE_KIND:
-        raise NotAStore(f"Artifact {name} is a {manifest.kind}, not an activation store.")
-    return settings.workspace.resolve() / artifacts.relative_folder(name)
-
-
-def _stamp(folder: Path) -> int:
-    """Return what changes when another store takes the folder's place."""
+def _place(name: str, settings: Settings) -> tuple[Path, int]:
+    """Return a path that stands for the store, and what changes when another takes its place there."""
+    if is_artifact_id(name):
+        paths = WorkspacePaths.of(settings)
+        # Asked again although artifacts never change: this one may have been found damaged since.
+        ArtifactStore(paths).open(name)
+        return paths.artifact(name), 0
+    folder = resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
     try:
-        return (folder / "store.json").stat().st_mtime_ns
+        return folder, (folder / MANIFEST).stat().st_mtime_ns
     except OSError:
-        return -1
+        return folder, -1
