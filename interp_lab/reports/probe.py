@@ -15,7 +15,7 @@ CONTROL_WORDS = {
     "shuffled_targets": "probes trained on shuffled targets",
     "random_directions": "read-outs of random directions",
     "constant_guess": "a guess that looks at nothing",
-    "surface": "surface of the text alone",
+    "surface": "surface alone: length, position, form",
     "words": "words of the prompt alone",
     "token_identity": "which token it is, alone",
 }

@@ -312,6 +312,7 @@ def test_a_probe_reads_from_a_policy_what_it_saw(tmp_path: Path):
             result = train_probe(asked, run, settings=Settings(workspace=tmp_path), suggest=lambda _: ())
         assert result.best.confirm.value > least
         assert result.counts.groups == (20, 8, 12)
+        assert result.classes == (("0", "1") if target == "label:action" else ())
 
 
 def test_what_cannot_be_played_is_refused(tmp_path: Path):

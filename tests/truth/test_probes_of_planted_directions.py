@@ -145,7 +145,7 @@ def test_several_classes_keep_their_names(probe: Train):
     assert result.classes == TOPICS
     assert result.best.address == "resid_post.1"
     assert result.best.confirm.value > 0.9
-    assert control(result, "constant_guess") == pytest.approx(1 / 3)
+    assert control(result, "constant_guess") == pytest.approx(1 / 3, abs=1e-4)
     assert control(result, "shuffled_targets") == pytest.approx(1 / 3, abs=0.1)
     record = Direction.model_validate_json((folder / "direction.json").read_bytes())
     assert record.outputs == TOPICS

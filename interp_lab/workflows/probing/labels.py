@@ -87,9 +87,10 @@ def _binary(values: Raw, request: TrainProbeRequest) -> Target:
     if request.positive is not None:
         return Target("binary", _floats([_name(v) == request.positive for v in values]), _against(request.positive))
     if isinstance(values[0], (int, float)) and not isinstance(values[0], bool):
-        distinct = sorted(set(values))
-        cut = distinct[1] if request.target != "score" and len(distinct) == 2 else request.threshold
-        numbers = _numbers(values, request.target)
+        numbers, distinct = _numbers(values, request.target), sorted(set(values))
+        if request.target != "score" and len(distinct) == 2:
+            return Target("binary", _floats(numbers == distinct[1]), (_name(distinct[0]), _name(distinct[1])))
+        cut = request.threshold
         return Target("binary", _floats(numbers >= cut), (f"below {cut:g}", f"at least {cut:g}"))
     names = sorted({_name(value) for value in values})
     if len(names) != 2:

@@ -127,7 +127,7 @@ def _chance_controls(plan: Design, best: Probed, *, training: Any, confirm: Any,
     shuffled = shuffled_targets(prepared, target, plan.groups("train"), penalty=best.probe.penalty, seed=seed)
     yield _drawn("shuffled_targets", spread_of(shuffled, confirm, held_out))
     yield _drawn("random_directions", spread_of(random_directions(prepared, target, seed=seed), confirm, held_out))
-    guess = constant_guess(target, held_out)
+    guess = round(constant_guess(target, held_out), 4)
     yield ProbeControl(name="constant_guess", score=guess, low=guess, high=guess)
 
 
@@ -212,8 +212,10 @@ def _reading(plan: Design, part: Part, score: PredictionScore, sample: Sample, *
 
 
 def _drawn(name: Any, spread: Spread) -> ProbeControl:
-    return ProbeControl(name=name, score=spread.mean, low=spread.low, high=spread.high, draws=spread.draws)
+    low, mean, high = (round(number, 4) for number in (spread.low, spread.mean, spread.high))
+    return ProbeControl(name=name, score=mean, low=low, high=high, draws=spread.draws)
 
 
 def _scored(name: Any, score: PredictionScore) -> ProbeControl:
-    return ProbeControl(name=name, score=score.value, low=score.low, high=score.high)
+    low, value, high = (round(number, 4) for number in (score.low, score.value, score.high))
+    return ProbeControl(name=name, score=value, low=low, high=high)

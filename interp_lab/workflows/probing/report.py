@@ -120,15 +120,15 @@ def _summary(report: ProbeReport) -> str:
     confirm, best = report.best.confirm, report.best
     interval = f"{confirm.value:.2f} [{confirm.low:.2f}, {confirm.high:.2f}], {confirm.n_groups} groups"
     if report.p_value > ALPHA:
-        first = f"No column says {report.target} linearly beyond chance on held-out prompts; best {best.address}, "
+        first = f"No column says {report.target} linearly beyond chance on held-out groups; best {best.address}, "
         first += f"{report.unit} {interval}."
     else:
         first = (
-            f"A linear probe at {best.address} reads {report.target} on held-out prompts ({report.unit} {interval}); "
+            f"A linear probe at {best.address} reads {report.target} on held-out groups ({report.unit} {interval}); "
         )
         first += "the information is there, whether the model uses it is untested."
     if report.p_value <= ALPHA and not report.beats_surface:
-        first += " Its interval does not lie above what the text alone reaches."
+        first += " Its interval does not lie above what the surface alone reaches."
     controls = ", ".join(f"{control.name} {control.score:.2f}" for control in report.controls)
     return f"{first}\nControls on the same examples: {controls}."
 
@@ -138,7 +138,7 @@ def _warnings(plan: Design, best: Probed, *, beats: bool) -> tuple[str, ...]:
     lines: list[str] = []
     if not beats:
         lines.append(
-            "The text alone (length, words or tokens) predicts the target about as well as the activations do."
+            "The surface alone (length, position, words, tokens) may predict the target as well as the activations do."
         )
     if best.probe.at_edge:
         lines.append("The weakest regularisation was best; weaker ones were not tried.")
