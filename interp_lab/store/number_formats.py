@@ -36,10 +36,13 @@ FORMATS: dict[StoreDtype, NumberFormat] = {
 
 
 def encode(values: Float32s, dtype: StoreDtype) -> Raw:
-    """Return the stored form of finite values that fit, rounded to nearest, ties to even; see `first_unstorable`."""
+    """Return the stored form of finite values that fit, rounded to nearest, ties to even; see `first_unstorable`.
+
+    It may share memory with the values where nothing has to be rounded.
+    """
     flat = np.ascontiguousarray(values, np.float32).reshape(-1)
     if dtype != "bfloat16":
-        return flat.astype(FORMATS[dtype].storage).reshape(values.shape)
+        return flat.astype(FORMATS[dtype].storage, copy=False).reshape(values.shape)
     out = np.empty(flat.size, np.uint16)
     scratch = np.empty(min(_BLOCK, flat.size), np.uint32)
     for start in range(0, flat.size, _BLOCK):

@@ -100,8 +100,8 @@ def test_little_memory_and_many_parts_give_the_same_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: StoreDtype
 ) -> None:
     whole = write(tmp_path / "whole", dtype, (300, 1, 600), shard_rows=64)
-    monkeypatch.setattr(postings, "ENTRIES_PER_SORT", 50)
-    monkeypatch.setattr(postings, "_ENTRIES_PER_READ", 17)
+    monkeypatch.setattr(postings, "ENTRIES_PER_SORT", 3000)
+    monkeypatch.setattr(postings, "_ENTRIES_PER_READ", 500)
     frugal = write(tmp_path / "frugal", dtype, (300, 1, 600), shard_rows=64)
     assert frugal.store.manifest == whole.store.manifest
     monkeypatch.setattr(postings, "PART_ROWS", 128)
