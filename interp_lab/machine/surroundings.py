@@ -1,0 +1,56 @@
+"""What else is here: installed libraries, credentials by name, and engines that could run work elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from importlib.util import find_spec
+
+from interp_lab.contracts.machine import Engine
+
+LIBRARIES = (
+    *("torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "numpy", "pyarrow", "mcp"),
+    *("sae-lens", "transformer-lens", "nnsight", "goodfire", "gymnasium", "matplotlib", "fsspec", "ray", "submitit"),
+)
+"""Distributions that the lab uses or can use."""
+CREDENTIALS = (
+    *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "NEURONPEDIA_API_KEY", "GOODFIRE_API_KEY", "NDIF_API_KEY"),
+    *("AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS", "MODAL_TOKEN_ID", "WANDB_API_KEY"),
+)
+"""Variables whose presence is told, never their value."""
+
+
+def libraries() -> dict[str, str]:
+    """Return the installed version of every library that is there; none is imported."""
+    found: dict[str, str] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def credentials(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the names of the credentials that are set."""
+    return tuple(name for name in CREDENTIALS if environment.get(name))
+
+
+def engines(
+    environment: Mapping[str, str] = os.environ,
+    which: Callable[[str], str | None] = shutil.which,
+    installed: Callable[[str], object | None] = find_spec,
+) -> Iterator[Engine]:
+    """Yield every engine that work could be given to, usable or not."""
+    torch = installed("torch") is not None
+    yield Engine(name="torchrun", usable=torch, found="comes with torch" if torch else "torch is not installed")
+    address = environment.get("RAY_ADDRESS")
+    ray = installed("ray") is not None
+    seen = f"{'RAY_ADDRESS is set' if address else 'RAY_ADDRESS is not set'}, ray {'is' if ray else 'is not'} installed"
+    yield Engine(name="ray", usable=bool(address) and ray, found=seen)
+    slurm = all(which(command) for command in ("sbatch", "squeue", "scancel"))
+    yield Engine(name="slurm", usable=slurm, found="sbatch is on the path" if slurm else "no sbatch on the path")
+    modal = installed("modal") is not None
+    yield Engine(name="modal", usable=modal, found="modal is installed" if modal else "modal is not installed")

@@ -1,0 +1,72 @@
+# pyright: standard
+"""Profile this machine: what it has, how fast it is, which ways of running work it offers."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from datetime import UTC, datetime
+
+from interp_lab.contracts.machine import MachineProfile, MeasuredRate, ProfileEnvRequest, ProfileEnvResult
+from interp_lab.engine.rates import accelerators, measured_rates
+from interp_lab.jobs.filesystem import filesystem_type, mounts
+from interp_lab.jobs.run import Run
+from interp_lab.machine.hardware import disk, memory, processor
+from interp_lab.machine.routes import routes
+from interp_lab.machine.surroundings import credentials, engines, libraries
+
+KIND = "machine_profile"
+
+
+def profile_env(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
+    """Return the profile; it is published as an artifact of the run.
+
+    Raises:
+        DiskFull: There is no space for the 64 MiB that measure the disk.
+    """
+    run.progress(0, None, "measuring the machine")
+    profile = _profile(request, run)
+    with run.artifact(KIND, f"Machine profile of {profile.processor.name}") as artifact:
+        artifact.write_json("profile.json", profile.model_dump(mode="json"))
+    return ProfileEnvResult(summary=_in_words(profile), warnings=tuple(_warnings(profile)), profile=profile)
+
+
+def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
+    devices, found = tuple(accelerators()), tuple(engines())
+    cpu, ram = processor(), memory()
+    where = ["cpu", *(f"cuda:{i}" for i, d in enumerate(devices) if d.kind != "mps")]
+    where += ["mps"] if any(device.kind == "mps" for device in devices) else []
+    rates: list[MeasuredRate] = []
+    for device in where:
+        run.check()
+        rates += measured_rates(device, request.seconds / len(where))
+    return MachineProfile(
+        measured_at=datetime.now(UTC),
+        host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
+        processor=cpu,
+        memory=ram,
+        disk=disk(run.workspace, filesystem_type(run.workspace.resolve(), mounts())),
+        accelerators=devices,
+        rates=tuple(rates),
+        libraries=libraries(),
+        credentials=credentials(),
+        engines=found,
+        routes=routes(cpu, ram, devices, found),
+    )
+
+
+def _in_words(profile: MachineProfile) -> str:
+    best = max((rate for rate in profile.rates if rate.unit == "GFLOP/s"), key=lambda rate: rate.value)
+    where = f"{profile.processor.usable:g} cores, {profile.memory.available / 2**30:.1f} GiB free"
+    devices = ", ".join(device.name for device in profile.accelerators) or "no accelerator"
+    return (
+        f"{where}, {devices}; fastest matrix product measured {best.value:.0f} GFLOP/s ({best.what} on {best.device}). "
+        f"Run work by {profile.routes[0].name}: {profile.routes[0].reason}"
+    )
+
+
+def _warnings(profile: MachineProfile) -> list[str]:
+    busy = [rate.what for rate in profile.rates if rate.spread > 1.0]
+    said = "The machine was busy: repeats of {} differ more than twofold; measure again when it is idle."
+    return [said.format(", ".join(dict.fromkeys(busy)))] if busy else []

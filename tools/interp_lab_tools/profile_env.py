@@ -1,0 +1,51 @@
+"""profile_env: what this machine is and how fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interp_lab.artifacts.durable import describe_full, free_bytes
+from interp_lab.contracts.machine import ProfileEnvPlan, ProfileEnvRequest, ProfileEnvResult
+from interp_lab.errors import DiskFull
+from interp_lab.machine.hardware import PROBE_BYTES
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+
+def _plan(request: ProfileEnvRequest, lab: Lab) -> Plan:
+    if free_bytes(lab.settings.workspace) < 2 * PROBE_BYTES:
+        raise DiskFull(describe_full(lab.settings.workspace, 2 * PROBE_BYTES))
+    plan = ProfileEnvPlan(seconds=request.seconds, bytes_written=PROBE_BYTES)
+    summary = (
+        f"Measures for {request.seconds:g} s and writes {PROBE_BYTES / 2**20:.0f} MiB to the workspace, "
+        f"which are removed again."
+    )
+    return Plan(summary=summary, details=plan.model_dump(mode="json"), label="this machine")
+
+
+def _handle(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
+    from interp_lab.workflows.profile_env import profile_env  # lazy: the workflow imports torch
+
+    return profile_env(request, run)
+
+
+PROFILE_ENV = JobCapability(
+    name="profile_env",
+    title="Profile this machine",
+    guidance=(
+        "Finds cores, memory, disk, accelerators, libraries, credentials (names only) and engines, honours container "
+        "limits, and measures matrix products, memory and disk. Call it before planning large work; it takes a few "
+        "seconds, and the answer is kept: give a new request_key to measure again. Rates hold for this machine as "
+        "busy as it was; it says nothing about any model."
+    ),
+    request=ProfileEnvRequest,
+    result=ProfileEnvResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False),
+    toolset="core",
+    example={"seconds": 2.0},
+)
