@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,12 @@ from interp_lab.store.reader import ActivationStore, open_store
 Options = Mapping[str, Any]
 """What fsspec passes to the file system, for example {'endpoint_url': …}; never stored and never logged."""
 MAX_MANIFEST_BYTES = 64 * 2**20
+_LIBRARY_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("aiohttp", "ClientError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s?#@:]*(:[0-9]+)?[^\s?#@]*")
 
 
@@ -166,7 +173,7 @@ class _Remote:
             raise PackageMissing(
                 f"{self.shown} needs {package}.", remedy="Install interp-lab-mcp[remote] and what fsspec names for it."
             ) from None
-        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        except (OSError, ValueError, RuntimeError, NotImplementedError, *_library_errors()) as error:
             raise RemoteStoreFailed(f"{self.shown} failed: {type(error).__name__}.") from None
 
 
@@ -211,6 +218,12 @@ def _check(path: Path, file: StoreFile) -> None:
     digest, size = hash_file(path)
     if (digest, size) != (file.sha256, file.bytes):
         raise StoreCorrupt(f"{file.name!r} does not have the bytes that the manifest promises.")
+
+
+def _library_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of loaded libraries behind fsspec that are of no kind of Python's own."""
+    loaded = ((sys.modules.get(module), name) for module, name in _LIBRARY_ERRORS)
+    return tuple(getattr(module, name) for module, name in loaded if hasattr(module, name))
 
 
 def _file_system(url: str, options: Options | None) -> tuple[Any, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -163,3 +164,19 @@ def test_an_unknown_scheme_and_an_empty_address_are_said(tmp_path: Path) -> None
         open_remote_store("nonsense://bucket/run", cache=tmp_path)
     with pytest.raises(errors.NotAStore, match="memory://bucket/none"):
         open_remote_store("memory://bucket/none", cache=tmp_path)
+
+
+def test_an_error_that_only_a_library_knows_is_one_sentence_without_its_words(
+    tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ClientError(Exception):
+        """As aiohttp's: no kind of OSError."""
+
+    def failing(self: Any, path: str) -> int:
+        raise ClientError(f"{path}?token=hunter2")
+
+    monkeypatch.setitem(sys.modules, "aiohttp", SimpleNamespace(ClientError=ClientError))
+    monkeypatch.setattr(type(memory), "size", failing)
+    with pytest.raises(errors.RemoteStoreFailed, match="ClientError") as caught:
+        open_remote_store(URL, cache=tmp_path)
+    assert "hunter2" not in str(caught.value)
