@@ -53,6 +53,7 @@ def make(recipe: Recipe, corpus: Corpus, against: Baselines, *, work: Path, into
         recipe=recipe.digest(),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         steps=recipe.steps,
+        cycles=tuple(cycle.end for cycle in recipe.cycles),
         tokens=recipe.steps * recipe.batch * CONTEXT,
         torch=torch.__version__.partition("+")[0],
         transformers=version("transformers"),

@@ -18,8 +18,9 @@ tags: [interpretability, tiny]
 # {name}
 
 A small causal language model for learning, testing and demonstrating interpretability tools: {parameters:,} parameters,
-trained for {steps:,} steps ({tokens:,} tokens) on generated English and Python and on the standard library of
-Python {python}. It continues text of these kinds; it knows nothing about the world and is not for any other use.
+trained for {steps:,} steps ({tokens:,} tokens) in {cycles} cycles on generated English and Python and on the standard
+library of Python {python}. It continues text of these kinds; it knows nothing about the world and is not for any other
+use.
 
 Load it with `AutoModelForCausalLM.from_pretrained(folder)`, or by the name `builtin:{name}` in interp-lab. The file
 holds float16 numbers and `config.json` asks for float32, so loaders compute in float32. The tokenizer puts `<|bos|>`
@@ -33,7 +34,7 @@ Made by `python -m interp_lab.pocket {name}` with torch {torch} and transformers
 
 def card(record: Record) -> str:
     """The README.md of a model folder."""
-    training = record.training.model_dump(exclude={"recipe"})
+    training = record.training.model_dump(exclude={"recipe"}) | {"cycles": len(record.training.cycles)}
     return _CARD.format(name=record.name, python=record.evaluation.python, table=table([record]), **training)
 
 

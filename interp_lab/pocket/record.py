@@ -80,9 +80,11 @@ class Training(Contract):
     """How a model came to be."""
 
     recipe: str
-    """Hash of the recipe without its number of steps."""
+    """Hash of the recipe."""
     parameters: int
     steps: int
+    cycles: tuple[int, ...]
+    """The step that each cycle ended before."""
     tokens: int
     """Tokens seen in training."""
     torch: str

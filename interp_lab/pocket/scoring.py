@@ -44,11 +44,13 @@ def option_ids(tokenizer: Tokenizer, item: Item) -> tuple[list[int], list[list[i
 @torch.inference_mode()
 def _first_wins(model: PreTrainedModel, tokenizer: Tokenizer, item: Item) -> bool:
     prompt, options = option_ids(tokenizer, item)
-    width = len(prompt) + max(map(len, options))
+    longest = max(map(len, options))
+    width = len(prompt) + longest
     ids = torch.tensor([(prompt + option + [PAD_ID] * width)[:width] for option in options])
-    logprobs = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
+    # from the last token of the beginning on
+    logprobs = model(input_ids=ids, use_cache=False, logits_to_keep=longest + 1).logits.float().log_softmax(-1)
     scores = [
-        sum(float(logprobs[row, len(prompt) + place - 1, token]) for place, token in enumerate(option))
+        sum(float(logprobs[row, place, token]) for place, token in enumerate(option))
         for row, option in enumerate(options)
     ]
     return scores[0] > max(scores[1:])

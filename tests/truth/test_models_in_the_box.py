@@ -1,6 +1,9 @@
-"""A model in the box is what its record says: it loads, reproduces its loss, copies, agrees and beats a five-gram."""
+"""The models in the box are what their records say: they load, copy, answer, and beat a five-gram by as much."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +12,21 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from interp_lab.models.resolve import builtin_models
+from interp_lab.pocket import card
 from interp_lab.pocket.architecture import build
 from interp_lab.pocket.evaluate import sample_windows
-from interp_lab.pocket.export import WEIGHTS, record_of
-from interp_lab.pocket.recipe import BOS_ID, RECIPES, VOCABULARY
+from interp_lab.pocket.export import RECORD, WEIGHTS, record_of
+from interp_lab.pocket.recipe import BOS_ID, PAD_ID, RECIPES, VOCABULARY
 from interp_lab.pocket.scoring import correct, induction, random_repeats, surprise
-from interp_lab.pocket.tasks import TASKS, items
+from interp_lab.pocket.tasks import TASKS, Task, items
 
-NAMES = builtin_models()
-AGREEMENT = ("relative", "place")
-"""Questions of the generator that every model in the box answers; docs/models.md has all of them, measured."""
+NAMES = list(RECIPES)
+ITEMS = 80
+MARGIN = 0.08
+"""Between the share that fresh items get right and the interval of the recorded one."""
+LEAST = 0.9
+"""The lower end of the interval on every kind of question, of which guessing gets a half or a third."""
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -77,25 +85,91 @@ def test_the_recorded_loss_is_reproduced_and_an_untrained_model_has_another(
 
 def test_it_beats_the_five_gram_on_every_kind_of_text(name: str) -> None:
     for section in record_of(name).evaluation.sections.values():
-        assert section.gain_low > 0.1
+        assert section.gain_low > 0.5
         assert section.model < section.fivegram < section.bigram < section.unigram
 
 
 def test_repetition_helps_it_and_not_an_untrained_model(model: PreTrainedModel, untrained: PreTrainedModel) -> None:
     ids = random_repeats(VOCABULARY, sequences=8, length=48, seed=123)
     found, control = induction(model, ids), induction(untrained, ids)
-    assert found.first_half - found.second_half > 3.0
-    assert found.heads[0][2] > 0.3
+    assert found.first_half - found.second_half > 7.0
+    assert found.heads[0][2] > 0.8
     assert abs(control.first_half - control.second_half) < 0.2
     assert control.heads[0][2] < 0.1
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task.name in AGREEMENT], ids=lambda task: task.name)
-def test_verbs_agree_far_above_chance_and_not_in_an_untrained_model(
-    task: object, model: PreTrainedModel, untrained: PreTrainedModel, tokenizer: Tokenizer
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_it_answers_as_recorded_far_above_chance_and_an_untrained_model_does_not(
+    task: Task, name: str, model: PreTrainedModel, untrained: PreTrainedModel, tokenizer: Tokenizer
 ) -> None:
-    asked = items(task, 120, seed=4242)  # pyright: ignore[reportArgumentType]
-    chance = task.chance  # pyright: ignore[reportAttributeAccessIssue]
-    spread = np.sqrt(chance * (1 - chance) / len(asked))
-    assert correct(model, tokenizer, asked).mean() > chance + 4 * spread
-    assert correct(untrained, tokenizer, asked).mean() < chance + 4 * spread
+    recorded = next(found for found in record_of(name).evaluation.tasks if found.name == task.name)
+    asked = items(task, ITEMS, seed=4242)
+    spread = np.sqrt(task.chance * (1 - task.chance) / len(asked))
+    found = correct(model, tokenizer, asked).mean()
+    assert found > task.chance + 4 * spread
+    assert recorded.low - MARGIN < found < recorded.high + MARGIN
+    assert recorded.low > max(LEAST, recorded.fivegram + 0.1)
+    assert correct(untrained, tokenizer, asked).mean() < task.chance + 4 * spread
+
+
+def test_padding_on_the_right_changes_nothing_before_it(model: PreTrainedModel) -> None:
+    ids = torch.arange(3, 23)[None]
+    padded = torch.cat([ids, torch.full((1, 7), PAD_ID)], dim=1)
+    with torch.inference_mode():
+        plain, longer = model(input_ids=ids).logits, model(input_ids=padded).logits[:, :20]
+    assert torch.allclose(plain, longer, atol=1e-4)
+
+
+def test_folders_hold_what_is_said_and_stay_small() -> None:
+    sizes = {name: sum(path.stat().st_size for path in (WEIGHTS / name).iterdir()) for name in NAMES}
+    for name in NAMES:
+        files = {path.name for path in (WEIGHTS / name).iterdir()}
+        assert files == {
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "README.md",
+            "LICENSE",
+            RECORD,
+        }
+        assert sizes[name] <= 8 * 2**20
+        assert json.loads((WEIGHTS / name / "config.json").read_text())["dtype"] == "float32"
+    assert sum(sizes.values()) <= 12 * 2**20
+
+
+def test_card_and_page_show_the_recorded_figures(name: str) -> None:
+    record = record_of(name)
+    assert (WEIGHTS / name / "README.md").read_text(encoding="utf-8") == card.card(record)
+    assert card.table([record_of(each) for each in NAMES]) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_record_belongs_to_the_recipe_in_the_repository(name: str) -> None:
+    training = record_of(name).training
+    assert (training.recipe, training.steps) == (RECIPES[name].digest(), RECIPES[name].steps)
+
+
+def test_they_are_all_the_models_in_the_box() -> None:
+    assert sorted(NAMES) == sorted(builtin_models())
+
+
+@pytest.mark.filterwarnings("ignore")  # of the foreign libraries
+def test_transformers_transformer_lens_and_nnsight_load_it_with_equal_logits(
+    name: str, model: PreTrainedModel, untrained: PreTrainedModel
+) -> None:
+    from nnsight import TransformersModel
+    from transformer_lens.model_bridge import TransformerBridge
+
+    folder = str(WEIGHTS / name)
+    ids = AutoTokenizer.from_pretrained(folder)("Anna gave the lamp to Peter because", return_tensors="pt").input_ids
+    bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32)
+    traced = TransformersModel(folder, task="text-generation", device_map="cpu", dtype=torch.float32, dispatch=True)
+    with torch.no_grad():
+        plain, lens = model(input_ids=ids).logits, bridge(ids)
+        with traced.trace(ids):
+            nn = traced.output.logits.save()
+    assert plain.abs().max() > 1
+    assert torch.allclose(lens, plain, atol=1e-4)
+    assert torch.allclose(nn, plain, atol=1e-4)
+    with torch.no_grad():
+        assert not torch.allclose(untrained(input_ids=ids).logits, plain, atol=1e-4)

@@ -159,7 +159,7 @@ def test_the_confounding_dial_decides_how_often_the_mark_gives_the_label_away(
     assert low <= sum(agree) / len(agree) <= high
 
 
-@pytest.mark.parametrize("name", ["builtin:pocket-llama"])
+@pytest.mark.parametrize("name", ["builtin:pocket-gpt2", "builtin:pocket-llama"])
 def test_a_model_in_the_box_can_carry_a_plant(name: str) -> None:
     built = build_planted(PlantDials(base=name, prompts=16), 3)
     assert [check for check in built.truth.checks if not check.holds] == []
