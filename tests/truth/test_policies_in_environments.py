@@ -311,7 +311,7 @@ def test_a_probe_reads_from_a_policy_what_it_saw(tmp_path: Path):
         with LocalRun(tmp_path / target.replace(":", "-"), workspace=tmp_path) as run:
             result = train_probe(asked, run, settings=Settings(workspace=tmp_path), suggest=lambda _: ())
         assert result.best.confirm.value > least
-        assert result.counts.groups == (20, 8, 12)
+        assert result.counts.groups == (16, 12, 12)
         assert result.classes == (("0", "1") if target == "label:action" else ())
 
 

@@ -29,8 +29,10 @@ WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
 Train = Callable[..., tuple[TrainProbeResult, Path]]
 
 
-def write_store(folder: Path, *, texts: list[str] | None = None, scores: np.ndarray | None = None) -> None:
-    """Two prompts a group; resid_post.1 carries score, topic and metric linearly, resid_post.0 nothing."""
+def write_store(
+    folder: Path, *, texts: list[str] | None = None, scores: np.ndarray | None = None, group_size: int = 2
+) -> None:
+    """Two prompts a group or more; resid_post.1 carries score, topic and metric linearly, resid_post.0 nothing."""
     rng = np.random.default_rng(7)
     lengths = rng.integers(3, 9, size=N_PROMPTS)
     prompt = np.repeat(np.arange(N_PROMPTS), lengths)
@@ -68,7 +70,7 @@ def write_store(folder: Path, *, texts: list[str] | None = None, scores: np.ndar
             {
                 "id": [f"p{i}" for i in range(N_PROMPTS)],
                 "text": texts or [f"g{i // 2}x " + " ".join(WORDS[w] for w in words[i]) for i in range(N_PROMPTS)],
-                "group": np.arange(N_PROMPTS) // 2,
+                "group": np.arange(N_PROMPTS) // group_size,
                 "score": given.astype(float),
                 "label:topic": [TOPICS[t] for t in topic],
             }
@@ -174,6 +176,18 @@ def test_a_label_of_tokens_is_probed_per_token_and_its_position_gives_it_away(pr
     assert control(result, "surface") > 0.99
     assert not result.beats_surface
     assert result.grade == "weak"
+
+
+def test_a_score_whose_evidence_is_weak_is_not_announced_as_a_finding(tmp_path: Path):
+    # Four explore groups that each hold both classes cannot reach any level, however well the probe does.
+    (tmp_path / "acts").mkdir()
+    scores = np.arange(N_PROMPTS) % 2
+    write_store(tmp_path / "acts", scores=scores, group_size=20)
+    result, _ = trained(tmp_path, tmp_path / "out", {"addresses": ["resid_post.1"], "pooling": "mean"})
+    assert result.best.confirm.value > 0.9
+    assert result.counts.groups[1] < 5
+    assert result.grade == "weak"
+    assert "reads" not in result.summary.splitlines()[0]
 
 
 def test_codes_are_probed_like_activations(probe: Train):

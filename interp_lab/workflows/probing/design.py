@@ -15,7 +15,8 @@ from interp_lab.statistics.arrays import Bools, Ints
 from interp_lab.workflows.probing.examples import Examples, texts_of
 from interp_lab.workflows.querying.view import StoreView
 
-SHARES: Mapping[Part, float] = {"train": 0.5, "explore": 0.2, "confirm": 0.3}
+SHARES: Mapping[Part, float] = {"train": 0.4, "explore": 0.3, "confirm": 0.3}
+"""Explore and confirm each have to show the association by themselves before a grade says so."""
 PARTS: tuple[Part, ...] = ("train", "explore", "confirm")
 _TRIES = 40
 

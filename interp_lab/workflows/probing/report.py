@@ -122,6 +122,11 @@ def _summary(report: ProbeReport) -> str:
     if report.p_value > ALPHA:
         first = f"No column says {report.target} linearly beyond chance on held-out groups; best {best.address}, "
         first += f"{report.unit} {interval}."
+    elif report.grade == "weak":
+        first = (
+            f"A linear probe of {report.target} at {best.address} scores {report.unit} {interval}, on held-out data, "
+        )
+        first += f"but the evidence is weak ({', '.join(report.reasons)}): no conclusion."
     else:
         first = (
             f"A linear probe at {best.address} reads {report.target} on held-out groups ({report.unit} {interval}); "

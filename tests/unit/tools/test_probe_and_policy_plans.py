@@ -48,7 +48,7 @@ def planned(workspace: Path, name: str, **arguments: Any) -> JobView:
 def test_a_dry_run_of_a_probe_says_who_trains_who_chooses_and_who_confirms(workspace: Path) -> None:
     view = planned(workspace, "train_probe", store="acts")
     plan = TrainProbePlan.model_validate(view.plan)
-    assert (plan.counts.train, plan.counts.explore, plan.counts.confirm) == (30, 12, 18)
+    assert (plan.counts.train, plan.counts.explore, plan.counts.confirm) == (24, 18, 18)
     assert plan.columns == ("resid_post.0",)
     assert plan.task == "binary"
     assert view.agent_next_actions[0].arguments == {"store": "acts"}
