@@ -22,6 +22,8 @@ from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
+from interp_lab_tools.store_export import STORE_EXPORT
+from interp_lab_tools.store_import import STORE_IMPORT
 from interp_lab_tools.train_probe import TRAIN_PROBE
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
@@ -37,6 +39,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     JOB_LOGS,
     ARTIFACT_READ,
     ARTIFACT_LIST,
+    STORE_IMPORT,
+    STORE_EXPORT,
 )
 CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (lab_overview(_INVESTIGATION), *_INVESTIGATION)
 
