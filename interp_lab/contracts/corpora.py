@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, StringConstraints, WrapSerializer
+from pydantic import BeforeValidator, Field, JsonValue, SerializerFunctionWrapHandler, StringConstraints, WrapSerializer
 
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
@@ -122,7 +122,8 @@ def _source_to_text(value: CorpusSource, default: SerializerFunctionWrapHandler)
 
 CorpusArgument = Annotated[
     CorpusSource,
-    BeforeValidator(_source_from_text, json_schema_input_type=CorpusSource | str),
+    # Seven full schemas would be a quarter of what a host can list; wrong fields are named when a request is read.
+    BeforeValidator(_source_from_text, json_schema_input_type=str | dict[str, JsonValue]),
     WrapSerializer(_source_to_text),
 ]
 """Documents: 'builtin:NAME', a path in the workspace (.jsonl, .parquet, else plain text), or an object."""

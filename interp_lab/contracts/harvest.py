@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, StringConstraints, model_validator
+from pydantic import (
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from interp_lab.contracts.base import Contract, Seed
 from interp_lab.contracts.corpora import CorpusArgument
@@ -31,42 +39,50 @@ class Generation(Contract):
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)]
     """Longest continuation."""
     temperature: Annotated[FiniteFloat, Field(ge=0.0, le=10.0)] = 0.0
-    """0 takes the likeliest token each time; above, tokens are drawn with the request's seed."""
+    """0 takes the likeliest token; above, tokens are drawn by the seed."""
+
+
+# What a host lists of every tool is bounded, so the schemas of models and addresses are named here and not repeated.
+_Model = Annotated[
+    ModelArgument,
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}], "examples": ["builtin:pocket-llama"]}),
+]
+_Address = Annotated[Address, WithJsonSchema({"type": "string", "examples": ["resid_post.2", "module:lm.h.0.mlp@in"]})]
 
 
 class HarvestRequest(JobRequest):
-    """Read a corpus with a model and keep the activations of every token at the chosen addresses."""
+    """Read a corpus with a model and keep the activations of every token."""
 
-    model: ModelArgument = Field(examples=["builtin:pocket-llama"])
-    """Model to read with; dtype 'bfloat16' is about twice as fast on many machines and changes the last digits."""
-    dataset: CorpusArgument = Field(examples=["builtin:person-name"])
-    """What to read: 'builtin:NAME', a path (.jsonl, .parquet, else plain text), or an object that says more."""
-    addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=200)] = Field(
-        examples=[["resid_post.2", "mlp_out.1"]]
-    )
-    """Where to look, all in one pass; nothing deeper than the deepest is computed."""
+    model: _Model
+    """Id, or {id, revision, dtype, device} as in inspect; dtype 'bfloat16' is faster and changes the last digits."""
+    dataset: CorpusArgument
+    """'builtin:NAME', a path (.jsonl, .parquet, else text), or an object by kind: text {path, unit:
+    paragraph|line|file}, jsonl or parquet {path, text_field, id_field, label_fields, group_field}, chat {path,
+    messages_field}, inline {prompts: [{text, score, labels}]}."""
+    addresses: Annotated[tuple[_Address, ...], Field(min_length=1, max_length=200)]
+    """Where to look, all in one pass; nothing deeper is computed."""
     metrics: Annotated[tuple[MetricName, ...], Field(max_length=9)] = ()
-    """What to measure of every token; logits are computed only if one of them needs them."""
+    """What to measure of every token."""
     targets: Annotated[
         tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...], Field(max_length=20)
     ] = ()
-    """Tokens of the target_ metrics as they stand in text, with their leading space, for example [' she', ' he']."""
-    generate: Generation | None = None
-    """Let the model go on after every document, and read prompt and continuation; the rows say which is which."""
+    """Tokens of the target_ metrics, with the space before them: [' she', ' he']."""
+    generate: Annotated[Generation | None, WithJsonSchema({"type": "object"})] = None
+    """{max_new_tokens, temperature}: let the model go on after every document; rows say what it wrote."""
     dtype: StoreDtype = "bfloat16"
     """Number format in the store."""
     context: Annotated[int, Field(ge=1, le=2**20)] | None = None
-    """Tokens that are read at once; absent, the model's context. Longer documents are cut and the rule is recorded."""
+    """Tokens read at once; absent, the model's context. Longer documents are cut."""
     overlap: NonNegativeInt = 0
-    """Tokens before each further window of a long document that it reads again as context, never stored twice."""
+    """Tokens that each further window reads again as context."""
     bos: Literal["tokenizer", "always", "never"] = "tokenizer"
-    """Special tokens: as the tokenizer adds them, always a beginning-of-text token, or none."""
+    """Special tokens."""
     packing: Literal["auto", "never"] = "auto"
-    """auto: short documents share a row where a self-test of the loaded model shows that each comes out as alone."""
+    """auto: documents share a row where that is proven exact."""
     token_budget: Annotated[int, Field(ge=1, le=2**22)] | None = None
-    """Tokens in one pass; absent, from the size of the machine. Halved where memory runs out."""
+    """Tokens in one pass; absent, by the size of the machine."""
     max_documents: Annotated[int, Field(ge=1)] | None = None
-    """Read the first so many documents only."""
+    """Read the first so many only."""
     seed: Seed = 0
     """Seed of every random choice."""
 

@@ -14,6 +14,7 @@ from interp_lab_tools.artifact_read import ARTIFACT_READ
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
 from interp_lab_tools.inspect import INSPECT
 from interp_lab_tools.job_cancel import JOB_CANCEL
@@ -29,6 +30,7 @@ from interp_lab_tools.train_probe import TRAIN_PROBE
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     BUILD_PROMPTS,
     AUDIT_PROMPTS,
+    HARVEST,
     HARVEST_POLICY,
     TRAIN_PROBE,
     QUERY_ACTIVATIONS,

@@ -220,14 +220,12 @@ def _handle(request: HarvestRequest, run: Run) -> HarvestResult:
 
 HARVEST = JobCapability(
     name="harvest",
-    title="Read a corpus with a model and store the activations of every token",
+    title="Store the activations of a corpus",
     guidance=(
-        "Give a model, a corpus (a dataset in the box, a text, JSONL or Parquet file, chats) and addresses; every "
-        "token becomes a row with its activations, labels and metrics in an activation_store artifact that queries, "
-        "probes and dictionary training read. Many addresses cost one pass. Labels keep their names. generate lets the "
-        "model write on and marks what it wrote. Use dry_run first: tokens, bytes and time. Not needed before inspect, "
-        "which reads for itself. Runs as a job: if state is not final, call job_wait. An interrupted job goes on where "
-        "it was; the same request gives the same bytes on one machine."
+        "Every token of a corpus becomes a row of an activation_store artifact, with its activations, labels (names "
+        "kept) and metrics; queries, probes and dictionary training read it. Many addresses cost one pass. Use dry_run "
+        "first: tokens, bytes, time. Runs as a job: if state is not "
+        "final, call job_wait. An interrupted job goes on where it was; the same request gives the same bytes."
     ),
     request=HarvestRequest,
     result=HarvestResult,

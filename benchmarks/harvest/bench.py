@@ -1,0 +1,402 @@
+"""Measure how fast activations of one layer can be had: this engine beside the libraries in use, same model, same text.
+
+`python benchmarks/harvest/bench.py` prints tokens per CPU second on one thread for a small model and for one of the
+shape of GPT-2, both with random weights; the last line is one JSON object. Every method's tensors are compared with
+those of plain Hugging Face before it is timed. The hook is after the middle block. Contexts are 128 tokens; the short
+prompts have the lengths of a log-normal draw.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp_lab.engine.fused import fused_activations
+from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.stream import StreamSettings, default_plan, stream
+from interp_lab.engine.sweep import PassPlan, sweep
+from interp_lab.models.load import LoadedModel, load_model
+from interp_lab.models.resolve import ModelSource
+from interp_lab.points import Address
+
+CONTEXT, BATCH, BUFFER, TRAIN_BATCH = 128, 8, 8192, 1024
+TOLERANCE = {"exact": 1e-5, "bf16": 3e-2}
+ROUNDS = 2
+TARGETS = {
+    "small": {"hf_hidden_states": 10.0, "sae_lens_store": 2.5, "sae_lens_store_bf16": 6.0, "short_padded": 3.5},
+    "gpt2_shape": {"hf_hidden_states": 4.5, "sae_lens_store": 2.5, "sae_lens_store_bf16": 6.0, "short_padded": 3.5},
+}
+
+
+class Shape(NamedTuple):
+    """Size of a GPT-2."""
+
+    name: str
+    n_layers: int
+    d_model: int
+    n_heads: int
+    n_tokens: int
+    """Tokens per timing; slow methods read fewer."""
+
+
+SHAPES = (Shape("small", 6, 256, 8, 16_384), Shape("gpt2_shape", 12, 768, 12, 2048))
+
+
+class Subject:
+    """One model in every form in which it is measured, and what it reads."""
+
+    def __init__(self, shape: Shape, folder: Path) -> None:
+        self.shape = shape
+        self.layer = shape.n_layers // 2 - 1
+        self.address = Address("resid_post", self.layer)
+        self.folder = _make(shape, folder)
+        self.loaded = load_model(ModelSource("local", shape.name, self.folder), dtype="float32", device="cpu")
+        self.half = load_model(ModelSource("local", shape.name, self.folder), dtype="bfloat16", device="cpu")
+        generator = np.random.default_rng(1)
+        ids = generator.integers(5, 50_000, (max(shape.n_tokens, 2 * BUFFER) // CONTEXT, CONTEXT))
+        self.contexts = torch.from_numpy(ids)
+        lengths = np.clip(generator.lognormal(3.5, 0.6, 64).astype(int), 4, CONTEXT)
+        self.short = [generator.integers(5, 50_000, n).tolist() for n in lengths]
+
+    def texts(self, n_tokens: int) -> Tensor:
+        """Contexts with about so many tokens."""
+        return self.contexts[: max(1, n_tokens // CONTEXT)]
+
+
+def _make(shape: Shape, folder: Path) -> Path:
+    from tokenizers import Tokenizer, models
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.manual_seed(0)
+    config = GPT2Config(
+        n_layer=shape.n_layers, n_embd=shape.d_model, n_head=shape.n_heads, n_positions=1024, vocab_size=50_257
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    words = {f"w{i}": i for i in range(50_256)} | {"<|endoftext|>": 50_256}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
+    ).save_pretrained(folder)
+    return folder
+
+
+Read = Callable[[Tensor], Tensor]
+"""From contexts `(n, pos)` to activations `(n * pos, d_model)`, in order."""
+
+
+def hf_hidden_states(subject: Subject) -> Read:
+    """Plain Hugging Face."""
+
+    def read(ids: Tensor) -> Tensor:
+        with torch.no_grad():
+            states = [
+                subject.loaded.model(input_ids=part, output_hidden_states=True).hidden_states[subject.layer + 1]
+                for part in ids.split(BATCH)
+            ]
+        return torch.cat(states).flatten(0, 1)
+
+    return read
+
+
+def hf_no_head(subject: Subject) -> Read:
+    """Hugging Face without the language-model head."""
+
+    def read(ids: Tensor) -> Tensor:
+        base: Any = subject.loaded.model.base_model
+        with torch.no_grad():
+            states = [
+                base(input_ids=part, output_hidden_states=True, use_cache=False).hidden_states[subject.layer + 1]
+                for part in ids.split(BATCH)
+            ]
+        return torch.cat(states).flatten(0, 1)
+
+    return read
+
+
+def lens_model(subject: Subject) -> Any:
+    """The same weights in TransformerLens."""
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
+
+    shape = subject.shape
+    config = HookedTransformerConfig(
+        n_layers=shape.n_layers,
+        d_model=shape.d_model,
+        n_heads=shape.n_heads,
+        d_head=shape.d_model // shape.n_heads,
+        n_ctx=1024,
+        d_vocab=50_257,
+        act_fn="gelu_new",
+        normalization_type="LN",
+        device="cpu",
+    )
+    model = HookedTransformer(config)
+    model.load_state_dict(convert_gpt2_weights(subject.loaded.model, config), strict=False)
+    return model.eval()
+
+
+def transformer_lens(subject: Subject, model: Any) -> Read:
+    """names_filter and stop_at_layer, as sae-lens does."""
+    name = f"blocks.{subject.layer}.hook_resid_post"
+
+    def read(ids: Tensor) -> Tensor:
+        with torch.no_grad():
+            caches = [
+                model.run_with_cache(
+                    part, names_filter=[name], stop_at_layer=subject.layer + 1, return_type=None, prepend_bos=False
+                )[1][name]
+                for part in ids.split(BATCH)
+            ]
+        return torch.cat(caches).flatten(0, 1)
+
+    return read
+
+
+def nnsight(subject: Subject) -> Read:
+    """trace, save and stop."""
+    from nnsight import LanguageModel
+
+    model: Any = LanguageModel(subject.loaded.model, tokenizer=subject.loaded.tokenizer)
+    layer = subject.layer
+
+    def one(part: Tensor) -> Tensor:
+        with torch.no_grad(), model.trace(part) as tracer:
+            state = model.transformer.h[layer].output.save()
+            tracer.stop()
+        return state[0] if isinstance(state, tuple) else state
+
+    def read(ids: Tensor) -> Tensor:
+        return torch.cat([one(part) for part in ids.split(BATCH)]).flatten(0, 1)
+
+    return read
+
+
+def ours(loaded: LoadedModel, address: Address) -> Read:
+    """This engine, in passes as it plans them."""
+    plan = default_plan(loaded, [address])
+
+    def read(ids: Tensor) -> Tensor:
+        texts = ids.tolist()
+        result = torch.empty((len(texts), ids.shape[1], loaded.facts.d_model), dtype=loaded.dtype)
+        with matmul_precision(), fused_activations(loaded):
+            for swept in sweep(loaded, texts, [address], plan):
+                result[list(swept.pieces)] = swept.values[address].unflatten(0, (len(swept.pieces), -1))
+        return result.flatten(0, 1)
+
+    return read
+
+
+def json_export(subject: Subject) -> Read:
+    """Plain Hugging Face, then one JSON object per token, as record exporters write them."""
+    plain = hf_hidden_states(subject)
+
+    def read(ids: Tensor) -> Tensor:
+        values = plain(ids)
+        with tempfile.TemporaryFile("w") as file:
+            for row, (token, value) in enumerate(zip(ids.flatten().tolist(), values, strict=True)):
+                record = {"prompt_id": row // CONTEXT, "token_index": row % CONTEXT, "token": token}
+                file.write(json.dumps(record | {"activations": value.tolist()}) + "\n")
+        return values
+
+    return read
+
+
+def sae_lens_store(subject: Subject, model: Any) -> Callable[[], Iterator[Tensor]]:
+    """sae-lens' own loop: pretokenised contexts through a mixing buffer."""
+    from datasets import Dataset
+    from sae_lens import ActivationsStore
+
+    dataset = Dataset.from_dict({"input_ids": subject.contexts.tolist()})
+
+    def start() -> Iterator[Tensor]:
+        return iter(
+            ActivationsStore(
+                model=model,
+                dataset=dataset,
+                streaming=False,
+                hook_name=f"blocks.{subject.layer}.hook_resid_post",
+                hook_head_index=None,
+                context_size=CONTEXT,
+                d_in=subject.shape.d_model,
+                n_batches_in_buffer=BUFFER // CONTEXT,
+                total_training_tokens=10**9,
+                store_batch_size_prompts=BATCH,
+                train_batch_size_tokens=TRAIN_BATCH,
+                prepend_bos=False,
+                normalize_activations="none",
+                device=torch.device("cpu"),
+                dtype="float32",
+            )
+        )
+
+    return start
+
+
+def our_stream(subject: Subject, loaded: LoadedModel) -> Callable[[], Iterator[Tensor]]:
+    """Shuffled batches from a buffer of the same size."""
+    plan = default_plan(loaded, [subject.address])
+
+    def start() -> Iterator[Tensor]:
+        texts = itertools.cycle(subject.contexts.tolist())
+        settings = StreamSettings(TRAIN_BATCH, BUFFER, read_tokens=2048)
+        return (batch[subject.address] for batch in stream(loaded, texts, [subject.address], settings, plan=plan))
+
+    return start
+
+
+def rate(read: Read, ids: Tensor) -> float:
+    """Tokens per CPU second."""
+    start = time.process_time()
+    read(ids)
+    return ids.numel() / (time.process_time() - start)
+
+
+def steady_rate(batches: Callable[[], Iterator[Tensor]], n_batches: int) -> float:
+    """Tokens per CPU second of a loader, its first filling not counted."""
+    loader = batches()
+    for _ in range(5):  # sae-lens serves half a buffer at once, so this ends where it has to read again
+        next(loader)
+    start = time.process_time()
+    n_rows = sum(len(next(loader)) for _ in range(n_batches))
+    return n_rows / (time.process_time() - start)
+
+
+def short_rates(subject: Subject) -> dict[str, float]:
+    """Short prompts: packed by us, and padded in the order in which they came, 32 at a time, without the head."""
+    lengths = [len(text) for text in subject.short]
+    plan = default_plan(subject.loaded, [subject.address])
+    base: Any = subject.loaded.model.base_model
+
+    def padded() -> list[Tensor]:
+        found: list[Tensor] = []
+        for start in range(0, len(lengths), 32):
+            part = subject.short[start : start + 32]
+            width = max(map(len, part))
+            ids = torch.tensor([[*text, *[0] * (width - len(text))] for text in part])
+            mask = torch.tensor([[1] * len(text) + [0] * (width - len(text)) for text in part])
+            with torch.no_grad():
+                output = base(input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False)
+            state = output.hidden_states[subject.layer + 1]
+            found += [row[: len(text)] for row, text in zip(state, part, strict=True)]
+        return found
+
+    def sweeps(chosen: PassPlan) -> list[Tensor]:
+        found: dict[int, Tensor] = {}
+        with matmul_precision(), fused_activations(subject.loaded):
+            for swept in sweep(subject.loaded, subject.short, [subject.address], chosen):
+                parts = swept.values[subject.address].split([lengths[i] for i in swept.pieces])
+                found |= dict(zip(swept.pieces, parts, strict=True))
+        return [found[i] for i in range(len(lengths))]
+
+    methods = {
+        "short_padded": padded,
+        "short_by_length": lambda: sweeps(PassPlan(plan.token_budget, None)),
+        "short_packed": lambda: sweeps(plan),
+    }
+    expected = torch.cat(padded())
+    for name, method in methods.items():
+        _require_equal(name, torch.cat(method()), expected, TOLERANCE["exact"])
+    return {name: max(_calls(method, sum(lengths)) for _ in range(ROUNDS)) for name, method in methods.items()}
+
+
+def _calls(method: Callable[[], object], n_tokens: int) -> float:
+    start = time.process_time()
+    method()
+    return n_tokens / (time.process_time() - start)
+
+
+def _require_equal(name: str, found: Tensor, expected: Tensor, tolerance: float) -> float:
+    error = float((found.float() - expected).abs().max() / expected.abs().max())
+    if error > tolerance:
+        raise SystemExit(f"{name} does not give the same activations: relative error {error:.1e}")
+    return error
+
+
+def measure(shape: Shape, folder: Path) -> dict[str, float]:
+    """Tokens per CPU second by method, every one of them checked first; rounds are interleaved."""
+    subject = Subject(shape, folder)
+    lens = lens_model(subject)
+    reads: dict[str, Read] = {
+        "hf_hidden_states": hf_hidden_states(subject),
+        "hf_no_head": hf_no_head(subject),
+        "json_export": json_export(subject),
+        "transformer_lens_stop": transformer_lens(subject, lens),
+        "nnsight_stop": nnsight(subject),
+        "ours": ours(subject.loaded, subject.address),
+        "ours_bf16": ours(subject.half, subject.address),
+    }
+    probe = subject.texts(BATCH * CONTEXT)
+    expected = reads["hf_hidden_states"](probe)
+    for name, read in reads.items():
+        _require_equal(name, read(probe), expected, TOLERANCE["bf16" if name.endswith("bf16") else "exact"])
+    found = dict.fromkeys(reads, 0.0)
+    for _, name in itertools.product(range(ROUNDS), reads):
+        n_tokens = shape.n_tokens if name.startswith("ours") else max(BATCH * CONTEXT, shape.n_tokens // 4)
+        found[name] = max(found[name], rate(reads[name], subject.texts(n_tokens)))
+    loaders = {
+        "sae_lens_store": sae_lens_store(subject, lens),
+        "ours_stream": our_stream(subject, subject.loaded),
+        "ours_stream_bf16": our_stream(subject, subject.half),
+    }
+    n_batches = max(4, 4 * round(shape.n_tokens / BUFFER))
+    for name, loader in loaders.items():
+        found[name] = steady_rate(loader, n_batches)
+    return found | short_rates(subject)
+
+
+def ratios(found: dict[str, float]) -> dict[str, float]:
+    """How many times as fast we are, like compared with like."""
+    return {
+        "hf_hidden_states": found["ours"] / found["hf_hidden_states"],
+        "hf_no_head": found["ours"] / found["hf_no_head"],
+        "json_export": found["ours"] / found["json_export"],
+        "transformer_lens_stop": found["ours"] / found["transformer_lens_stop"],
+        "nnsight_stop": found["ours"] / found["nnsight_stop"],
+        "sae_lens_store": found["ours_stream"] / found["sae_lens_store"],
+        "sae_lens_store_bf16": found["ours_stream_bf16"] / found["sae_lens_store"],
+        "short_padded": found["short_packed"] / found["short_padded"],
+    }
+
+
+def main(names: Sequence[str]) -> int:
+    """Return 0 if the targets are met; what is not equal ends the run before."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")  # what other libraries say about each other is not about the figures
+    report: dict[str, Any] = {"bench": "harvest", "equal": True, "ratios": {}, "figures": {}, "missed": []}
+    for shape in SHAPES:
+        if names and shape.name not in names:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(shape, Path(folder))
+        compared = ratios(found)
+        for name, value in found.items():
+            print(f"{shape.name:10} {name:22} {value:9.0f} tokens per CPU second")
+        for name, value in compared.items():
+            report["ratios"][f"{shape.name}/{name}"] = round(value, 2)
+            if value < TARGETS[shape.name].get(name, 0.0):
+                report["missed"].append(f"{shape.name}/{name}")
+        report["figures"][shape.name] = {name: round(value, 1) for name, value in found.items()}
+    report["targets_met"] = not report["missed"]
+    print(json.dumps(report))
+    return 0 if report["targets_met"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
