@@ -1,0 +1,48 @@
+"""What of a store takes part in training: its columns, the use of its rows, and its hash. Torch-free."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.errors import TrainingSourceUnfit
+from interp_lab.store.reader import ActivationStore
+from interp_lab.workflows.training.split import Ints, TokenSplit, split_tokens
+
+
+def store_hash(store: ActivationStore) -> str:
+    """Return a hash over the manifest of a store, which has the hashes of all its bytes."""
+    return hashlib.sha256(store.manifest.model_dump_json().encode()).hexdigest()
+
+
+def dense_widths(store: ActivationStore, request: TrainSaeRequest) -> dict[str, int]:
+    """Return the columns that the request needs and their widths; every dense one if it names none.
+
+    Raises:
+        UnknownColumn: The store lacks one of them.
+    """
+    named = tuple(dict.fromkeys(map(str, (*request.addresses, *request.targets))))
+    keys = named or tuple(column.key for column in store.manifest.columns if column.kind == "dense")
+    if not keys:
+        raise TrainingSourceUnfit("The store has no dense column.")
+    return {key: store.dense(key).column.width for key in keys}
+
+
+def token_split(store: ActivationStore, request: TrainSaeRequest) -> TokenSplit:
+    """Return the use of every row of a store; see `split_tokens` for errors."""
+    table = store.rows(["prompt", "special"])
+    groups = store.prompts().column("group").to_numpy()[table.column("prompt").to_numpy()]
+    special = np.asarray(table.column("special").to_numpy(), dtype=bool)
+    usable = ~special if request.skip_special else np.ones(store.n_rows, dtype=bool)
+    return split_tokens(groups, usable, request.held_out, request.seed)
+
+
+def held_out_rows(split: TokenSplit, request: TrainSaeRequest) -> Ints:
+    """Return the held-out rows that are measured on, in order; of too many, a sample by seed that keeps all groups."""
+    rows = np.flatnonzero(split.held_out)
+    if rows.size <= request.held_out_tokens:
+        return rows
+    chosen = np.random.default_rng([request.seed, 0x8E1D]).permutation(rows.size)[: request.held_out_tokens]
+    return rows[np.sort(chosen)]

@@ -1,0 +1,167 @@
+"""train_sae: sparse dictionaries from activations, measured on prompts that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.train_sae import (
+    StoreSource,
+    StreamSource,
+    TrainedDictionary,
+    TrainSaePlan,
+    TrainSaeRequest,
+    TrainSaeResult,
+)
+from interp_lab.corpus.corpora import corpus_stamp
+from interp_lab.errors import HubUnreachable
+from interp_lab.models.preflight import preflight
+from interp_lab.models.reference import fingerprint, locate
+from interp_lab.settings import Settings
+from interp_lab.store.reader import open_store
+from interp_lab.workflows.training.artifacts import store_folder
+from interp_lab.workflows.training.columns import dense_widths, store_hash, token_split
+from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse_unfit
+from interp_lab.workflows.training.plan import Planned, planned
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+_MIB = 2**20
+
+
+def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
+    if isinstance(request.source, StreamSource):
+        return _stream_plan(request, request.source, lab.settings)
+    return _store_plan(request, request.source, lab.settings)
+
+
+def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Settings) -> Plan:
+    store = open_store(store_folder(source.store, settings))
+    n_train = int(token_split(store, request).train.sum())
+    dictionaries = planned(request, dense_widths(store, request), n_train=n_train)
+    refuse_unfit(dictionaries)
+    plan = _cost(request, dictionaries, settings, (store.n_rows, n_train))
+    warnings = tuple(_warnings(plan, n_train))
+    return _as_plan(plan, settings, {"store": store_hash(store)}, warnings)
+
+
+def _stream_plan(request: TrainSaeRequest, source: StreamSource, settings: Settings) -> Plan:
+    found = locate(source.model, settings)
+    if found is None and settings.offline:
+        raise HubUnreachable(f"{source.model.id} is not on this machine and the operator keeps it offline.")
+    dictionaries: tuple[Planned, ...] = ()
+    if found is not None:
+        addresses = (*request.addresses, *request.targets)
+        facts = preflight(found.directory, addresses=addresses, allow_remote_code=settings.trust_remote_code)
+        widths = {str(address): facts.width(address) for address in addresses}
+        known = {key: width for key, width in widths.items() if width is not None}
+        if len(known) == len(widths):
+            dictionaries = planned(request, known)
+            refuse_unfit(dictionaries)
+    inputs = {
+        "model": fingerprint(source.model, settings),
+        "dataset": corpus_stamp(source.dataset, settings),
+    }
+    return _as_plan(_cost(request, dictionaries, settings, None), settings, inputs, ())
+
+
+def _cost(
+    request: TrainSaeRequest, dictionaries: Sequence[Planned], settings: Settings, rows: tuple[int, int] | None
+) -> TrainSaePlan:
+    used = memory(dictionaries) if dictionaries else None
+    training = dictionaries[0].training if dictionaries else request.training
+    root = WorkspacePaths.of(settings).root
+    time = estimated_seconds(dictionaries, root, _device(settings)) if dictionaries and rows else None
+    return TrainSaePlan(
+        dictionaries=tuple(each.name for each in dictionaries),
+        n_parameters=used.parameters // 4 if used else None,
+        parameter_bytes=used.parameters if used else None,
+        optimiser_bytes=used.optimiser if used else None,
+        peak_bytes=used.peak if used else None,
+        tokens=training.total_tokens,
+        steps=training.total_steps,
+        n_rows=rows[0] if rows else None,
+        epochs=round(training.total_tokens / rows[1], 2) if rows else None,
+        seconds=round(time[0], 1) if time else None,
+        seconds_source=time[1] if time else None,
+    )
+
+
+def _device(settings: Settings) -> str:
+    """Return where the worker will train, which names the speed that an earlier run kept."""
+    return "cuda" if settings.gpu_slots > 0 else "cpu"
+
+
+def _warnings(plan: TrainSaePlan, n_train: int) -> Iterator[str]:
+    if plan.epochs is not None and plan.epochs > 10:
+        yield (
+            f"Each of the {n_train:,} training tokens is seen {plan.epochs:.0f} times: latents may fit single tokens; "
+            "harvest more text or lower training.total_tokens."
+        )
+
+
+def _as_plan(plan: TrainSaePlan, settings: Settings, inputs: dict[str, str], warnings: tuple[str, ...]) -> Plan:
+    names = plan.dictionaries
+    what = f"{len(names)} dictionaries" if len(names) != 1 else names[0]
+    peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / _MIB:.0f} MiB at the peak"
+    time = "time unknown before a first run here" if plan.seconds is None else f"about {plan.seconds:.0f} s"
+    return Plan(
+        summary=f"{what}: {plan.tokens:,} tokens in {plan.steps:,} steps; {peak}; {time}.",
+        details=plan.model_dump(mode="json", exclude_none=True),
+        label=f"train {what}"[:200],
+        slot="gpu" if settings.gpu_slots > 0 else "cpu",
+        inputs=inputs,
+        warnings=warnings,
+    )
+
+
+def _handle(request: TrainSaeRequest, run: Run) -> TrainSaeResult:
+    from interp_lab.workflows.train_sae import train_sae  # lazy: the workflow imports torch, and only the worker may
+
+    return train_sae(request, run, settings=Settings.from_env(), suggest=lambda rows: suggest(request, rows))
+
+
+def suggest(request: TrainSaeRequest, rows: Sequence[TrainedDictionary]) -> tuple[NextAction, ...]:
+    """Return the calls that would settle what the training leaves open, ready to be made."""
+    best = min(rows, key=lambda row: row.fvu)
+    if best.artifact is None or not isinstance(request.source, StoreSource) or request.kind == "crosscoder":
+        return ()
+    encode = NextAction(
+        tool="encode_store",
+        arguments={"store": request.source.store, "dictionaries": [best.artifact]},
+        why="Make its latents columns of a store, so that they can be queried and ranked like coordinates.",
+    )
+    return (encode,)
+
+
+TRAIN_SAE = JobCapability(
+    name="train_sae",
+    title="Train sparse autoencoders, transcoders or crosscoders",
+    guidance=(
+        "Give the store of a harvest (or a model and a corpus to stream) and addresses; widths, sparsities and seeds "
+        "each may name several, and every combination is trained in one pass. Start with preset minimal and dry_run; "
+        "take production for a dictionary that claims will rest on. Whole prompt groups are held out, and every figure "
+        "(FVU with an interval, L0, cosine) is of those; flags say what is wrong with a dictionary (dead latents, poor "
+        "reconstruction, still improving). Low FVU says that activations can be rebuilt, not that latents mean "
+        "anything or that the model uses them. Interrupted runs go on from their checkpoint. Runs as a job: call "
+        "job_wait. Each dictionary is an artifact in the SAELens layout; the report has learning curves."
+    ),
+    request=TrainSaeRequest,
+    result=TrainSaeResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, idempotent=True, open_world=True),
+    toolset="dictionaries",
+    example={
+        "source": {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:person-name"},
+        "addresses": ["resid_post.2"],
+        "widths": [256],
+        "sparsities": [8],
+        "training": {"total_tokens": 20000, "batch_tokens": 512, "learning_rate": 0.003},
+    },
+)
