@@ -232,8 +232,7 @@ class Trainer:
 
     def _check_finite(self, *batches: Tensor) -> None:
         for batch in batches:
-            if not math.isfinite(float(batch.sum())):
-                rows = int((~batch.isfinite().all(1)).sum())
+            if not math.isfinite(float(batch.sum())) and (rows := int((~batch.isfinite().all(1)).sum())):
                 raise TrainingDiverged(f"Step {self.progress.step + 1}: {rows} tokens have activations not finite.")
 
     def _check_losses(self, loss: float, norm: float) -> None:

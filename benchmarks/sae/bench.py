@@ -1,0 +1,158 @@
+"""Train the same TopK SAE with this project and its peers, on identical activations, and print one JSON object.
+
+`python benchmarks/sae/bench.py` measures every shape; `--shapes 512x8192 --steps 20` less or more. Every contestant is
+a process of its own that takes a few steps in turn with the others, so that all meet the same other load; CPU seconds
+of the process are what ratios are made of, wall time is shown beside them. eai-sparsify and dictionary_learning take
+part where PYTHONPATH leads to them: they cannot be installed beside this project's own requirements, and `make
+bench-sae` puts them without theirs into a folder of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from activations import Activations
+from contestants import CONTESTANTS, Shape, make
+
+SHAPES = {"128x1024": (Shape(128, 1024, 4096), 60), "512x8192": (Shape(512, 8192, 4096), 12),
+          "768x16384": (Shape(768, 16384, 2048), 12)}  # fmt: skip
+ROUNDS = 4
+OURS = "interp-lab"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and write where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--only", nargs="*", default=list(CONTESTANTS), choices=CONTESTANTS)
+    parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", type=Path, default=None)
+    parser.add_argument("--contestant", default=None, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.contestant is not None:
+        return _contest(chosen.contestant, *SHAPES[chosen.shapes[0]], chosen)
+    found = {"threads": chosen.threads, "torch": torch.__version__, "shapes": {}}
+    for name in chosen.shapes:
+        found["shapes"][name] = _compare(name, chosen)
+        _print(name, found["shapes"][name])
+    text = json.dumps(found, indent=2)
+    if chosen.write is not None:
+        chosen.write.write_text(text + "\n", encoding="utf-8")
+    print(json.dumps(found))
+    return 0
+
+
+def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Run all contestants in turns and return their figures with ratios to ours."""
+    command = [sys.executable, __file__, "--shapes", shape, "--threads", str(chosen.threads)]
+    command += ["--steps", str(chosen.steps)] if chosen.steps else []
+    environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
+    running = {
+        name: subprocess.Popen(
+            [*command, "--contestant", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for name in chosen.only
+    }
+    figures: dict[str, Any] = {}
+    for _ in range(ROUNDS + 1):
+        for name, process in running.items():
+            answer = _ask(process)
+            if answer is not None:
+                figures[name] = answer
+    for process in running.values():
+        process.communicate()
+    ours = figures.get(OURS)
+    for row in figures.values() if ours else ():
+        row["ours_is_faster_cpu"] = round(row["cpu_ms"] / ours["cpu_ms"], 2)
+        row["ours_is_faster_wall"] = round(row["wall_ms"] / ours["wall_ms"], 2)
+        row["memory_over_ours"] = round(row["peak_mb"] / ours["peak_mb"], 2)
+    return figures
+
+
+def _ask(process: subprocess.Popen[str]) -> dict[str, Any] | None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if process.poll() is not None:
+        return None
+    try:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    line = process.stdout.readline()
+    return json.loads(line) if line.startswith("{") else None
+
+
+def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) -> int:
+    """Train a share of the steps at every word from the parent, and answer with the figures so far."""
+    torch.set_num_threads(chosen.threads)
+    steps = chosen.steps or steps
+    answers, sys.stdout = sys.stdout, sys.stderr
+    try:
+        contestant = make(name, shape, steps)
+    except ImportError as error:
+        print(f"{name} does not take part: {error}", file=sys.stderr)
+        return 0
+    data = Activations(shape.d_in, 2 * shape.n_latents, shape.batch)
+    held_out = data.batch(-1)
+    times: list[tuple[float, float]] = []
+    curve: list[float] = []
+    for numbers in _shares(steps):
+        if not sys.stdin.readline():
+            break
+        for number in numbers:
+            x = data.batch(number)
+            start = time.process_time(), time.perf_counter()
+            contestant.step(x)
+            times.append((time.process_time() - start[0], time.perf_counter() - start[1]))
+        output, l0 = contestant.reconstruct(held_out)
+        curve.append(float((output - held_out).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()))
+        answers.write(json.dumps(_figures(times, curve, l0, shape)) + "\n")
+        answers.flush()
+    return 0
+
+
+def _shares(steps: int) -> Iterator[range]:
+    """Yield the first step alone, which warms up, then the others in equal rounds."""
+    yield range(1)
+    size = max((steps - 1) // ROUNDS, 1)
+    for start in range(1, 1 + ROUNDS * size, size):
+        yield range(start, start + size)
+
+
+def _figures(times: list[tuple[float, float]], curve: list[float], l0: float, shape: Shape) -> dict[str, Any]:
+    measured = times[1:] or times
+    cpu, wall = (sorted(column)[len(measured) // 2] for column in zip(*measured, strict=True))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "cpu_ms": round(cpu * 1e3, 1),
+        "wall_ms": round(wall * 1e3, 1),
+        "tokens_per_cpu_s": round(shape.batch / cpu),
+        "peak_mb": round(peak),
+        "tokens": len(times) * shape.batch,
+        "fvu": round(curve[-1], 5),
+        "fvu_curve": [round(value, 5) for value in curve],
+        "l0": round(l0, 2),
+    }
+
+
+def _print(shape: str, figures: dict[str, Any]) -> None:
+    for name, row in figures.items():
+        print(f"{shape:>10} {name:<20} {row['cpu_ms']:>8} ms cpu {row['wall_ms']:>8} ms wall {row['peak_mb']:>5} MB "
+              f"FVU {row['fvu']:.4f} L0 {row['l0']:5.1f}  ours ×{row.get('ours_is_faster_cpu', '-')} faster, "
+              f"×{row.get('memory_over_ours', '-')} memory")  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
