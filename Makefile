@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-store pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-store bench-query pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -14,7 +14,7 @@ help:
 	@echo "make generate      rewrite schemas, tool reference and error index"
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
-	@echo "make bench-NAME    one benchmark: server, store"
+	@echo "make bench-NAME    one benchmark: server, store, query"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -54,13 +54,16 @@ faults: $(STAMP)
 conformance: $(STAMP)
 	$(BIN)/python tests/conformance/run.py
 
-bench: bench-server bench-store
+bench: bench-server bench-store bench-query
 
 bench-server: $(STAMP)
 	$(BIN)/python benchmarks/server/bench.py
 
 bench-store: $(STAMP)
 	$(BIN)/python benchmarks/store/bench.py
+
+bench-query: $(STAMP)
+	$(BIN)/python benchmarks/query/bench.py
 
 pocket-models: $(STAMP)
 	$(BIN)/python -m interp_lab.pocket

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from interp_lab.statistics.arrays import Bools, Floats, Ints
 from interp_lab.statistics.auroc import auroc_interval
-from interp_lab.statistics.blocks import Block, RowValues
+from interp_lab.statistics.blocks import Block, RowValues, SparseBlock
 from interp_lab.statistics.clusters import Clusters
 from interp_lab.statistics.distributions import student_critical, student_tail
 
@@ -118,8 +118,8 @@ def auroc_of(block: Block, target: Target) -> Floats:
     """Return the AUROC of every column alone, from one pass over the block's entries."""
     y = np.where(target.known, target.values, 0.0)
     negative = target.weights - y
-    below = block.below(negative)
-    return block.sums(below, y) / (y.sum() * negative.sum())
+    wins = block.wins(y, negative) if isinstance(block, SparseBlock) else block.sums(block.below(negative), y)
+    return wins / (y.sum() * negative.sum())
 
 
 def _with_label(block: Block, target: Target, level: float) -> Association:
@@ -159,7 +159,7 @@ def _with_label(block: Block, target: Target, level: float) -> Association:
         np.where(known, low, 0.0),
         np.where(known, high, 1.0),
         p,
-        d=_cohen_d(block, (y, negative)),
+        d=cohen_d_of(block, (y, negative)),
         rate_with=block.sums(fires, y) / m,
         rate_without=block.sums(fires, negative) / n,
     )
@@ -202,7 +202,8 @@ def _rank_scores(sums: dict[tuple[str, str], Floats], sizes: _Sizes) -> Floats:
     return (1 - share) * on_positives - share * on_negatives
 
 
-def _cohen_d(block: Block, sides: tuple[Floats, Floats]) -> Floats:
+def cohen_d_of(block: Block, sides: tuple[Floats, Floats]) -> Floats:
+    """Return Cohen's d of every column between two sets of rows, given by their weights of 0 or 1 `(n_rows,)`."""
     x, squares = block.values(), _squares(block.values())
     means: list[Floats] = []
     within = np.zeros(block.n_columns)

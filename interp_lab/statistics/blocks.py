@@ -173,6 +173,28 @@ class SparseBlock:
         fires[self._cell[weights[self._rows] > 0]] = True
         return np.count_nonzero(fires.reshape(shape), axis=1).astype(np.intp)
 
+    def wins(self, positives: Floats, negatives: Floats) -> Floats:
+        """Return the number of pairs in which a positive row is above a negative one, ties half `(n_columns,)`.
+
+        `positives` and `negatives` are 0 or 1 per row. One pass over the entries, then one over their distinct values;
+        `below` does the same for any weights, several times slower.
+        """
+        if (self._values < 0).any():
+            return self.sums(self.below(negatives), positives)
+        p = np.concatenate([[0], np.cumsum((positives > 0)[self._rows], dtype=np.int64)])
+        n = np.concatenate([[0], np.cumsum((negatives > 0)[self._rows], dtype=np.int64)])
+        begins = np.ones(self._values.size + 1, dtype=np.bool_)
+        np.not_equal(self._values[1:], self._values[:-1], out=begins[1:-1])
+        begins[self._bounds] = True
+        ends = np.flatnonzero(begins)
+        column = np.searchsorted(self._bounds, ends[:-1], side="right") - 1
+        m_all, n_all = float(positives.sum()), float(negatives.sum())
+        above = n[ends[:-1]] - n[self._bounds[column]]
+        tied = np.diff(n[ends])
+        won = _binned(column, np.diff(p[ends]) * (n_all - above - tied / 2), self.n_columns)
+        at_zero = (m_all - np.diff(p[self._bounds])) * (n_all - np.diff(n[self._bounds]))
+        return won + at_zero / 2
+
     def _weight_above_zero(self, own: Floats) -> Floats:
         return _binned(self._column, own * (self._values > 0), self.n_columns)
 

@@ -16,7 +16,7 @@ from interp_lab.workflows.querying.rows import RowSet
 MAX_WORK = 1_500_000_000
 """Values times passes that are worked through while the caller waits; about half a minute."""
 _BLOCK_VALUES = 1 << 23
-_BLOCK_CELLS = 1 << 22
+_BLOCK_CELLS = 1 << 19
 _READ_UNITS = 64
 _CHUNK_ROWS = 1 << 15
 
@@ -47,7 +47,7 @@ def require_small_enough(rows: RowSet, key: str, n_units: int, *, passes: int) -
     column = rows.view.column(key)
     share = n_units / column.width
     stored = rows.view.n_rows * column.width if column.kind == "dense" else rows.view.store.codes(key).n_active
-    work = stored * share * rows.n / max(1, rows.view.n_rows) + rows.clusters.n_groups * n_units
+    work = stored * share * rows.n / max(1, rows.view.n_rows) + 4 * rows.clusters.n_groups * n_units
     if work * passes > MAX_WORK:
         fits = max(1000, int(rows.n * MAX_WORK / (work * passes) * 0.8))
         raise QueryTooLarge(
