@@ -77,6 +77,17 @@ class Trainer:
         self._optimiser = make_optimiser(self.parameters.values(), self.training)
 
     @torch.no_grad()
+    def start(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"] | None = None) -> None:
+        """Fit scaling and first weights to a batch, as the first step does unasked.
+
+        Processes that train one dictionary together start one of them and load its state into the others.
+        """
+        x, target = x.to(self.device), None if target is None else target.to(self.device)
+        factors = fit_scaling(x, x if target is None else target, self.config, self.training.normalize)
+        self.scaling = Scaling(*(each.to(self.device) for each in factors))
+        self.adopt(first_weights(self._scaled(x, target), self.training), self.scaling)
+
+    @torch.no_grad()
     def step(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"] | None = None) -> StepMetrics:
         """Train on one batch and return its figures.
 
@@ -137,19 +148,16 @@ class Trainer:
         return self._optimiser.state[self.parameters[name]]
 
     def _problem(self, x: Tensor, target: Tensor | None) -> Problem:
-        target = x if target is None else target
         if not self.started:
-            self.scaling = Scaling(
-                *(each.to(self.device) for each in fit_scaling(x, target, self.config, self.training.normalize))
-            )
-        same = target is x
-        x = scaled(x, self.scaling.x, self.training.normalize)
-        target = x if same else scaled(target, self.scaling.target, self.training.normalize)
-        self._check_finite(x, target)
-        problem = Problem(self.config, x, target, self._moment(len(x)))
-        if not self.started:
-            self.adopt(first_weights(problem, self.training), self.scaling)
-        return self._with_dead(problem)
+            self.start(x, target)
+        return self._with_dead(self._scaled(x, target))
+
+    def _scaled(self, x: Tensor, target: Tensor | None) -> Problem:
+        normalize = self.training.normalize
+        own = scaled(x, self.scaling.x, normalize)
+        other = own if target is None else scaled(target, self.scaling.target, normalize)
+        self._check_finite(own, other)
+        return Problem(self.config, own, other, self._moment(len(own)))
 
     def _moment(self, n_tokens: int) -> Moment:
         weight = sparsity(self.training, self.progress.step)
