@@ -1,4 +1,4 @@
-"""The main job, driven as an agent would: a real MCP client asks the server about the model in the box."""
+"""The main job, driven as an agent would: a real MCP client asks the server about a model in the box."""
 
 from __future__ import annotations
 

@@ -11,6 +11,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.models import ModelRef
+from interp_lab.contracts.prompts import BuiltinDataset
+from interp_lab.corpus.catalogue import list_builtin_datasets, load_preset
+from interp_lab.corpus.criteria.table import measured_part
+from interp_lab.jobs.run import LocalRun
 from interp_lab.models.resolve import builtin_models
 from interp_lab.pocket import card
 from interp_lab.pocket.architecture import build
@@ -19,6 +25,8 @@ from interp_lab.pocket.export import RECORD, WEIGHTS, record_of
 from interp_lab.pocket.recipe import BOS_ID, PAD_ID, RECIPES, VOCABULARY
 from interp_lab.pocket.scoring import correct, induction, random_repeats, surprise
 from interp_lab.pocket.tasks import TASKS, Task, items
+from interp_lab.settings import Settings
+from interp_lab.workflows.inspect import inspect
 
 NAMES = list(RECIPES)
 ITEMS = 80
@@ -26,6 +34,7 @@ MARGIN = 0.08
 """Between the share that fresh items get right and the interval of the recorded one."""
 LEAST = 0.9
 """The lower end of the interval on every kind of question, of which guessing gets a half or a third."""
+DATASETS = Path(__file__).parents[2] / "docs" / "datasets.md"
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
@@ -173,3 +182,33 @@ def test_transformers_transformer_lens_and_nnsight_load_it_with_equal_logits(
     assert torch.allclose(nn, plain, atol=1e-4)
     with torch.no_grad():
         assert not torch.allclose(untrained(input_ids=ids).logits, plain, atol=1e-4)
+
+
+def test_the_datasets_page_says_of_every_dataset_what_every_model_makes_of_it() -> None:
+    lines = measured_part(DATASETS.read_text(encoding="utf-8")).split("\n")
+    head = next(line for line in lines if line.startswith("| dataset"))
+    assert all(head.count(f"{name}: ") == 3 for name in NAMES)
+    rows = [line for line in lines if line.startswith("| `")]
+    assert sorted(line.split("`")[1] for line in rows) == sorted(list_builtin_datasets())
+    assert all(line.count("|") == head.count("|") for line in rows)
+
+
+def test_a_coordinate_on_the_datasets_page_is_what_inspect_finds(tmp_path: Path) -> None:
+    name = NAMES[0]
+    preset = load_preset("person-name")
+    request = InspectRequest(
+        model=ModelRef(id=f"builtin:{name}"),
+        criterion=preset.criterion,
+        dataset=BuiltinDataset(name=preset.name),
+        pooling=preset.pooling,
+        top_k=1,
+        n_contexts=1,
+    )
+    found = inspect(request, LocalRun(tmp_path), settings=Settings(workspace=tmp_path), suggest=lambda _: ())
+    best = found.ranking[0]
+    page = measured_part(DATASETS.read_text(encoding="utf-8"))
+    row = next(line for line in page.split("\n") if line.startswith(f"| `{preset.name}`"))
+    cell = row.split(" | ")[1 + 3 * NAMES.index(name)]
+    assert cell.endswith(f"`{best.address}` {best.index}")
+    assert best.confirm_auroc is not None
+    assert float(cell.split("**")[1]) == pytest.approx(max(best.confirm_auroc, 1 - best.confirm_auroc), abs=0.02)
