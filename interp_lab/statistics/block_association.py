@@ -6,6 +6,7 @@ Both come with an interval and a p-value that count groups of rows, never rows. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +50,23 @@ class Target:
     known: Bools
     is_label: bool
 
-    @property
+    @cached_property
     def weights(self) -> Floats:
         """1 where known, else 0."""
         return self.known.astype(np.float64)
+
+    @cached_property
+    def sides(self) -> tuple[Floats, Floats]:
+        """Positive and negative rows of a label, 1 where they are."""
+        positive = np.where(self.known, self.values, 0.0)
+        return positive, self.weights - positive
+
+    @cached_property
+    def standard(self) -> tuple[Floats, Floats]:
+        """The values with mean 0 and variance 1 where they are known, 0 elsewhere; and their squares."""
+        centred = np.where(self.known, self.values - self.values[self.known].mean(), 0.0)
+        scaled = centred / np.sqrt((centred @ centred) / self.n_rows)
+        return scaled, scaled**2
 
     @property
     def n_rows(self) -> int:
@@ -91,20 +105,18 @@ def correlate(block: Block, target: Target, *, level: float = 0.95) -> Associati
     Zeger 1986); the test centres its products at 0, so that it holds whatever the columns' higher moments are.
     """
     clusters, weights = block.clusters, target.weights
-    n = weights.sum()
-    y = np.where(target.known, target.values, 0.0)
-    y = (y - (y @ weights) / n) * weights
-    y /= np.sqrt((y @ y) / n)
+    n = float(clusters.weight_sums(weights).sum())
+    y, y_squared = target.standard
     x, squares = block.values(), _squares(block.values())
     sums, square_sums = block.group_sums(x, weights), block.group_sums(squares, weights)
     mean, deviation = _moments(sums, square_sums, n)
     safe = np.where(deviation > 0, deviation, 1.0)
     # Standardised per group: Σ z, Σ z², Σ zy, where z = (x - mean) / deviation.
-    counts = clusters.sums(weights)
+    counts = clusters.weight_sums(weights)
     z_squared = (square_sums - 2 * mean[:, None] * sums + mean[:, None] ** 2 * counts) / safe[:, None] ** 2
-    product = (block.group_sums(x, y) - mean[:, None] * clusters.sums(y)) / safe[:, None]
+    product = (block.group_sums(x, y) - mean[:, None] * clusters.weight_sums(y)) / safe[:, None]
     r = np.where(deviation > 0, np.clip(product.sum(axis=1) / n, -1.0, 1.0), 0.0)
-    influence = product - r[:, None] / 2 * (z_squared + clusters.sums(y * y))
+    influence = product - r[:, None] / 2 * (z_squared + clusters.weight_sums(y_squared))
     n_groups = int(np.count_nonzero(counts))
     error = np.sqrt(_square_sum(influence) * n_groups / (n_groups - 1)) / n
     active = np.minimum(block.active_groups(weights), n_groups)
@@ -116,8 +128,7 @@ def correlate(block: Block, target: Target, *, level: float = 0.95) -> Associati
 
 def auroc_of(block: Block, target: Target) -> Floats:
     """Return the AUROC of every column alone, from one pass over the block's entries."""
-    y = np.where(target.known, target.values, 0.0)
-    negative = target.weights - y
+    y, negative = target.sides
     wins = block.wins(y, negative) if isinstance(block, SparseBlock) else block.sums(block.below(negative), y)
     return wins / (y.sum() * negative.sum())
 
@@ -128,16 +139,15 @@ def _with_label(block: Block, target: Target, level: float) -> Association:
     Source: placements and their cluster sums, Obuchowski (1997).
     """
     clusters, weights = block.clusters, target.weights
-    y = np.where(target.known, target.values, 0.0)
-    negative = weights - y
-    m, n = float(y.sum()), float(negative.sum())
+    y, negative = target.sides
+    sizes = _Sizes.of(clusters, target)
+    m, n = sizes.m, sizes.n
     below, negatives_below = block.below(weights), block.below(negative)
     sums = {
         (name, side): block.group_sums(values, side_weights)
         for name, values in (("all", below), ("negative", negatives_below))
         for side, side_weights in (("p", y), ("n", negative))
     }
-    sizes = _Sizes(clusters.sums(y), clusters.sums(negative), m, n)
     estimate = sums["negative", "p"].sum(axis=1) / (m * n)
     variance, df = _placement_variance(sums, estimate, sizes)
     scores = _rank_scores(sums, sizes)
@@ -174,6 +184,11 @@ class _Sizes:
     m: float
     n: float
 
+    @classmethod
+    def of(cls, clusters: Clusters, target: Target) -> _Sizes:
+        positives, negatives = (clusters.weight_sums(side) for side in target.sides)
+        return cls(positives, negatives, float(positives.sum()), float(negatives.sum()))
+
 
 def _placement_variance(sums: dict[tuple[str, str], Floats], estimate: Floats, sizes: _Sizes) -> tuple[Floats, Floats]:
     """Variance of the AUROC from the group sums of its placements, and its degrees of freedom (Welch-Satterthwaite)."""
@@ -209,9 +224,9 @@ def cohen_d_of(block: Block, sides: tuple[Floats, Floats]) -> Floats:
     within = np.zeros(block.n_columns)
     for side in sides:
         total = block.sums(x, side)
-        means.append(total / side.sum())
+        means.append(total / block.clusters.weight_sums(side).sum())
         within += block.sums(squares, side) - total * means[-1]
-    n = float(sides[0].sum() + sides[1].sum())
+    n = float(sum(block.clusters.weight_sums(side).sum() for side in sides))
     return standardised(means[0] - means[1], np.maximum(within, 0.0) / (n - 2))
 
 

@@ -103,6 +103,7 @@ class SparseBlock:
         self._bounds = bounds
         self._rows = rows
         self._values = values
+        self._gathered: dict[int, tuple[Floats, Floats]] = {}
 
     @property
     def n_columns(self) -> int:
@@ -136,9 +137,9 @@ class SparseBlock:
 
     def below(self, weights: Floats) -> RowValues:
         """Return the row weight strictly below each value plus half of the weight tied with it."""
-        own = weights[self._rows]
+        own = self._at_rows(weights)
         through = np.cumsum(own)
-        total = float(weights.sum())
+        total = float(self.clusters.weight_sums(weights).sum())
         before_column = np.concatenate([[0.0], through])[self._bounds]
         stored, above_zero = np.diff(before_column), self._weight_above_zero(own)
         first, last = self._runs
@@ -151,26 +152,27 @@ class SparseBlock:
     def group_sums(self, values: RowValues, weights: Floats) -> Floats:
         """Return the weighted sum of `values` over every group `(n_columns, n_groups)`."""
         rest = np.zeros(self.n_columns) if values.rest is None else values.rest
-        beyond = (values.at - rest[self._column]) * weights[self._rows]
+        off = values.at - rest[self._column] if rest.any() else values.at
+        beyond = off * self._at_rows(weights)
         shape = (self.n_columns, self.clusters.n_groups)
         sums = _binned(self._cell, beyond, shape[0] * shape[1]).reshape(shape)
         if rest.any():
-            sums += rest[:, None] * self.clusters.sums(weights)
+            sums += rest[:, None] * self.clusters.weight_sums(weights)
         return sums
 
     def sums(self, values: RowValues, weights: Floats) -> Floats:
         """Return the weighted sum of `values` over all rows `(n_columns,)`."""
-        own = weights[self._rows]
+        own = self._at_rows(weights)
         if values.rest is None or not values.rest.any():
-            return _binned(self._column, values.at * own, self.n_columns)
-        beyond = _binned(self._column, (values.at - values.rest[self._column]) * own, self.n_columns)
-        return beyond + values.rest * weights.sum()
+            return self._column_sums(values.at * own)
+        beyond = self._column_sums((values.at - values.rest[self._column]) * own)
+        return beyond + values.rest * self.clusters.weight_sums(weights).sum()
 
     def active_groups(self, weights: Floats) -> Ints:
         """Return the number of groups with weight in which a column is anywhere not 0 `(n_columns,)`."""
         shape = (self.n_columns, self.clusters.n_groups)
         fires = np.zeros(shape[0] * shape[1], dtype=np.bool_)
-        fires[self._cell[weights[self._rows] > 0]] = True
+        fires[self._cell[self._at_rows(weights) > 0]] = True
         return np.count_nonzero(fires.reshape(shape), axis=1).astype(np.intp)
 
     def wins(self, positives: Floats, negatives: Floats) -> Floats:
@@ -196,7 +198,21 @@ class SparseBlock:
         return won + at_zero / 2
 
     def _weight_above_zero(self, own: Floats) -> Floats:
-        return _binned(self._column, own * (self._values > 0), self.n_columns)
+        return self._column_sums(own * (self._values > 0))
+
+    def _at_rows(self, weights: Floats) -> Floats:
+        """Row weights at the entries, remembered: every statistic of a target asks for the same ones."""
+        known = self._gathered.get(id(weights))
+        if known is None or known[0] is not weights:
+            known = self._gathered[id(weights)] = weights, weights[self._rows]
+        return known[1]
+
+    def _column_sums(self, entries: Floats) -> Floats:
+        out = np.zeros(self.n_columns)
+        filled = np.flatnonzero(np.diff(self._bounds))
+        if filled.size:
+            out[filled] = np.add.reduceat(entries, self._bounds[:-1][filled])
+        return out
 
 
 def _binned(at: Ints, weights: Floats, n: int) -> Floats:

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike
 from interp_lab.errors import ShapeMismatch
 from interp_lab.statistics.arrays import Floats, Ints
 
+_REMEMBERED = 16
+"""Weightings whose group sums are kept: blocks ask for the same few again and again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
@@ -51,6 +54,19 @@ class Clusters:
     def starts(self) -> Ints:
         """Row at which each group begins."""
         return np.searchsorted(self.codes, np.arange(self.n_groups)).astype(np.intp)
+
+    @cached_property
+    def _known_sums(self) -> dict[int, tuple[Floats, Floats]]:
+        return {}
+
+    def weight_sums(self, weights: Floats) -> Floats:
+        """Return the sum of row weights over each group `(n_groups,)`; the last few arrays are remembered."""
+        known = self._known_sums.get(id(weights))
+        if known is None or known[0] is not weights:
+            while len(self._known_sums) >= _REMEMBERED:
+                self._known_sums.pop(next(iter(self._known_sums)))
+            known = self._known_sums[id(weights)] = weights, self.sums(weights)
+        return known[1]
 
     def sums(self, values: Floats) -> Floats:
         """Return sums over each group `(..., n_groups)` of an array whose last axis is the rows."""
