@@ -83,6 +83,20 @@ def tokenize_documents(
     return tuple(reader.read(document_id, text) for document_id, text in documents.items())
 
 
+def open_ended(loaded: LoadedModel, prompt: TokenizedPrompt) -> TokenizedPrompt:
+    """Return a prompt without the end-of-text token that its tokenizer may have put last, so that it can go on."""
+    if len(prompt) < 2 or prompt.ids[-1] != loaded.tokenizer.eos_token_id:
+        return prompt
+    return TokenizedPrompt(
+        id=prompt.id,
+        text=prompt.text,
+        ids=prompt.ids[:-1],
+        special=prompt.special[:-1],
+        pieces=prompt.pieces[:-1],
+        offsets=None if prompt.offsets is None else prompt.offsets[:-1],
+    )
+
+
 def continued(loaded: LoadedModel, prompt: TokenizedPrompt, ids: Sequence[int]) -> TokenizedPrompt:
     """Return a prompt followed by the tokens that a model wrote after it; they have no place in the prompt's text."""
     marks = special_ids(loaded.tokenizer)

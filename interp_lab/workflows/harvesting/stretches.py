@@ -16,7 +16,7 @@ from interp_lab.engine.generation import Sampling, continuations
 from interp_lab.engine.pieces import Piece, cut
 from interp_lab.errors import PromptTooLong
 from interp_lab.jobs.run import Run
-from interp_lab.models.tokens import TokenizedPrompt, Turn, continued
+from interp_lab.models.tokens import TokenizedPrompt, Turn, continued, open_ended
 from interp_lab.workflows.harvesting.inputs import Inputs
 
 BUFFER_BYTES = 256 * 2**20
@@ -88,8 +88,9 @@ def _gathered(inputs: Inputs, limit: int) -> Iterator[list[ReadDocument]]:
     waiting: list[ReadDocument] = []
     n_tokens = 0
     for first in range(0, len(inputs.documents), _DOCUMENTS_AT_ONCE):
-        for offset, tokens in enumerate(inputs.tokens(first, first + _DOCUMENTS_AT_ONCE)):
+        for offset, whole in enumerate(inputs.tokens(first, first + _DOCUMENTS_AT_ONCE)):
             index = first + offset
+            tokens = open_ended(inputs.loaded, whole) if reserve and not inputs.is_chat else whole
             if waiting and n_tokens + len(tokens) + reserve > limit:
                 yield waiting
                 waiting, n_tokens = [], 0

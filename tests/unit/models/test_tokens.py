@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from interp_lab.errors import InvalidRequest, PromptNotPoolable, PromptTooLong
 from interp_lab.models.load import LoadedModel
-from interp_lab.models.tokens import REPLACEMENT, TokenizedPrompt, special_ids, tokenize
+from interp_lab.models.tokens import REPLACEMENT, TokenizedPrompt, continued, open_ended, special_ids, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +99,21 @@ def test_a_span_covers_the_tokens_that_share_a_character_with_it(gpt2: LoadedMod
 
 def test_a_special_token_is_never_inside_a_span(gpt2: LoadedModel) -> None:
     assert one(gpt2, "<bos>the").covers((0, 8)) == (False, True)
+
+
+def test_a_prompt_that_is_to_go_on_loses_the_end_that_its_tokenizer_put_there(load_tiny) -> None:
+    loaded = load_tiny("gpt2")
+    whole, plain, only = tokenize(loaded, {"a": "the cat<eos>", "b": "the cat", "c": "<eos>"})
+    assert open_ended(loaded, whole).ids == plain.ids
+    assert open_ended(loaded, whole).pieces == plain.pieces
+    assert open_ended(loaded, plain) is plain
+    assert open_ended(loaded, only) is only
+
+
+def test_what_a_model_wrote_follows_the_prompt_and_covers_none_of_its_text(load_tiny) -> None:
+    loaded = load_tiny("gpt2")
+    (prompt,) = tokenize(loaded, {"a": "the cat"})
+    longer = continued(loaded, prompt, [prompt.ids[0], 1])
+    assert longer.ids == (*prompt.ids, prompt.ids[0], 1)
+    assert longer.special[-2:] == (False, True)
+    assert longer.covers((0, 7)) == (True,) * len(prompt) + (False, False)
