@@ -37,4 +37,4 @@ def finished(config: DictionaryConfig, parameters: Parameters, scaling: Scaling,
         tensors["W_skip"] = parameters["skip"] / scaling.target[:, None] * scaling.x
     if threshold is not None:
         tensors["threshold"] = torch.full_like(norms, threshold) * back
-    return Dictionary(config, **{name: tensor.detach().clone() for name, tensor in tensors.items()})
+    return Dictionary(config, **{name: tensor.detach() for name, tensor in tensors.items()})
