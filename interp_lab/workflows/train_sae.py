@@ -21,7 +21,7 @@ from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
 from interp_lab.store.reader import open_store
-from interp_lab.workflows.training.artifacts import store_folder
+from interp_lab.workflows.named_folders import store_folder
 from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop, make_trainers

@@ -14,26 +14,34 @@ from interp_lab_tools.artifact_read import ARTIFACT_READ
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
+from interp_lab_tools.import_dictionary import IMPORT_DICTIONARY
 from interp_lab_tools.inspect import INSPECT
 from interp_lab_tools.job_cancel import JOB_CANCEL
 from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
 from interp_lab_tools.train_probe import TRAIN_PROBE
+from interp_lab_tools.train_sae import TRAIN_SAE
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
+    PROFILE_ENV,
     BUILD_PROMPTS,
     AUDIT_PROMPTS,
+    QUERY_ACTIVATIONS,
     HARVEST,
     HARVEST_POLICY,
     TRAIN_PROBE,
-    QUERY_ACTIVATIONS,
+    TRAIN_SAE,
+    IMPORT_DICTIONARY,
+    ENCODE_STORE,
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,

@@ -21,7 +21,7 @@ from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.store.reader import open_store
-from interp_lab.workflows.training.artifacts import store_folder
+from interp_lab.workflows.named_folders import store_folder
 from interp_lab.workflows.training.columns import dense_widths, store_hash, token_split
 from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse_unfit
 from interp_lab.workflows.training.plan import Planned, planned
