@@ -23,6 +23,8 @@ from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.points import Address
 
+DictionaryRef = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+"""A dictionary: the id of its artifact, or a folder in the workspace."""
 Criterion = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 
 
@@ -52,7 +54,10 @@ class InspectRequest(JobRequest):
     dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
     """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or inline."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
-    """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer."""
+    """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer, or nothing but
+    the dictionaries if there are any."""
+    dictionaries: Annotated[tuple[DictionaryRef, ...], Field(max_length=50)] = ()
+    """Dictionaries whose latents are ranked where each of them reads: artifact ids, or folders of the workspace."""
     pooling: Pooling = "max"
     """How token values become one value per prompt."""
     threshold: FiniteFloat = 0.5
@@ -128,8 +133,10 @@ class InspectPlan(Contract):
     """Independent groups of prompts, near-duplicates joined; absent for a set too large to compare at once."""
     addresses: tuple[str, ...] | None
     """Where it would look; absent for every layer of a model that is not on this machine yet."""
+    dictionaries: tuple[str, ...] = ()
+    """Dictionaries whose latents it would rank."""
     n_coordinates: NonNegativeInt | None
-    """Coordinates to test; absent where the files of the model do not tell."""
+    """Coordinates to test, latents of dictionaries among them; absent where the files of the model do not tell."""
     n_forward_passes: NonNegativeInt
     """One pass per prompt, batched by length."""
     weight_bytes: NonNegativeInt | None

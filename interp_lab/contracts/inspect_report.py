@@ -109,7 +109,7 @@ class CoordinateCard(Contract):
     rank: Annotated[int, Field(ge=1)]
     """Place by distance from AUROC 0.5 on explore prompts."""
     address: str
-    """Address in canonical form."""
+    """Address in canonical form; for a latent with the dictionary behind a slash."""
     index: NonNegativeInt
     """Coordinate within the address, counted from 0."""
     sign: Literal[-1, 1]

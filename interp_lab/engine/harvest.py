@@ -16,8 +16,9 @@ from torch import Tensor
 
 from interp_lab.engine.batches import TokenBatch, make_batch, plan_batches
 from interp_lab.engine.capture import Captured, capture
+from interp_lab.engine.lens import Site, addresses_of, coordinates_at
 from interp_lab.engine.pooling import Pooling, pool, poolable
-from interp_lab.errors import HookPointUnavailable, NonFiniteActivations
+from interp_lab.errors import NonFiniteActivations
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import Span, TokenizedPrompt
 from interp_lab.points import Address
@@ -30,28 +31,28 @@ TOKEN_BUDGET = 2048
 
 
 class Harvested(NamedTuple):
-    """One batch: which prompts it holds, and one float32 row `(batch, width)` per prompt and address."""
+    """One batch: which prompts it holds, and one float32 row `(batch, width)` per prompt and site."""
 
     indices: tuple[int, ...]
-    rows: dict[Address, FloatArray]
-    fired: dict[Address, CountArray]
+    rows: dict[Site, FloatArray]
+    fired: dict[Site, CountArray]
     """On how many ordinary tokens of the batch each coordinate is above zero, `(width,)`; pooling has no say in it."""
     n_tokens: int
     """Ordinary tokens of the batch."""
 
 
 class TokenValues(NamedTuple):
-    """One prompt, token by token: float32 `(pos, coordinate)` per address, special tokens included."""
+    """One prompt, token by token: float32 `(pos, coordinate)` per site, special tokens included."""
 
     prompt: int
     """Its place in the sequence of prompts."""
-    values: dict[Address, FloatArray]
+    values: dict[Site, FloatArray]
 
 
 def harvest(
     loaded: LoadedModel,
     prompts: Sequence[TokenizedPrompt],
-    addresses: Sequence[Address],
+    sites: Sequence[Site],
     *,
     pooling: Pooling = "max",
     spans: Sequence[Sequence[Span]] | None = None,
@@ -68,24 +69,23 @@ def harvest(
         LayerOutOfRange: There is no such layer.
     """
     masks = poolable(prompts, pooling, spans)
-    for batch, tensors in _passes(loaded, prompts, addresses, token_budget):
+    for batch, tensors in _passes(loaded, prompts, addresses_of(sites), token_budget):
         keep = _rectangle([masks[index] for index in batch.indices], batch)
-        values = {address: _with_width(address, value) for address, value in tensors.items()}
-        pooled = {address: pool(value, keep, pooling) for address, value in values.items()}
-        for address, value in pooled.items():
-            _refuse_non_finite(value, address, [prompts[index].id for index in batch.indices])
-        yield Harvested(
-            batch.indices,
-            {address: value.cpu().numpy() for address, value in pooled.items()},
-            {address: _fired(value, batch) for address, value in values.items()},
-            int(batch.keep.sum()),
-        )
+        ids = [prompts[index].id for index in batch.indices]
+        rows: dict[Site, FloatArray] = {}
+        fired: dict[Site, CountArray] = {}
+        for site in dict.fromkeys(sites):  # one at a time: the codes of a dictionary are many times its input
+            values = coordinates_at(site, tensors)
+            pooled = pool(values, keep, pooling)
+            _refuse_non_finite(pooled, site, ids)
+            rows[site], fired[site] = pooled.cpu().numpy(), _fired(values, batch)
+        yield Harvested(batch.indices, rows, fired, int(batch.keep.sum()))
 
 
 def token_values(
     loaded: LoadedModel,
     prompts: Sequence[TokenizedPrompt],
-    coordinates: Mapping[Address, Sequence[int]],
+    coordinates: Mapping[Site, Sequence[int]],
     *,
     token_budget: int = TOKEN_BUDGET,
 ) -> Iterator[TokenValues]:
@@ -95,22 +95,22 @@ def token_values(
         HookPointUnavailable: The model does not have one of the places, or it has no width.
         LayerOutOfRange: There is no such layer.
     """
-    for batch, tensors in _passes(loaded, prompts, tuple(coordinates), token_budget):
+    for batch, tensors in _passes(loaded, prompts, addresses_of(coordinates), token_budget):
         chosen = {
-            address: _with_width(address, value)[..., list(coordinates[address])].float().cpu().numpy()
-            for address, value in tensors.items()
+            site: coordinates_at(site, tensors)[..., list(indices)].float().cpu().numpy()
+            for site, indices in coordinates.items()
         }
         for row, index in enumerate(batch.indices):
             n_tokens = len(prompts[index])
-            yield TokenValues(index, {address: value[row, :n_tokens] for address, value in chosen.items()})
+            yield TokenValues(index, {site: value[row, :n_tokens] for site, value in chosen.items()})
 
 
-def gather(batches: Iterable[Harvested], n_prompts: int) -> dict[Address, FloatArray]:
-    """Return all rows of a harvest in the order of the prompts: `(n_prompts, width)` per address."""
-    result: dict[Address, FloatArray] = {}
+def gather(batches: Iterable[Harvested], n_prompts: int) -> dict[Site, FloatArray]:
+    """Return all rows of a harvest in the order of the prompts: `(n_prompts, width)` per site."""
+    result: dict[Site, FloatArray] = {}
     for batch in batches:
-        for address, rows in batch.rows.items():
-            whole = result.setdefault(address, np.full((n_prompts, rows.shape[1]), np.nan, dtype=np.float32))
+        for site, rows in batch.rows.items():
+            whole = result.setdefault(site, np.full((n_prompts, rows.shape[1]), np.nan, dtype=np.float32))
             whole[list(batch.indices)] = rows
     return result
 
@@ -128,12 +128,6 @@ def _fired(value: Tensor, batch: TokenBatch) -> CountArray:
     return ((value > 0) & batch.keep.unsqueeze(-1)).sum(dim=(0, 1)).cpu().numpy()
 
 
-def _with_width(address: Address, value: Tensor) -> Tensor:
-    if value.ndim != 3:
-        raise HookPointUnavailable(f"{address} has shape {tuple(value.shape)}, not one row of numbers per token.")
-    return value
-
-
 def _rectangle(masks: Sequence[Sequence[bool]], batch: TokenBatch) -> Tensor:
     """The masks as one tensor over a right-padded batch."""
     keep = torch.zeros(batch.ids.shape, dtype=torch.bool)
@@ -142,8 +136,8 @@ def _rectangle(masks: Sequence[Sequence[bool]], batch: TokenBatch) -> Tensor:
     return keep.to(batch.ids.device)
 
 
-def _refuse_non_finite(value: Tensor, address: Address, ids: Sequence[str]) -> None:
+def _refuse_non_finite(value: Tensor, site: Site, ids: Sequence[str]) -> None:
     wrong = (~value.isfinite()).any(dim=1)
     if wrong.any():
         named = ", ".join(name for name, bad in zip(ids, wrong.tolist(), strict=True) if bad)
-        raise NonFiniteActivations(f"Activations at {address} are not finite in: {named[:300]}.")
+        raise NonFiniteActivations(f"Activations at {site} are not finite in: {named[:300]}.")

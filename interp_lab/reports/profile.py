@@ -99,10 +99,11 @@ def _y(value: float, axis: Axis) -> float:
 
 
 def _title_and_label(address: str) -> tuple[str, str]:
+    text, slash, _ = address.partition("/")
     try:
-        place = Address.parse(address)
+        place = Address.parse(text)
     except LabError:
         return "other places", ""
     if place.layer is None:
         return "other places", place.point if place.point != "module" else ""
-    return place.point, str(place.layer)
+    return f"{place.point} latents" if slash else place.point, str(place.layer)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
@@ -20,6 +21,7 @@ from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
 from interp_lab.settings import Settings
+from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 
@@ -36,15 +38,23 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
     refuse_one_sided(prompts, request.threshold)
     if request.pooling == "span":
         refuse_without_spans(prompts)
+    dictionaries = dictionary_configs(request.dictionaries, lab.settings)
     facts = _facts(request, prompts, lab)
+    if facts is not None:
+        for dictionary in dictionaries:
+            addresses_read(dictionary, facts)
     groups = _groups(prompts, request)
-    plan = _cost(request, prompts, facts, n_groups=len(set(groups)) if groups else None)
+    plan = _cost(request, prompts, facts, dictionaries, n_groups=len(set(groups)) if groups else None)
     return Plan(
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
         slot=_slot(request.model.device, lab.settings),
-        inputs={"prompts": prompts.sha256, "model": fingerprint(request.model, lab.settings)},
+        inputs={
+            "prompts": prompts.sha256,
+            "model": fingerprint(request.model, lab.settings),
+            **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in request.dictionaries},
+        },
         warnings=tuple(_warnings(request, prompts, groups, facts)),
     )
 
@@ -104,11 +114,18 @@ def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
 
 
 def _cost(
-    request: InspectRequest, prompts: PromptSet, facts: ModelFacts | None, *, n_groups: int | None
+    request: InspectRequest,
+    prompts: PromptSet,
+    facts: ModelFacts | None,
+    dictionaries: Sequence[DictionaryConfig],
+    *,
+    n_groups: int | None,
 ) -> InspectPlan:
-    addresses = request.addresses or (every_layer("resid_post", facts.n_layers) if facts else None)
+    default = () if dictionaries else (every_layer("resid_post", facts.n_layers) if facts else None)
+    addresses = request.addresses or default
+    n_latents = sum(dictionary.n_latents for dictionary in dictionaries)
     n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
-    n_coordinates = None if facts is None or addresses is None else _n_coordinates(facts, addresses)
+    n_coordinates = None if facts is None or addresses is None else _n_coordinates(facts, addresses, n_latents)
     weight_bytes = None if facts is None else facts.weights.n_bytes
     peak_bytes = None
     if weight_bytes is not None and n_coordinates is not None:
@@ -119,6 +136,7 @@ def _cost(
         n_negative=n_prompts - n_positive,
         n_groups=n_groups,
         addresses=None if addresses is None else tuple(str(address) for address in addresses),
+        dictionaries=tuple(dictionary.source or "" for dictionary in dictionaries),
         n_coordinates=n_coordinates,
         n_forward_passes=n_prompts,
         weight_bytes=weight_bytes,
@@ -126,14 +144,15 @@ def _cost(
     )
 
 
-def _n_coordinates(facts: ModelFacts, addresses: tuple[Address, ...]) -> int | None:
+def _n_coordinates(facts: ModelFacts, addresses: tuple[Address, ...], n_latents: int) -> int | None:
     widths = [facts.width(address) for address in addresses]
     known = [width for width in widths if width is not None]
-    return sum(known) if len(known) == len(widths) else None
+    return sum(known) + n_latents if len(known) == len(widths) else None
 
 
 def _in_words(plan: InspectPlan, model_id: str) -> str:
     where = "every layer" if plan.addresses is None else f"{len(plan.addresses)} addresses"
+    where += f" and {len(plan.dictionaries)} dictionaries" if plan.dictionaries else ""
     what = "an unknown number of" if plan.n_coordinates is None else str(plan.n_coordinates)
     peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak"
     groups = "" if plan.n_groups is None else f", {plan.n_groups} independent groups"

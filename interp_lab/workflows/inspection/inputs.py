@@ -10,12 +10,14 @@ from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import ModelFacts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
+from interp_lab.engine.lens import Site
 from interp_lab.engine.selfcheck import SelfCheck, self_check
 from interp_lab.models.load import LoadedModel, load_model
 from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
-from interp_lab.points import Address, every_layer
+from interp_lab.points import every_layer
 from interp_lab.settings import Settings
+from interp_lab.workflows.inspection.lenses import dictionary_lenses
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Inputs:
     prompts: PromptSet
     tokens: tuple[TokenizedPrompt, ...]
     loaded: LoadedModel
-    addresses: tuple[Address, ...]
+    sites: tuple[Site, ...]
     checks: SelfCheck
 
     @property
@@ -38,7 +40,8 @@ class Inputs:
         """Return what the run read, by name: a hash, or a commit for a hub model."""
         source = self.loaded.source
         model = f"{source.id}@{source.commit}" if source.commit else f"{source.id} sha256:{weights_hash(self.loaded)}"
-        return {"model": model, "prompts": f"{self.prompts.name} sha256:{self.prompts.sha256}"}
+        read = {"model": model, "prompts": f"{self.prompts.name} sha256:{self.prompts.sha256}"}
+        return read | {f"dictionary {i}": name for i, name in enumerate(self.request.dictionaries)}
 
 
 def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
@@ -59,11 +62,18 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         device=request.model.device,
         allow_remote_code=settings.trust_remote_code,
     )
-    addresses = request.addresses or every_layer("resid_post", loaded.facts.n_layers)
+    sites = _sites(request, loaded, settings)
+    tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
+    return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded))
+
+
+def _sites(request: InspectRequest, loaded: LoadedModel, settings: Settings) -> tuple[Site, ...]:
+    """Return what to rank: the addresses asked for, and the latents of every dictionary."""
+    lenses = dictionary_lenses(request.dictionaries, loaded, settings)
+    addresses = request.addresses or (() if lenses else every_layer("resid_post", loaded.facts.n_layers))
     for address in addresses:
         loaded.facts.check(address)
-    tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
-    return Inputs(request, prompts, tokens, loaded, tuple(dict.fromkeys(addresses)), self_check(loaded))
+    return (*dict.fromkeys(addresses), *lenses)
 
 
 def weights_hash(loaded: LoadedModel) -> str | None:

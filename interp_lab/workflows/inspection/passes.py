@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from interp_lab.engine.harvest import Harvested, harvest, token_values
+from interp_lab.engine.lens import Site
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.jobs.run import Run
-from interp_lab.points import Address
 from interp_lab.workflows.inspection.inputs import Inputs
 
 SHARD_S = 20.0
@@ -35,11 +35,11 @@ class Pooled:
     """`(n_prompts, n_coordinates)`."""
     density: NDArray[np.float64]
     """Share of tokens above zero, `(n_coordinates,)`."""
-    columns: Mapping[Address, slice]
-    """Which columns belong to an address."""
+    columns: Mapping[Site, slice]
+    """Which columns belong to an address or a dictionary."""
 
-    def locate(self, column: int) -> tuple[Address, int]:
-        """Return the address and the index within it of a column."""
+    def locate(self, column: int) -> tuple[Site, int]:
+        """Return the site and the index within it of a column."""
         address = next(a for a, columns in self.columns.items() if columns.start <= column < columns.stop)
         return address, column - self.columns[address].start
 
@@ -57,7 +57,7 @@ def pool_prompts(inputs: Inputs, run: Run) -> Pooled:
         batches = harvest(
             inputs.loaded,
             [inputs.tokens[i] for i in left],
-            inputs.addresses,
+            inputs.sites,
             pooling=inputs.request.pooling,
             spans=spans if inputs.request.pooling == "span" else None,
         )
@@ -65,14 +65,14 @@ def pool_prompts(inputs: Inputs, run: Run) -> Pooled:
             shards.add(batch, [left[i] for i in batch.indices])
             run.progress(shards.n_done, shards.n_prompts, "reading activations", "prompts")
     shards.flush()
-    return shards.assemble(inputs.addresses)
+    return shards.assemble(inputs.sites)
 
 
 def read_tokens(
-    inputs: Inputs, prompts: Sequence[int], coordinates: Mapping[Address, Sequence[int]], run: Run
-) -> dict[int, dict[Address, Floats]]:
+    inputs: Inputs, prompts: Sequence[int], coordinates: Mapping[Site, Sequence[int]], run: Run
+) -> dict[int, dict[Site, Floats]]:
     """Return the values `(pos, coordinate)` of the chosen coordinates on each of the chosen prompts."""
-    found: dict[int, dict[Address, Floats]] = {}
+    found: dict[int, dict[Site, Floats]] = {}
     chosen = [inputs.tokens[i] for i in prompts]
     with matmul_precision():
         for row in token_values(inputs.loaded, chosen, coordinates):
@@ -123,15 +123,15 @@ class _Shards:
         self._fresh = []
         self._written_at = time.monotonic()
 
-    def assemble(self, addresses: Sequence[Address]) -> Pooled:
+    def assemble(self, sites: Sequence[Site]) -> Pooled:
         """Return all rows in the order of the prompts."""
         order = np.argsort(np.concatenate([part["indices"] for part in self._rows]), kind="stable")
         n_tokens = sum(int(part["n_tokens"][0]) for part in self._rows)
-        columns: dict[Address, slice] = {}
+        columns: dict[Site, slice] = {}
         values: list[Floats] = []
         fired: list[NDArray[np.float64]] = []
         start = 0
-        for address in addresses:
+        for address in sites:
             block = np.concatenate([part[f"rows:{address}"] for part in self._rows])[order].astype(
                 np.float32, copy=False
             )

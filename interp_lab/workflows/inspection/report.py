@@ -20,6 +20,7 @@ from interp_lab.contracts.inspect_report import (
     Measured,
     RunFacts,
 )
+from interp_lab.engine.lens import addresses_of
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.methods.stability import Stability
@@ -43,7 +44,7 @@ def assemble(
 ) -> InspectReport:
     """Return the report, without next actions."""
     audit = audit_record(plan.audit, plan.sample)
-    unverified = sorted({a.point for a in inputs.addresses} & set(inputs.checks.unverified))
+    unverified = sorted({a.point for a in addresses_of(inputs.sites)} & set(inputs.checks.unverified))
     confirm = findings.confirm
     n_significant = int(np.sum(findings.explore.q <= Q_LEVEL))
     return InspectReport(

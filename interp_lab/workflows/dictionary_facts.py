@@ -1,0 +1,60 @@
+"""What a named dictionary says of itself, read without its weights, so that a plan can be made before a job starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from interp_lab.artifacts.workspace import is_artifact_id
+from interp_lab.contracts.dictionaries import DictionaryConfig
+from interp_lab.dictionaries.formats.parts import read_object
+from interp_lab.dictionaries.formats.saelens_config import read_cfg
+from interp_lab.errors import DictionaryMismatch
+from interp_lab.models.facts import ModelFacts
+from interp_lab.points import Address
+from interp_lab.settings import Settings
+from interp_lab.workflows.named_folders import dictionary_folder
+
+CONFIG = "cfg.json"
+
+
+def dictionary_configs(names: Sequence[str], settings: Settings) -> tuple[DictionaryConfig, ...]:
+    """Return the configuration of every dictionary, each once, in the order named.
+
+    Raises:
+        InvalidDictionary, UnsupportedDictionary, MalformedFile: It is not one.
+        UnknownArtifact, ArtifactCorrupt, InvalidPath, PathOutsideWorkspace: There is nothing to be read.
+    """
+    return tuple(
+        read_cfg(read_object(dictionary_folder(name, settings) / CONFIG)).config.model_copy(update={"source": name})
+        for name in dict.fromkeys(names)
+    )
+
+
+def dictionary_stamp(name: str, settings: Settings) -> str:
+    """Return what changes when the files of a dictionary do; see `dictionary_configs` for errors."""
+    if is_artifact_id(name):
+        return name
+    folder = dictionary_folder(name, settings)
+    stamps = [f"{p.name}:{(status := p.stat()).st_size}:{status.st_mtime_ns}" for p in sorted(folder.iterdir())]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
+
+
+def addresses_read(config: DictionaryConfig, facts: ModelFacts) -> tuple[Address, ...]:
+    """Return the addresses that a dictionary reads, after checking that they are this model's and as wide.
+
+    Raises:
+        DictionaryMismatch: It does not say where it reads, or its width is not that of this model there.
+        HookPointUnavailable, LayerOutOfRange: The model does not have the place.
+    """
+    name = (config.source or "the dictionary")[:80]
+    if not config.addresses_in:
+        raise DictionaryMismatch(f"{name} does not say which address it reads.")
+    addresses = tuple(Address.parse(text) for text in config.addresses_in)
+    for address in addresses:
+        facts.check(address)
+    widths = [facts.width(address) for address in addresses]
+    if None not in widths and (width := sum(w for w in widths if w is not None)) != config.d_in:
+        where = ", ".join(map(str, addresses))
+        raise DictionaryMismatch(f"{name} reads {config.d_in} numbers; {where} of this model has {width}.")
+    return addresses
