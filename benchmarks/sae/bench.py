@@ -28,6 +28,11 @@ SHAPES = {"128x1024": (Shape(128, 1024, 4096), 60), "512x8192": (Shape(512, 8192
           "768x16384": (Shape(768, 16384, 2048), 12)}  # fmt: skip
 ROUNDS = 4
 OURS = "interp-lab"
+SAME_FVU = 0.005
+"""Largest relative difference of held-out FVU at equal tokens that counts as equal."""
+_WIDE = {("sae-lens", "cpu_s"): 10.0, ("eai-sparsify", "cpu_s"): 3.4, ("sae-lens", "peak_memory"): 3.0}
+TARGETS = {"128x1024": {("sae-lens", "cpu_s"): 3.5}, "512x8192": _WIDE, "768x16384": _WIDE}
+"""Shape → (peer, figure) → least ratio to ours."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,19 +47,40 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.contestant is not None:
         return _contest(chosen.contestant, *SHAPES[chosen.shapes[0]], chosen)
-    found = {"threads": chosen.threads, "torch": torch.__version__, "shapes": {}}
-    for name in chosen.shapes:
-        found["shapes"][name] = _compare(name, chosen)
-        _print(name, found["shapes"][name])
-    text = json.dumps(found, indent=2)
+    figures = {name: _compare(name, chosen) for name in chosen.shapes}
+    found = summary(figures, chosen.threads)
     if chosen.write is not None:
-        chosen.write.write_text(text + "\n", encoding="utf-8")
+        chosen.write.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found))
     return 0
 
 
+def summary(figures: dict[str, dict[str, Any]], threads: int) -> dict[str, Any]:
+    """Return the figures with ratios to ours, whether quality is equal and which targets are met."""
+    ratios: dict[str, float] = {}
+    equal, met = True, True
+    for shape, rows in figures.items():
+        ours = rows[OURS]
+        for name in rows.keys() - {OURS}:
+            ratios[f"{shape}/{name}/cpu_s"] = round(rows[name]["cpu_ms"] / ours["cpu_ms"], 2)
+            ratios[f"{shape}/{name}/peak_memory"] = round(rows[name]["peak_mb"] / ours["peak_mb"], 2)
+        if "sae-lens" in rows:
+            equal &= abs(ours["fvu"] / rows["sae-lens"]["fvu"] - 1.0) <= SAME_FVU
+        wanted = {f"{shape}/{peer}/{what}": least for (peer, what), least in TARGETS[shape].items() if peer in rows}
+        met &= all(ratios[name] >= least for name, least in wanted.items())
+    return {
+        "bench": "sae",
+        "ratios": dict(sorted(ratios.items())),
+        "equal": equal,
+        "targets_met": met,
+        "targets": {shape: {"/".join(key): least for key, least in TARGETS[shape].items()} for shape in figures},
+        "figures": figures,
+        "machine": f"{os.cpu_count()} CPU cores, {threads} thread each, torch {torch.__version__}",
+    }
+
+
 def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Run all contestants in turns and return their figures with ratios to ours."""
+    """Run all contestants in turns and return their figures."""
     command = [sys.executable, __file__, "--shapes", shape, "--threads", str(chosen.threads)]
     command += ["--steps", str(chosen.steps)] if chosen.steps else []
     environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
@@ -72,11 +98,7 @@ def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
                 figures[name] = answer
     for process in running.values():
         process.communicate()
-    ours = figures.get(OURS)
-    for row in figures.values() if ours else ():
-        row["ours_is_faster_cpu"] = round(row["cpu_ms"] / ours["cpu_ms"], 2)
-        row["ours_is_faster_wall"] = round(row["wall_ms"] / ours["wall_ms"], 2)
-        row["memory_over_ours"] = round(row["peak_mb"] / ours["peak_mb"], 2)
+    _print(shape, figures)
     return figures
 
 
@@ -149,9 +171,8 @@ def _figures(times: list[tuple[float, float]], curve: list[float], l0: float, sh
 
 def _print(shape: str, figures: dict[str, Any]) -> None:
     for name, row in figures.items():
-        print(f"{shape:>10} {name:<20} {row['cpu_ms']:>8} ms cpu {row['wall_ms']:>8} ms wall {row['peak_mb']:>5} MB "
-              f"FVU {row['fvu']:.4f} L0 {row['l0']:5.1f}  ours ×{row.get('ours_is_faster_cpu', '-')} faster, "
-              f"×{row.get('memory_over_ours', '-')} memory")  # fmt: skip
+        times = f"{row['cpu_ms']:>8} ms cpu {row['wall_ms']:>8} ms wall"
+        print(f"{shape:>10} {name:<20} {times} {row['peak_mb']:>5} MB FVU {row['fvu']:.4f} L0 {row['l0']:5.1f}")
 
 
 if __name__ == "__main__":
