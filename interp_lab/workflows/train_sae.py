@@ -48,8 +48,13 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
     loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
     loop.train()
     loop.save()
-    rows = tuple(_publish(loop, each, run) for each in dictionaries)
     _remember(loop, settings, run, device)
+    return publish_all(loop, run, suggest)
+
+
+def publish_all(loop: Loop, run: Run, suggest: Suggest) -> TrainSaeResult:
+    """Return one row per dictionary after publishing each of them and the report of a finished loop."""
+    rows = tuple(_publish(loop, each, run) for each in loop.dictionaries)
     return _answer(loop, rows, run, suggest(rows))
 
 

@@ -45,6 +45,8 @@ class Loop:
     rows: slice = field(default_factory=lambda: slice(None))
     """Which rows of a batch this process trains on."""
     start: Start | None = None
+    leads: bool = True
+    """Whether this process keeps checkpoints; of several that train together, one does."""
 
     def __post_init__(self) -> None:
         self.state = RunState.fresh(tuple(each.name for each in self.dictionaries))
@@ -80,6 +82,8 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        if not self.leads:
+            return
         with self.run.checkpoints.save(self.state.step) as folder:
             for place, each in enumerate(self.dictionaries):
                 tensors = {n: t.contiguous() for n, t in self.trainers[each.name].state_dict().items()}

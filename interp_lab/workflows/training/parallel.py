@@ -1,0 +1,112 @@
+# pyright: standard
+"""One training run in several processes, started by torchrun: each takes its share of every batch.
+
+Every process reads the same batches and keeps the rows of its rank; gradients are averaged after every step, so the
+weights stay the same everywhere. Only the first process measures, keeps checkpoints and publishes. Dictionaries whose
+latents compete within a batch (batchtopk, matryoshka) compete within each process's share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.dictionaries.training.trainer import Trainer
+from interp_lab.errors import InvalidRequest
+from interp_lab.jobs.run import LocalRun
+from interp_lab.settings import Settings
+from interp_lab.workflows.train_sae import open_feed, publish_all
+from interp_lab.workflows.training.cost import refuse_unfit
+from interp_lab.workflows.training.feed import Feed
+from interp_lab.workflows.training.loop import Loop
+from interp_lab.workflows.training.plan import Planned, planned
+
+
+def exchange(tensors: Sequence[Tensor]) -> None:
+    """Replace tensors by their means over all processes; counts are rounded up, so that what fired anywhere fired."""
+    world = distributed.get_world_size()
+    for tensor in tensors:
+        distributed.all_reduce(tensor)
+        if tensor.is_floating_point():
+            tensor.div_(world)
+        else:
+            tensor.copy_((tensor + world - 1) // world)
+
+
+class _Follower(LocalRun):
+    """The run of a process that is not the first: it records nothing."""
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Leave measurements to the first process."""
+
+
+def _share(each: Planned, device: torch.device) -> Trainer:
+    """Return the trainer of this process: counts of tokens are those of its share."""
+    world, training = distributed.get_world_size(), each.training
+    if training.batch_tokens % world:
+        raise InvalidRequest(f"{training.batch_tokens} tokens of a batch cannot be shared by {world} processes.")
+    batch = training.batch_tokens // world
+    local = training.model_copy(
+        update={
+            "batch_tokens": batch,
+            "total_tokens": batch * training.total_steps,
+            "dead_window_tokens": max(1, training.dead_window_tokens // world),
+        }
+    )
+    return Trainer(each.config, local, device=device, exchange=exchange)
+
+
+def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings: Settings) -> None:
+    """Train as one of the processes of a group that is already connected; the first one publishes into `output`.
+
+    Raises:
+        LabError: as `train_sae`, in every process.
+    """
+    rank, world = distributed.get_rank(), distributed.get_world_size()
+    dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
+    refuse_unfit(dictionaries)
+    device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
+    trainers = {each.name: _share(each, device) for each in dictionaries}
+    kind = LocalRun if rank == 0 else _Follower
+    with kind(output, seed=request.seed, workspace=settings.workspace) as run:
+        loop = Loop(
+            request,
+            dictionaries,
+            trainers,
+            feed,
+            run,
+            rows=slice(rank, None, world),
+            start=Trainer.start,
+            leads=rank == 0,
+        )
+        loop.train()
+        distributed.barrier()
+        if rank == 0:
+            publish_all(loop, run, lambda _rows: ())
+
+
+def main() -> int:
+    """Train what a request file says, as one process of torchrun."""
+    parser = argparse.ArgumentParser(prog="torchrun -m interp_lab.workflows.training.parallel", description=__doc__)
+    parser.add_argument("request", type=Path, help="JSON file with a train_sae request")
+    parser.add_argument("--workspace", type=Path, default=Path.cwd(), help="folder that paths are relative to")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the dictionaries and the report")
+    options = parser.parse_args()
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        settings = Settings.from_env(workspace=options.workspace)
+        request = TrainSaeRequest.model_validate_json(options.request.read_bytes())
+        train_together(request, open_feed(request, settings), options.output, settings)
+    finally:
+        distributed.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
