@@ -32,7 +32,7 @@ def test_two_processes_train_the_dictionary_of_one(
     )
     (tmp_path / "request.json").write_text(request.model_dump_json())
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    module = ["-m", "interp_lab.workflows.training.parallel", str(tmp_path / "request.json")]
+    module = ["-m", "interp_lab.workflows.train_together", str(tmp_path / "request.json")]
     folders = ["--workspace", str(tmp_path), "--output", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_LAB_WORKSPACE": str(tmp_path)}
     done = subprocess.run(

@@ -93,7 +93,7 @@ def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings:
 
 def main() -> int:
     """Train what a request file says, as one process of torchrun."""
-    parser = argparse.ArgumentParser(prog="torchrun -m interp_lab.workflows.training.parallel", description=__doc__)
+    parser = argparse.ArgumentParser(prog="torchrun -m interp_lab.workflows.train_together", description=__doc__)
     parser.add_argument("request", type=Path, help="JSON file with a train_sae request")
     parser.add_argument("--workspace", type=Path, default=Path.cwd(), help="folder that paths are relative to")
     parser.add_argument("--output", type=Path, required=True, help="folder for the dictionaries and the report")
