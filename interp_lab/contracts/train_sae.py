@@ -64,7 +64,6 @@ _HYPER_PARAMETERS: Final = WithJsonSchema(
 _PLACES: Final = WithJsonSchema({"type": "array", "items": {"type": "string"}, "maxItems": MAX_DICTIONARIES})
 _CORPUS: Final = WithJsonSchema(
     {
-        "type": ["string", "object"],
         "description": "What to read, begun again when it ends: 'builtin:NAME', a path, or an object as in harvest.",
     }
 )

@@ -1,7 +1,8 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
-Input schemas keep the words. Output schemas show the fields of an answer and call a record in it an object: models do
-not read them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is optional.
+Input schemas keep the words and leave out limits that a model does not plan by; the server checks them all. Output
+schemas show the fields of an answer and call a record in it an object: models do not read them, and schemas/ holds
+every word. Answers leave out what is null, so a field that can be null is optional.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLES = ("items", "additionalProperties")
 _NOISE = frozenset({"title", "discriminator"})
 _WORDS = frozenset({"description", "examples", "default"})
+_LIMITS = frozenset({"minLength", "maxLength", "maxItems", "uniqueItems"})
+_PATTERN_MAX = 60
+"""A longer pattern is read by nobody; the description says what is meant."""
 _NULL: Schema = {"type": "null"}
 
 
 def input_schema(request: type[Contract]) -> Schema:
     """Return the schema of a tool's arguments."""
-    return _portable(request.model_json_schema(mode="validation"), _NOISE, null_is_absent=False)
+    schema = _portable(request.model_json_schema(mode="validation"), _NOISE | _LIMITS, null_is_absent=False)
+    for name, body in schema.get("$defs", {}).items():
+        schema["$defs"][name] = {key: value for key, value in body.items() if key != "additionalProperties"}
+    return schema
 
 
 def output_schema(answer: type[Contract]) -> Schema:
@@ -55,7 +62,11 @@ class _Slimmer:
         """Return the node without noise, null branches and open references."""
         if node.get("$ref") in self.anything:
             return {}
+        if "const" in node:
+            return {"const": node["const"]}
         kept = {key: self._value(key, value) for key, value in node.items() if key not in self.dropped}
+        if len(kept.get("pattern", "")) > _PATTERN_MAX:
+            del kept["pattern"]
         if self.null_is_absent and "required" in kept:
             fields: Schema = node.get("properties", {})
             kept["required"] = [name for name in kept["required"] if not _nullable(fields[name])]
