@@ -27,6 +27,7 @@ from contestants import CONTESTANTS, Shape, make
 SHAPES = {"128x1024": (Shape(128, 1024, 4096), 60), "512x8192": (Shape(512, 8192, 4096), 12),
           "768x16384": (Shape(768, 16384, 2048), 12)}  # fmt: skip
 ROUNDS = 4
+WARM_UP = 2
 OURS = "interp-lab"
 SAME_FVU = 0.005
 """Largest relative difference of held-out FVU at equal tokens that counts as equal."""
@@ -130,6 +131,7 @@ def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) ->
     held_out = data.batch(-1)
     times: list[tuple[float, float]] = []
     curve: list[float] = []
+    peak = 0.0
     for numbers in _shares(steps):
         if not sys.stdin.readline():
             break
@@ -138,25 +140,29 @@ def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) ->
             start = time.process_time(), time.perf_counter()
             contestant.step(x)
             times.append((time.process_time() - start[0], time.perf_counter() - start[1]))
+        # before the first evaluation, whose memory is not that of training
+        peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         output, l0 = contestant.reconstruct(held_out)
         curve.append(float((output - held_out).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()))
-        answers.write(json.dumps(_figures(times, curve, l0, shape)) + "\n")
+        answers.write(json.dumps(_figures(times, curve, (l0, peak), shape)) + "\n")
         answers.flush()
     return 0
 
 
 def _shares(steps: int) -> Iterator[range]:
-    """Yield the first step alone, which warms up, then the others in equal rounds."""
-    yield range(1)
-    size = max((steps - 1) // ROUNDS, 1)
-    for start in range(1, 1 + ROUNDS * size, size):
+    """Yield the steps that warm up, then the others in equal rounds."""
+    yield range(WARM_UP)
+    size = max((steps - WARM_UP) // ROUNDS, 1)
+    for start in range(WARM_UP, WARM_UP + ROUNDS * size, size):
         yield range(start, start + size)
 
 
-def _figures(times: list[tuple[float, float]], curve: list[float], l0: float, shape: Shape) -> dict[str, Any]:
-    measured = times[1:] or times
+def _figures(
+    times: list[tuple[float, float]], curve: list[float], others: tuple[float, float], shape: Shape
+) -> dict[str, Any]:
+    measured = times[WARM_UP:] or times
     cpu, wall = (sorted(column)[len(measured) // 2] for column in zip(*measured, strict=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    l0, peak = others
     return {
         "cpu_ms": round(cpu * 1e3, 1),
         "wall_ms": round(wall * 1e3, 1),
