@@ -124,7 +124,7 @@ def _actions(
 ) -> tuple[NextAction, ...]:
     if result is not None:
         own = [NextAction.model_validate(action) for action in result.get("agent_next_actions", ())]
-        return tuple([*_read_report(artifacts), *own][:MAX_ACTIONS])
+        return tuple([*_read_report(artifacts), *own, *_go_on_with(artifacts)][:MAX_ACTIONS])
     if job.state in {"failed", "cancelled"}:
         if "ops" in lab.toolsets:
             return (_action("job_logs", "See what happened.", job_id=job.id),)
@@ -141,6 +141,26 @@ def _read_report(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
             if file.media_type == "text/markdown":
                 return [_action("artifact_read", "Read the report.", artifact_id=artifact.id, name=file.name)]
     return []
+
+
+def _go_on_with(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
+    """Return what a new store is for; a workflow cannot say so, because it does not know the id yet."""
+    stores = [artifact.id for artifact in artifacts if artifact.kind == "activation_store"]
+    return [
+        action
+        for store in stores[:1]
+        for action in (
+            _action("query_activations", "See what is in the store.", store=store, query={"kind": "overview"}),
+            _action(
+                "train_sae", "Train dictionaries on it; dry_run says the cost.", source=_store(store), dry_run=True
+            ),
+            _action("train_probe", "Train probes on every column.", store=store, target="score", dry_run=True),
+        )
+    ]
+
+
+def _store(artifact_id: str) -> dict[str, JsonValue]:
+    return {"kind": "store", "store": artifact_id}
 
 
 def _action(tool: str, why: str, **arguments: JsonValue) -> NextAction:
