@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,19 +62,31 @@ def continuations(
     budget = max(1, sampling.token_budget)
     lengths = [len(prompt) + sampling.max_new_tokens for prompt in prompts]
     devices = [loaded.device] if loaded.device.type == "cuda" else []
-    with loaded.lock, torch.random.fork_rng(devices=devices), torch.no_grad():
+    config, ends = _config(loaded, sampling), _ends(loaded)
+    with loaded.lock, _own_defaults_off(model), torch.random.fork_rng(devices=devices), torch.no_grad():
         for number, indices in enumerate(plan_batches(lengths, budget)):
             torch.manual_seed(_seed(*sampling.seed, number))
             batch = make_batch(loaded, prompts, indices=indices, side="left")
             output: Any = model.generate(
                 batch.ids,
                 attention_mask=batch.mask.long(),
-                generation_config=_config(loaded, sampling),
+                generation_config=config,
                 stopping_criteria=StoppingCriteriaList([_Stop(check)]),
             )
             for index, row in zip(indices, output[:, batch.ids.shape[1] :].tolist(), strict=True):
-                written[index] = _until_end(row, _ends(loaded))
+                written[index] = _until_end(row, ends)
     return written
+
+
+@contextmanager
+def _own_defaults_off(model: Any) -> Iterator[None]:
+    """Hide the settings that came with the model: nucleus, repetition penalty and the like would be mixed in unseen."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _seed(*numbers: int) -> int:
