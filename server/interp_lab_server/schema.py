@@ -22,6 +22,7 @@ _WORDS = frozenset({"description", "examples", "default"})
 _LIMITS = frozenset({"minLength", "maxLength", "maxItems", "uniqueItems"})
 _PATTERN_MAX = 60
 """A longer pattern is read by nobody; the description says what is meant."""
+_LARGEST = 2**31 - 1
 _NULL: Schema = {"type": "null"}
 
 
@@ -65,8 +66,8 @@ class _Slimmer:
         if "const" in node:
             return {"const": node["const"]}
         kept = {key: self._value(key, value) for key, value in node.items() if key not in self.dropped}
-        if len(kept.get("pattern", "")) > _PATTERN_MAX:
-            del kept["pattern"]
+        for key in [key for key, value in kept.items() if _says_nothing(key, value)]:
+            del kept[key]
         if self.null_is_absent and "required" in kept:
             fields: Schema = node.get("properties", {})
             kept["required"] = [name for name in kept["required"] if not _nullable(fields[name])]
@@ -80,6 +81,19 @@ class _Slimmer:
         if key in _SINGLES and isinstance(value, dict):
             return self.node(value) or (key == "additionalProperties" or {})  # pyright: ignore[reportUnknownArgumentType]
         return value
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    """Return whether a model would read this in vain: a long pattern, a limit of the number type, an empty default."""
+    match key:
+        case "pattern":
+            return isinstance(value, str) and (len(value) > _PATTERN_MAX or "\\x00" in value)
+        case "maximum":
+            return isinstance(value, int | float) and value >= _LARGEST
+        case "default":
+            return value is False or value in ([], "", {})
+        case _:
+            return False
 
 
 def _shallow(node: Any, definitions: Schema) -> Any:
