@@ -20,7 +20,12 @@ from interp_lab.store.arrow import arrow
 MAX_FILE_BYTES = 2**36
 _MAX_LINES = 2**31
 _BATCH_ROWS = 4096
-_KNOWN = frozenset({"id", "text", "score", "group", "pair", "subtype", "spans", "labels", "split"})
+_ALWAYS = frozenset({"id", "text", "group", "labels", "split"})
+"""Fields that are never labels."""
+_NAMES = frozenset({"pair", "subtype"})
+_OF_PROMPTS = ("score", *sorted(_NAMES), "spans", "labels")
+"""Fields that have the meaning that they have of a scored prompt, where they hold such a thing."""
+_KNOWN = _ALWAYS | {*_OF_PROMPTS}
 
 
 class _Entry(NamedTuple):
@@ -121,30 +126,38 @@ def _filled(
 ) -> Document:
     """Return the document of a row; fields that scored prompts have keep their meaning."""
     fields = entry.fields
-    identity = str(fields.get(source.id_field or "id", entry.number))
-    known = _as_prompt(fields, text) if text and "score" in fields else Document(id=identity)
+    known, meant = _as_prompt({name: value for name, value in fields.items() if name not in used}, text)
     group = fields.get(source.group_field) if source.group_field else fields.get("group")
     return Document(
-        id=identity,
+        id=str(fields.get(source.id_field or "id", entry.number)),
         text=text,
         messages=messages,
         group=None if group is None else str(group),
         pair=known.pair,
         subtype=known.subtype,
         split=str(fields["split"]) if fields.get("split") is not None else None,
-        score=known.score,
+        score=known.score if "score" in meant else None,
         spans=known.spans,
-        labels=dict(known.labels) | _labels(source.label_fields, entry, used | _KNOWN),
+        labels=dict(known.labels) | _labels(source.label_fields, entry, used | _ALWAYS | meant),
     )
 
 
-def _as_prompt(fields: Mapping[str, Any], text: str) -> Document:
-    """Return what the row says as a scored prompt, or nothing where it only shares a name with one."""
-    given = {name: fields[name] for name in ScoredPrompt.model_fields if fields.get(name) is not None}
-    try:
-        return from_prompt(ScoredPrompt.model_validate(given | {"text": text}))
-    except ValidationError:
-        return Document(id="")
+def _as_prompt(fields: Mapping[str, Any], text: str) -> tuple[Document, frozenset[str]]:
+    """Return what the row says of itself as a scored prompt does, and in which fields.
+
+    A field that only shares its name with one, such as a score in words, is none of these. A conversation has no
+    spans: its text is that of a template.
+    """
+    given = {name: fields[name] for name in _OF_PROMPTS if fields.get(name) is not None and (text or name != "spans")}
+    given |= {name: str(given[name]) for name in _NAMES & given.keys() if isinstance(given[name], int)}
+    while True:
+        try:
+            prompt = ScoredPrompt.model_validate({"score": 0.0, **given, "id": None, "text": "-"})
+        except ValidationError as error:
+            wrong = {str(fault["loc"][0]) for fault in error.errors(include_url=False, include_input=False)}
+            given = {name: value for name, value in given.items() if name not in wrong}
+            continue
+        return from_prompt(prompt), frozenset(given)
 
 
 def _labels(chosen: Sequence[str] | None, entry: _Entry, used: set[str]) -> dict[str, LabelValue]:

@@ -138,6 +138,42 @@ def test_rows_that_are_scored_prompts_keep_what_they_say(settings: Settings) -> 
     )
 
 
+def test_pairs_spans_and_subtypes_need_no_score_and_pairs_are_one_group(settings: Settings) -> None:
+    rows = [
+        {"text": "The cat sat on a mat.", "pair": 7, "subtype": "x", "spans": [{"start": 0, "end": 3}]},
+        {"text": "Something else was said there.", "pair": 7, "score": 4.5},
+        {"text": "Nobody knew where it came from.", "labels": {"topic": "news"}},
+    ]
+    found = documents(lines(settings.workspace, rows), settings)
+    assert [(d.pair, d.subtype, d.spans, d.score) for d in found] == [
+        ("7", "x", ((0, 3),), None),
+        ("7", None, (), 4.5),
+        (None, None, (), None),
+    ]
+    assert dict(found[2].labels) == {"topic": "news"}
+    assert group_documents(found, [d.text for d in found]).groups == [0, 0, 1]
+
+
+def test_a_field_that_only_shares_a_name_is_a_label_and_hides_no_other(settings: Settings) -> None:
+    row = {"text": "A long review.", "score": "five stars", "spans": "none", "pair": "p"}
+    (found,) = documents(lines(settings.workspace, [row]), settings)
+    assert (found.score, found.spans, found.pair) == (None, (), "p")
+    assert dict(found.labels) == {"score": "five stars", "spans": "none"}
+
+
+def test_a_text_longer_than_a_prompt_may_be_keeps_its_score(settings: Settings) -> None:
+    (found,) = documents(lines(settings.workspace, [{"text": "word " * 50_000, "score": 1}]), settings)
+    assert found.score == 1.0
+
+
+def test_conversations_of_a_pair_are_one_group(settings: Settings) -> None:
+    rows = [
+        {"messages": [{"role": "user", "content": f"{word} {word}"}], "pair": "p"} for word in ("Hello", "Farewell")
+    ]
+    found = documents({"kind": "chat", "path": lines(settings.workspace, rows)}, settings)
+    assert group_documents(found, ["one text", "quite another"]).groups == [0, 0]
+
+
 def test_a_parquet_file_reads_as_the_same_documents(settings: Settings) -> None:
     rows = [{"body": f"text {i}", "author": "ab"[i % 2], "year": 1990 + i} for i in range(5)]
     pq.write_table(pa.Table.from_pylist(rows), settings.workspace / "t.parquet")
