@@ -55,6 +55,7 @@ from interp_lab.errors.exchange import (
     RowsNotAligned,
     SeveralModels,
 )
+from interp_lab.errors.interventions import ImpossibleEdit, TargetTokensUnclear
 from interp_lab.errors.lab import (
     ArtifactCorrupt,
     ArtifactTooNew,
@@ -166,6 +167,7 @@ __all__ = [
     "GroupsLeak",
     "HookPointUnavailable",
     "HubUnreachable",
+    "ImpossibleEdit",
     "ImpossibleWorld",
     "IncompleteWeights",
     "InvalidAddress",
@@ -226,6 +228,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreTooNew",
     "StoreUnfinished",
+    "TargetTokensUnclear",
     "TooFewGroups",
     "TrainingDiverged",
     "TrainingSourceUnfit",

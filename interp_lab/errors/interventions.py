@@ -1,0 +1,19 @@
+"""What can be wrong with an edit of a model or with what it is measured by."""
+
+from __future__ import annotations
+
+from interp_lab.errors.base import RequestError
+
+
+class ImpossibleEdit(RequestError):
+    """This edit cannot be made at this place."""
+
+    code = "impossible_edit"
+    default_remedy = "Edit a latent, a coordinate or a direction, or ablate or patch a head."
+
+
+class TargetTokensUnclear(RequestError):
+    """The behaviour cannot be measured with these target tokens."""
+
+    code = "target_tokens_unclear"
+    default_remedy = "Give words that are one token each, with the space before them if they follow one, or 'auto'."
