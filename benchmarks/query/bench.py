@@ -140,7 +140,7 @@ def every_auroc(rows: RowSet, target: Any) -> np.ndarray:
 def every_d(rows: RowSet, target: Any) -> np.ndarray:
     """Return Cohen's d of every latent with one label, and nothing else."""
     blocks = unit_blocks([Source(rows, KEY)], np.arange(N_LATENTS))
-    return np.concatenate([cohen_d_of(block, target.sides) for _, (block,) in blocks])
+    return np.concatenate([cohen_d_of(block, target) for _, (block,) in blocks])
 
 
 def entries(view: StoreView) -> Iterator[tuple[int, CodeBlock]]:

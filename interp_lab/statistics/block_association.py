@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.statistics.arrays import Bools, Floats, Ints
 from interp_lab.statistics.auroc import auroc_interval
-from interp_lab.statistics.blocks import Block, RowValues, SparseBlock
+from interp_lab.statistics.blocks import Block
 from interp_lab.statistics.clusters import Clusters
 from interp_lab.statistics.distributions import student_critical, student_tail
+from interp_lab.statistics.sides import NEGATIVE, POSITIVE, Sides
+from interp_lab.statistics.value_levels import Counts, Levels, Tally, below_twice
 
 CORRELATION_INTERVAL = "Fisher z of Pearson's r with a cluster-robust standard error, Student t over groups"
 AUROC_INTERVAL = "Wilson interval on the effective size of a cluster-robust AUROC variance"
@@ -51,15 +54,14 @@ class Target:
     is_label: bool
 
     @cached_property
-    def weights(self) -> Floats:
-        """1 where known, else 0."""
-        return self.known.astype(np.float64)
+    def weights(self) -> Bools | None:
+        """Where it is known, or None if that is on every row."""
+        return None if self.known.all() else self.known
 
     @cached_property
-    def sides(self) -> tuple[Floats, Floats]:
-        """Positive and negative rows of a label, 1 where they are."""
-        positive = np.where(self.known, self.values, 0.0)
-        return positive, self.weights - positive
+    def sides(self) -> Sides:
+        """Rows with and without a label."""
+        return Sides.of(self.values > 0, self.known)
 
     @cached_property
     def standard(self) -> tuple[Floats, Floats]:
@@ -68,14 +70,14 @@ class Target:
         scaled = centred / np.sqrt((centred @ centred) / self.n_rows)
         return scaled, scaled**2
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Rows on which it is known."""
         return int(np.count_nonzero(self.known))
 
     def n_groups(self, clusters: Clusters) -> int:
         """Groups in which it is known."""
-        return int(np.count_nonzero(clusters.sums(self.weights) > 0))
+        return int(np.count_nonzero(clusters.weight_sums(self.weights) > 0))
 
     def why_unusable(self, clusters: Clusters) -> str | None:
         """Return why nothing can be said about it, or None."""
@@ -87,8 +89,8 @@ class Target:
         if self.n_groups(clusters) < 2:
             return "all its rows are in one group"
         if self.is_label:
-            sides = [clusters.sums(self.weights * (self.values == side)) > 0 for side in (1, 0)]
-            if min(np.count_nonzero(side) for side in sides) < 2:
+            sides = self.sides.positive, self.sides.negative
+            if min(np.count_nonzero(clusters.weight_sums(side)) for side in sides) < 2:
                 return "one side of it is seen in one group only"
         return None
 
@@ -105,19 +107,16 @@ def correlate(block: Block, target: Target, *, level: float = 0.95) -> Associati
     Zeger 1986); the test centres its products at 0, so that it holds whatever the columns' higher moments are.
     """
     clusters, weights = block.clusters, target.weights
-    n = float(clusters.weight_sums(weights).sum())
-    y, y_squared = target.standard
-    x, squares = block.values(), _squares(block.values())
-    sums, square_sums = block.group_sums(x, weights), block.group_sums(squares, weights)
-    mean, deviation = _moments(sums, square_sums, n)
-    safe = np.where(deviation > 0, deviation, 1.0)
-    # Standardised per group: Σ z, Σ z², Σ zy, where z = (x - mean) / deviation.
-    counts = clusters.weight_sums(weights)
-    z_squared = (square_sums - 2 * mean[:, None] * sums + mean[:, None] ** 2 * counts) / safe[:, None] ** 2
-    product = (block.group_sums(x, y) - mean[:, None] * clusters.weight_sums(y)) / safe[:, None]
+    n, (y, y_squared) = float(target.n_rows), target.standard
+    mean, deviation = _moments(block, weights, n)
+    z = block.standardised(mean, np.where(deviation > 0, deviation, 1.0))
+    product = block.group_sums(z, y)
     r = np.where(deviation > 0, np.clip(product.sum(axis=1) / n, -1.0, 1.0), 0.0)
-    influence = product - r[:, None] / 2 * (z_squared + clusters.weight_sums(y_squared))
-    n_groups = int(np.count_nonzero(counts))
+    influence = block.group_sums(z.squared(), weights)
+    influence += clusters.weight_sums(y_squared)
+    influence *= -r[:, None] / 2
+    influence += product
+    n_groups = int(np.count_nonzero(clusters.weight_sums(weights)))
     error = np.sqrt(_square_sum(influence) * n_groups / (n_groups - 1)) / n
     active = np.minimum(block.active_groups(weights), n_groups)
     low, high = _fisher(r, error, df=_df(active), level=level)
@@ -127,10 +126,17 @@ def correlate(block: Block, target: Target, *, level: float = 0.95) -> Associati
 
 
 def auroc_of(block: Block, target: Target) -> Floats:
-    """Return the AUROC of every column alone, from one pass over the block's entries."""
-    y, negative = target.sides
-    wins = block.wins(y, negative) if isinstance(block, SparseBlock) else block.sums(block.below(negative), y)
-    return wins / (y.sum() * negative.sum())
+    """Return the AUROC of every column alone: one pass over its values, then one over the distinct ones."""
+    levels, tally = block.levels, block.tally(target.sides)
+    return _auroc(levels, tally.positive, below_twice(levels, tally.negative), target.sides)
+
+
+def cohen_d_of(block: Block, target: Target) -> Floats:
+    """Return Cohen's d of every column with a label alone, from sums over its values."""
+    x, m, n = block.values(), target.sides.n_positive, target.sides.n_negative
+    positive = block.sums(x, target.sides.positive)
+    negative = block.sums(x, target.weights) - positive
+    return _cohen_d((positive, negative), block.sums(x.squared(), target.weights), (m, n))
 
 
 def _with_label(block: Block, target: Target, level: float) -> Association:
@@ -138,41 +144,25 @@ def _with_label(block: Block, target: Target, level: float) -> Association:
 
     Source: placements and their cluster sums, Obuchowski (1997).
     """
-    clusters, weights = block.clusters, target.weights
-    y, negative = target.sides
-    sizes = _Sizes.of(clusters, target)
-    m, n = sizes.m, sizes.n
-    below, negatives_below = block.below(weights), block.below(negative)
-    sums = {
-        (name, side): block.group_sums(values, side_weights)
-        for name, values in (("all", below), ("negative", negatives_below))
-        for side, side_weights in (("p", y), ("n", negative))
-    }
-    estimate = sums["negative", "p"].sum(axis=1) / (m * n)
-    variance, df = _placement_variance(sums, estimate, sizes)
-    scores = _rank_scores(sums, sizes)
-    n_groups = int(np.count_nonzero(sizes.positives + sizes.negatives))
-    active = np.minimum(block.active_groups(weights), n_groups)
+    levels, sizes = block.levels, _Sizes.of(block.clusters, target.sides)
+    tally = block.tally(target.sides)
+    below = _Below(below_twice(levels, tally.positive), below_twice(levels, tally.negative))
+    estimate = _auroc(levels, tally.positive, below.negative, target.sides)
+    variance, df = _placement_variance(block, target.sides, below, estimate=estimate, sizes=sizes)
+    scores = block.side_sums(_rank_scores(below, sizes), target.sides)
+    active = np.minimum(block.active_groups(target.weights), sizes.n_groups)
     low, high = auroc_interval(
         estimate,
         variance,
-        null_variance=_square_sum(scores) * n_groups / (n_groups - 1) / (m * n) ** 2,
+        null_variance=_square_sum(scores) * sizes.n_groups / (sizes.n_groups - 1) / (sizes.m * sizes.n) ** 2,
         df=df,
-        n_groups=(int(np.count_nonzero(sizes.positives)), int(np.count_nonzero(sizes.negatives))),
+        n_groups=(sizes.groups_p, sizes.groups_n),
         level=level,
     )
     known = active >= 2
-    p = np.where(known, _self_normalised_p(scores, n_groups, _df(active)), 1.0)
-    fires = _fires(block.values())
-    return Association(
-        estimate,
-        np.where(known, low, 0.0),
-        np.where(known, high, 1.0),
-        p,
-        d=cohen_d_of(block, (y, negative)),
-        rate_with=block.sums(fires, y) / m,
-        rate_without=block.sums(fires, negative) / n,
-    )
+    p = np.where(known, _self_normalised_p(scores, sizes.n_groups, _df(active)), 1.0)
+    d, rate_with, rate_without = _at_levels(levels, tally, (sizes.m, sizes.n))
+    return Association(estimate, np.where(known, low, 0.0), np.where(known, high, 1.0), p, d, rate_with, rate_without)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,53 +171,98 @@ class _Sizes:
 
     positives: Floats
     negatives: Floats
-    m: float
-    n: float
+    m: int
+    n: int
 
     @classmethod
-    def of(cls, clusters: Clusters, target: Target) -> _Sizes:
-        positives, negatives = (clusters.weight_sums(side) for side in target.sides)
-        return cls(positives, negatives, float(positives.sum()), float(negatives.sum()))
+    def of(cls, clusters: Clusters, sides: Sides) -> _Sizes:
+        positives, negatives = (clusters.weight_sums(side) for side in (sides.positive, sides.negative))
+        return cls(positives, negatives, sides.n_positive, sides.n_negative)
+
+    @property
+    def groups_p(self) -> int:
+        return int(np.count_nonzero(self.positives))
+
+    @property
+    def groups_n(self) -> int:
+        return int(np.count_nonzero(self.negatives))
+
+    @property
+    def n_groups(self) -> int:
+        return int(np.count_nonzero(self.positives + self.negatives))
+
+    @property
+    def pure(self) -> bool:
+        """Whether no group has rows of both sides."""
+        return not (self.positives * self.negatives).any()
 
 
-def _placement_variance(sums: dict[tuple[str, str], Floats], estimate: Floats, sizes: _Sizes) -> tuple[Floats, Floats]:
+class _Below(NamedTuple):
+    """Twice the rows of each side below every level, ties counted half."""
+
+    positive: Counts
+    negative: Counts
+
+
+def _auroc(levels: Levels, positives: Counts, negatives_below: Counts, sides: Sides) -> Floats:
+    return levels.sums(positives * negatives_below) / (2 * sides.n_positive * sides.n_negative)
+
+
+def _placement_variance(
+    block: Block, sides: Sides, below: _Below, *, estimate: Floats, sizes: _Sizes
+) -> tuple[Floats, Floats]:
     """Variance of the AUROC from the group sums of its placements, and its degrees of freedom (Welch-Satterthwaite)."""
     m, n = sizes.m, sizes.n
-    part_p = sums["negative", "p"] / (n * m) - estimate[:, None] * sizes.positives / m
-    positives_above = sizes.negatives * m - (sums["all", "n"] - sums["negative", "n"])
-    part_n = positives_above / (n * m) - estimate[:, None] * sizes.negatives / n
-    groups_p, groups_n = np.count_nonzero(sizes.positives), np.count_nonzero(sizes.negatives)
-    n_groups = int(np.count_nonzero(sizes.positives + sizes.negatives))
-    spread_p = _square_sum(part_p) * groups_p / (groups_p - 1)
-    spread_n = _square_sum(part_n) * groups_n / (groups_n - 1)
-    pure = not (sizes.positives * sizes.negatives).any()
-    total = spread_p + spread_n if pure else _square_sum(part_p + part_n) * n_groups / (n_groups - 1)
-    weight = spread_p**2 / (groups_p - 1) + spread_n**2 / (groups_n - 1)
-    least = float(min(groups_p, groups_n) - 1)
+    # A positive's placement is the share of negatives below it, a negative's the share of positives above it.
+    centre = estimate.take(block.levels.column)
+    placed = np.empty((centre.size, 2))
+    placed[:, POSITIVE] = (below.negative / (2 * n) - centre) / m
+    placed[:, NEGATIVE] = ((2 * m - below.positive) / (2 * m) - centre) / n
+    total, spread_p, spread_n = _spreads(block, sides, placed, sizes)
+    weight = spread_p**2 / (sizes.groups_p - 1) + spread_n**2 / (sizes.groups_n - 1)
+    least = float(min(sizes.groups_p, sizes.groups_n) - 1)
     df = np.where(weight > 0, (spread_p + spread_n) ** 2 / np.where(weight > 0, weight, 1.0), least)
-    return total, np.clip(df, 1.0, n_groups - 1)
+    return total, np.clip(df, 1.0, sizes.n_groups - 1)
 
 
-def _rank_scores(sums: dict[tuple[str, str], Floats], sizes: _Sizes) -> Floats:
-    """Group sums of centred rank times centred label: their total is 0 when nothing separates."""
+def _spreads(block: Block, sides: Sides, placed: Floats, sizes: _Sizes) -> tuple[Floats, Floats, Floats]:
+    """Variance of the sums of both sides together, of the positives' and of the negatives'."""
+    factors = [k / (k - 1) for k in (sizes.n_groups, sizes.groups_p, sizes.groups_n)]
+    sums = block.side_sums(placed, sides)
+    if sizes.pure:
+        of_p = np.einsum("ij,ij,j->i", sums, sums, (sizes.positives > 0).astype(np.float64))
+        of_n = np.maximum(_square_sum(sums) - of_p, 0.0)
+        return factors[1] * of_p + factors[2] * of_n, factors[1] * of_p, factors[2] * of_n
+    placed[:, NEGATIVE] = 0.0
+    positives = block.side_sums(placed, sides)
+    squares = (_square_sum(part) for part in (sums, positives, sums - positives))
+    total, of_p, of_n = (factor * square for factor, square in zip(factors, squares, strict=True))
+    return total, of_p, of_n
+
+
+def _rank_scores(below: _Below, sizes: _Sizes) -> Floats:
+    """Centred rank times centred label, by level and side: their total is 0 when nothing separates."""
     n_rows = sizes.m + sizes.n
-    share = sizes.m / n_rows
-    on_positives = sums["all", "p"] - n_rows / 2 * sizes.positives
-    on_negatives = sums["all", "n"] - n_rows / 2 * sizes.negatives
-    return (1 - share) * on_positives - share * on_negatives
+    rank = (below.positive + below.negative - n_rows) / 2
+    out = np.empty((rank.size, 2))
+    out[:, POSITIVE] = rank * (sizes.n / n_rows)
+    out[:, NEGATIVE] = rank * (-sizes.m / n_rows)
+    return out
 
 
-def cohen_d_of(block: Block, sides: tuple[Floats, Floats]) -> Floats:
-    """Return Cohen's d of every column between two sets of rows, given by their weights of 0 or 1 `(n_rows,)`."""
-    x, squares = block.values(), _squares(block.values())
-    means: list[Floats] = []
-    within = np.zeros(block.n_columns)
-    for side in sides:
-        total = block.sums(x, side)
-        means.append(total / block.clusters.weight_sums(side).sum())
-        within += block.sums(squares, side) - total * means[-1]
-    n = float(sum(block.clusters.weight_sums(side).sum() for side in sides))
-    return standardised(means[0] - means[1], np.maximum(within, 0.0) / (n - 2))
+def _at_levels(levels: Levels, tally: Tally, sizes: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+    """Cohen's d, and how often a column is above 0 on positive and on negative rows."""
+    totals = [levels.sums(side * levels.values) for side in tally]
+    squares = levels.sums((tally.positive + tally.negative) * levels.values**2)
+    rates = [levels.sums(side * (levels.values > 0)) / size for side, size in zip(tally, sizes, strict=True)]
+    return _cohen_d((totals[0], totals[1]), squares, sizes), rates[0], rates[1]
+
+
+def _cohen_d(totals: tuple[Floats, Floats], squares: Floats, sizes: tuple[int, int]) -> Floats:
+    """Cohen's d from the sums over each side and of the squares over both."""
+    means = [total / size for total, size in zip(totals, sizes, strict=True)]
+    within = squares - sizes[0] * means[0] ** 2 - sizes[1] * means[1] ** 2
+    return standardised(means[0] - means[1], np.maximum(within, 0.0) / (sum(sizes) - 2))
 
 
 def standardised(difference: Floats, variance: Floats) -> Floats:
@@ -237,18 +272,9 @@ def standardised(difference: Floats, variance: Floats) -> Floats:
     return np.where(tiny, np.where(difference == 0, 0.0, np.copysign(np.inf, difference)), ratio)
 
 
-def _squares(values: RowValues) -> RowValues:
-    return RowValues(values.at**2, None if values.rest is None else values.rest**2)
-
-
-def _fires(values: RowValues) -> RowValues:
-    rest = None if values.rest is None else (values.rest > 0).astype(np.float64)
-    return RowValues((values.at > 0).astype(np.float64), rest)
-
-
-def _moments(sums: Floats, square_sums: Floats, n: float) -> tuple[Floats, Floats]:
-    mean = sums.sum(axis=1) / n
-    mean_square = square_sums.sum(axis=1) / n
+def _moments(block: Block, weights: Bools | None, n: float) -> tuple[Floats, Floats]:
+    x = block.values()
+    mean, mean_square = block.sums(x, weights) / n, block.sums(x.squared(), weights) / n
     variance = mean_square - mean**2
     constant = variance <= 8 * np.finfo(np.float64).eps * mean_square
     return mean, np.sqrt(np.where(constant, 0.0, variance))

@@ -1,8 +1,8 @@
-"""Some columns of a table at once, dense or by the values that are not 0, behind the same four questions.
+"""Some columns of a table at once, dense or by the values that are not 0, behind the same few questions.
 
-A block knows its values, how much row weight lies below each of them, and sums over rows and over groups of rows. All
-statistics of a store are made of these, so that a dense address and the codes of a dictionary share one code path.
-Rows are those of a `Clusters`: in the order of their groups.
+A block knows its values, its distinct values with how many rows of each side have them, and sums over rows and over
+groups of rows. All statistics of a store are made of these, so that a dense address and the codes of a dictionary share
+one code path. Rows are those of a `Clusters`: in the order of their groups. Row weights of None are all 1.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interp_lab.statistics.arrays import Floats, Ints, Matrix
-from interp_lab.statistics.clusters import Clusters
-from interp_lab.statistics.ranks import RankedBlock, rank_block
+from interp_lab.statistics.clusters import Clusters, Weights
+from interp_lab.statistics.ranks import rank_block
+from interp_lab.statistics.sides import NEGATIVE, POSITIVE, Sides
+from interp_lab.statistics.value_levels import Levels, Tally
+
+_CODES = 1 << 16
 
 
 class RowValues(NamedTuple):
@@ -24,6 +29,10 @@ class RowValues(NamedTuple):
     """Dense: `(n_columns, n_rows)`; sparse: one per stored entry."""
     rest: Floats | None
     """Sparse: the value `(n_columns,)` at every row without an entry; dense: None."""
+
+    def squared(self) -> RowValues:
+        """Return the squares."""
+        return RowValues(self.at**2, None if self.rest is None else self.rest**2)
 
 
 class Block(Protocol):
@@ -36,23 +45,39 @@ class Block(Protocol):
         """Number of columns."""
         ...
 
+    @property
+    def levels(self) -> Levels:
+        """The distinct values of every column."""
+        ...
+
+    def tally(self, sides: Sides) -> Tally:
+        """Return how many rows of each side are at every level."""
+        ...
+
+    def side_sums(self, scores: Floats, sides: Sides) -> Floats:
+        """Return sums over groups `(n_columns, n_groups)` of what a row scores by its level and side.
+
+        `scores` `(n_levels, 2)` holds NEGATIVE, then POSITIVE.
+        """
+        ...
+
     def values(self) -> RowValues:
         """Return the values themselves."""
         ...
 
-    def below(self, weights: Floats) -> RowValues:
-        """Return the row weight strictly below each value plus half of the weight tied with it."""
+    def standardised(self, mean: Floats, deviation: Floats) -> RowValues:
+        """Return the values less a mean and over a deviation of each column `(n_columns,)`."""
         ...
 
-    def group_sums(self, values: RowValues, weights: Floats) -> Floats:
+    def group_sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
         """Return the weighted sum of `values` over every group `(n_columns, n_groups)`."""
         ...
 
-    def sums(self, values: RowValues, weights: Floats) -> Floats:
+    def sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
         """Return the weighted sum of `values` over all rows `(n_columns,)`."""
         ...
 
-    def active_groups(self, weights: Floats) -> Ints:
+    def active_groups(self, weights: Weights | None = None) -> Ints:
         """Return the number of groups with weight in which a column is anywhere not 0 `(n_columns,)`."""
         ...
 
@@ -69,29 +94,53 @@ class DenseBlock:
         """Number of columns."""
         return self._columns.shape[0]
 
+    @property
+    def levels(self) -> Levels:
+        """The distinct values of every column."""
+        return self._levelled[0]
+
     @cached_property
-    def _ranked(self) -> RankedBlock:
-        return rank_block(self._columns)
+    def _levelled(self) -> tuple[Levels, Ints]:
+        """The levels, and that of every value `(n_columns, n_rows)`."""
+        if self._columns.dtype == np.float32 and self._columns.shape[1] >= _CODES:
+            bits = (self._columns + np.float32(0)).view(np.uint32)
+            if not (bits & (_CODES - 1)).any():
+                return _coded_levels(bits)
+        return _sorted_levels(self._columns)
+
+    def tally(self, sides: Sides) -> Tally:
+        """Return how many rows of each side are at every level."""
+        kinds = sides.n_kinds
+        counts = np.bincount(self._cells(sides).ravel(), minlength=kinds * self.levels.values.size)
+        return Tally(counts[POSITIVE::kinds], counts[NEGATIVE::kinds])
+
+    def side_sums(self, scores: Floats, sides: Sides) -> Floats:
+        """Return sums over groups `(n_columns, n_groups)` of what a row scores by its level and side."""
+        return self.clusters.sums(_with_unknown(scores, sides).take(self._cells(sides)))
+
+    def _cells(self, sides: Sides) -> Ints:
+        return self._levelled[1] * sides.n_kinds + sides.codes
 
     def values(self) -> RowValues:
         """Return the values themselves."""
         return RowValues(self._columns.astype(np.float64), None)
 
-    def below(self, weights: Floats) -> RowValues:
-        """Return the row weight strictly below each value plus half of the weight tied with it."""
-        return RowValues(self._ranked.in_row_order(self._ranked.weight_below(weights)), None)
+    def standardised(self, mean: Floats, deviation: Floats) -> RowValues:
+        """Return the values less a mean and over a deviation of each column `(n_columns,)`."""
+        return RowValues((self._columns - mean[:, None]) / deviation[:, None], None)
 
-    def group_sums(self, values: RowValues, weights: Floats) -> Floats:
+    def group_sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
         """Return the weighted sum of `values` over every group `(n_columns, n_groups)`."""
-        return self.clusters.sums(values.at * weights)
+        return self.clusters.sums(values.at if weights is None else values.at * weights)
 
-    def sums(self, values: RowValues, weights: Floats) -> Floats:
+    def sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
         """Return the weighted sum of `values` over all rows `(n_columns,)`."""
-        return values.at @ weights
+        return values.at.sum(axis=1) if weights is None else values.at @ weights
 
-    def active_groups(self, weights: Floats) -> Ints:
+    def active_groups(self, weights: Weights | None = None) -> Ints:
         """Return the number of groups with weight in which a column is anywhere not 0 `(n_columns,)`."""
-        fires = self.clusters.sums((self._columns != 0) * weights) > 0
+        active = self._columns != 0
+        fires = np.logical_or.reduceat(active if weights is None else active & (weights > 0), self.clusters.starts, 1)
         return np.count_nonzero(fires, axis=1).astype(np.intp)
 
 
@@ -99,11 +148,16 @@ class SparseBlock:
     """Columns by the entries that are not 0, strongest first within a column."""
 
     def __init__(self, bounds: Ints, rows: Ints, values: Matrix, *, clusters: Clusters) -> None:
+        """Take column j's entries from `bounds[j]:bounds[j + 1]`; entries that were rounded to 0 are dropped."""
+        if (values == 0).any():
+            kept = values != 0
+            bounds = np.concatenate([[0], np.cumsum(kept)])[bounds]
+            rows, values = rows[kept], values[kept]
         self.clusters = clusters
         self._bounds = bounds
         self._rows = rows
         self._values = values
-        self._gathered: dict[int, tuple[Floats, Floats]] = {}
+        self._found: tuple[Sides, NDArray[np.int8], Ints] | None = None
 
     @property
     def n_columns(self) -> int:
@@ -117,103 +171,171 @@ class SparseBlock:
     @cached_property
     def _cell(self) -> Ints:
         """Flat index into `(n_columns, n_groups)` of every entry."""
-        return self._column * self.clusters.n_groups + self.clusters.codes[self._rows]
+        return self._column * self.clusters.n_groups + self.clusters.narrow_codes.take(self._rows)
 
     @cached_property
-    def _runs(self) -> tuple[Ints, Ints]:
-        """First and last entry of the run of equal values that each entry belongs to."""
-        if not self._values.size:
-            nothing = np.zeros(0, dtype=np.intp)
-            return nothing, nothing
-        starts = np.ones(self._values.size, dtype=np.bool_)
-        starts[1:] = (self._values[1:] != self._values[:-1]) | (self._column[1:] != self._column[:-1])
-        first = np.flatnonzero(starts)
-        length = np.diff(np.append(first, starts.size))
-        return np.repeat(first, length), np.repeat(first + length - 1, length)
-
-    def values(self) -> RowValues:
-        """Return the values themselves."""
-        return RowValues(self._values.astype(np.float64), np.zeros(self.n_columns))
-
-    def below(self, weights: Floats) -> RowValues:
-        """Return the row weight strictly below each value plus half of the weight tied with it."""
-        own = self._at_rows(weights)
-        through = np.cumsum(own)
-        total = float(self.clusters.weight_sums(weights).sum())
-        before_column = np.concatenate([[0.0], through])[self._bounds]
-        stored, above_zero = np.diff(before_column), self._weight_above_zero(own)
-        first, last = self._runs
-        # Strictly above, plus at or above: twice the weight above with ties counted half.
-        twice_above = (through - own)[first] + through[last] - 2 * before_column[self._column]
-        unstored = total - stored
-        twice_above += np.where(self._values < 0, 2 * unstored[self._column], 0.0)
-        return RowValues(total - twice_above / 2, total - above_zero - unstored / 2)
-
-    def group_sums(self, values: RowValues, weights: Floats) -> Floats:
-        """Return the weighted sum of `values` over every group `(n_columns, n_groups)`."""
-        rest = np.zeros(self.n_columns) if values.rest is None else values.rest
-        off = values.at - rest[self._column] if rest.any() else values.at
-        beyond = off * self._at_rows(weights)
-        shape = (self.n_columns, self.clusters.n_groups)
-        sums = _binned(self._cell, beyond, shape[0] * shape[1]).reshape(shape)
-        if rest.any():
-            sums += rest[:, None] * self.clusters.weight_sums(weights)
-        return sums
-
-    def sums(self, values: RowValues, weights: Floats) -> Floats:
-        """Return the weighted sum of `values` over all rows `(n_columns,)`."""
-        own = self._at_rows(weights)
-        if values.rest is None or not values.rest.any():
-            return self._column_sums(values.at * own)
-        beyond = self._column_sums((values.at - values.rest[self._column]) * own)
-        return beyond + values.rest * self.clusters.weight_sums(weights).sum()
-
-    def active_groups(self, weights: Floats) -> Ints:
-        """Return the number of groups with weight in which a column is anywhere not 0 `(n_columns,)`."""
-        shape = (self.n_columns, self.clusters.n_groups)
-        fires = np.zeros(shape[0] * shape[1], dtype=np.bool_)
-        fires[self._cell[self._at_rows(weights) > 0]] = True
-        return np.count_nonzero(fires.reshape(shape), axis=1).astype(np.intp)
-
-    def wins(self, positives: Floats, negatives: Floats) -> Floats:
-        """Return the number of pairs in which a positive row is above a negative one, ties half `(n_columns,)`.
-
-        `positives` and `negatives` are 0 or 1 per row. One pass over the entries, then one over their distinct values;
-        `below` does the same for any weights, several times slower.
-        """
-        if (self._values < 0).any():
-            return self.sums(self.below(negatives), positives)
-        p = np.concatenate([[0], np.cumsum((positives > 0)[self._rows], dtype=np.int64)])
-        n = np.concatenate([[0], np.cumsum((negatives > 0)[self._rows], dtype=np.int64)])
+    def _runs(self) -> Ints:
+        """First entry of each run of equal values in a column, and the number of entries."""
         begins = np.ones(self._values.size + 1, dtype=np.bool_)
         np.not_equal(self._values[1:], self._values[:-1], out=begins[1:-1])
         begins[self._bounds] = True
-        ends = np.flatnonzero(begins)
-        column = np.searchsorted(self._bounds, ends[:-1], side="right") - 1
-        m_all, n_all = float(positives.sum()), float(negatives.sum())
-        above = n[ends[:-1]] - n[self._bounds[column]]
-        tied = np.diff(n[ends])
-        won = _binned(column, np.diff(p[ends]) * (n_all - above - tied / 2), self.n_columns)
-        at_zero = (m_all - np.diff(p[self._bounds])) * (n_all - np.diff(n[self._bounds]))
-        return won + at_zero / 2
+        return np.flatnonzero(begins)
 
-    def _weight_above_zero(self, own: Floats) -> Floats:
-        return self._column_sums(own * (self._values > 0))
+    @cached_property
+    def _run_bounds(self) -> Ints:
+        return np.searchsorted(self._runs, self._bounds)
 
-    def _at_rows(self, weights: Floats) -> Floats:
-        """Row weights at the entries, remembered: every statistic of a target asks for the same ones."""
-        known = self._gathered.get(id(weights))
-        if known is None or known[0] is not weights:
-            known = self._gathered[id(weights)] = weights, weights[self._rows]
-        return known[1]
+    @cached_property
+    def _level_of_run(self) -> Ints:
+        """Level of every run: between the last positive and the first negative run of a column lies its level 0."""
+        below_zero = self._values[self._runs[:-1]] < 0
+        shift = np.repeat(np.arange(self.n_columns, dtype=np.intp), np.diff(self._run_bounds))
+        return np.arange(shift.size) + shift + below_zero
 
-    def _column_sums(self, entries: Floats) -> Floats:
-        out = np.zeros(self.n_columns)
-        filled = np.flatnonzero(np.diff(self._bounds))
-        if filled.size:
-            out[filled] = np.add.reduceat(entries, self._bounds[:-1][filled])
+    @cached_property
+    def _zero(self) -> Ints:
+        """Level 0 of every column."""
+        negative_runs = np.concatenate([[0], np.cumsum(self._values[self._runs[:-1]] < 0)])
+        return self._run_bounds[1:] + np.arange(self.n_columns) - np.diff(negative_runs[self._run_bounds])
+
+    @property
+    def levels(self) -> Levels:
+        """The distinct values of every column, 0 among them for the rows without an entry."""
+        return self._levels
+
+    @cached_property
+    def _levels(self) -> Levels:
+        bounds = self._run_bounds + np.arange(self.n_columns + 1)
+        values = np.zeros(int(bounds[-1]))
+        values[self._level_of_run] = self._values[self._runs[:-1]]
+        return Levels(bounds, values)
+
+    @cached_property
+    def _level(self) -> Ints:
+        return np.repeat(self._level_of_run, np.diff(self._runs))
+
+    def tally(self, sides: Sides) -> Tally:
+        """Return how many rows of each side are at every level."""
+        own, _ = self._of(sides)
+        at_runs = np.diff(self._runs)
+        positive = self._counted(own == POSITIVE)
+        negative = at_runs - positive if sides.n_kinds == 2 else self._counted(own == NEGATIVE)
+        return Tally(self._with_rest(positive, sides.n_positive), self._with_rest(negative, sides.n_negative))
+
+    def side_sums(self, scores: Floats, sides: Sides) -> Floats:
+        """Return sums over groups `(n_columns, n_groups)` of what a row scores by its level and side."""
+        rest = scores[self._zero]
+        beyond = scores - np.repeat(rest, np.diff(self.levels.bounds), axis=0)
+        sums = self._binned(_with_unknown(beyond, sides).take(self._of(sides)[1]))
+        sums += rest[:, POSITIVE, None] * self.clusters.weight_sums(sides.positive)
+        sums += rest[:, NEGATIVE, None] * self.clusters.weight_sums(sides.negative)
+        return sums
+
+    def _of(self, sides: Sides) -> tuple[NDArray[np.int8], Ints]:
+        """Side of every entry, and its place in a flat table of scores; remembered for one label."""
+        if self._found is None or self._found[0] is not sides:
+            own = sides.codes.take(self._rows)
+            self._found = sides, own, self._level * sides.n_kinds + own
+        return self._found[1:]
+
+    def _counted(self, flags: NDArray[np.bool_]) -> Ints:
+        """Number of entries with the flag in every run."""
+        through = np.zeros(flags.size + 1, dtype=np.int64)
+        np.cumsum(flags, out=through[1:])
+        return np.diff(through[self._runs])
+
+    def _with_rest(self, of_runs: Ints, total: int) -> Ints:
+        """Counts of the levels, of which level 0 has what the entries leave of `total`."""
+        out = np.zeros(self.levels.values.size, dtype=np.int64)
+        out[self._level_of_run] = of_runs
+        out[self._zero] = total - self.levels.sums(out)
         return out
 
+    @cached_property
+    def _exact(self) -> Floats:
+        return self._values.astype(np.float64)
 
-def _binned(at: Ints, weights: Floats, n: int) -> Floats:
-    return np.bincount(at, weights=weights, minlength=n).astype(np.float64, copy=False)
+    def values(self) -> RowValues:
+        """Return the values themselves."""
+        return RowValues(self._exact, np.zeros(self.n_columns))
+
+    def standardised(self, mean: Floats, deviation: Floats) -> RowValues:
+        """Return the values less a mean and over a deviation of each column `(n_columns,)`."""
+        each = (self._exact - mean.take(self._column)) / deviation.take(self._column)
+        return RowValues(each, -mean / deviation)
+
+    def group_sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
+        """Return the weighted sum of `values` over every group `(n_columns, n_groups)`."""
+        sums = self._binned(self._weighted(values, weights))
+        if values.rest is not None and values.rest.any():
+            sums += values.rest[:, None] * self.clusters.weight_sums(weights)
+        return sums
+
+    def sums(self, values: RowValues, weights: Weights | None = None) -> Floats:
+        """Return the weighted sum of `values` over all rows `(n_columns,)`."""
+        sums = np.zeros(self.n_columns)
+        filled = np.flatnonzero(np.diff(self._bounds))
+        if filled.size:
+            sums[filled] = np.add.reduceat(self._weighted(values, weights), self._bounds[filled])
+        if values.rest is not None and values.rest.any():
+            sums += values.rest * self.clusters.weight_sums(weights).sum()
+        return sums
+
+    def active_groups(self, weights: Weights | None = None) -> Ints:
+        """Return the number of groups with weight in which a column is anywhere not 0 `(n_columns,)`."""
+        if weights is None:
+            return self._active_groups
+        return self._groups_of(self._cell[weights.take(self._rows) > 0])
+
+    @cached_property
+    def _active_groups(self) -> Ints:
+        return self._groups_of(self._cell)
+
+    def _groups_of(self, cells: Ints) -> Ints:
+        fires = np.zeros((self.n_columns, self.clusters.n_groups), dtype=np.bool_)
+        fires.ravel()[cells] = True
+        # Counting a row at a time is vectorised by numpy; counting along an axis is not.
+        return np.array([np.count_nonzero(row) for row in fires], dtype=np.intp)
+
+    def _weighted(self, values: RowValues, weights: Weights | None) -> Floats:
+        """What each entry adds beyond the rest of its column."""
+        off = values.at
+        if values.rest is not None and values.rest.any():
+            off = off - values.rest.take(self._column)
+        return off if weights is None else off * weights.take(self._rows)
+
+    def _binned(self, entries: Floats) -> Floats:
+        shape = self.n_columns, self.clusters.n_groups
+        return np.bincount(self._cell, entries, shape[0] * shape[1]).astype(np.float64, copy=False).reshape(shape)
+
+
+def _with_unknown(scores: Floats, sides: Sides) -> Floats:
+    """Scores with a third column of 0 for rows without a side, where there are any."""
+    return scores if sides.n_kinds == 2 else np.concatenate([scores, np.zeros((len(scores), 1))], axis=1)
+
+
+def _coded_levels(bits: NDArray[np.uint32]) -> tuple[Levels, Ints]:
+    """Levels of values that are bfloat16: all 65,536 of them, so that nothing has to be sorted."""
+    codes = _falling((bits >> 16).astype(np.uint16)).astype(np.intp)
+    n_columns = bits.shape[0]
+    of_code = (_falling(np.arange(_CODES, dtype=np.uint16)).astype(np.uint32) << 16).view(np.float32)
+    of_code = np.where(np.isfinite(of_code), of_code, 0).astype(np.float64)
+    bounds = np.arange(0, _CODES * n_columns + 1, _CODES, dtype=np.intp)
+    return Levels(bounds, np.tile(of_code, n_columns)), codes + bounds[:-1, None]
+
+
+def _falling(codes: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Codes of bfloat16 that fall as the values rise, and back: the magnitude of positive ones is turned over."""
+    return codes ^ np.where(codes < _CODES // 2, np.uint16(_CODES // 2 - 1), np.uint16(0))
+
+
+def _sorted_levels(columns: Matrix) -> tuple[Levels, Ints]:
+    ranked = rank_block(-columns)
+    starts = (
+        np.arange(columns.size) if ranked.first is None else np.flatnonzero(ranked.first == np.arange(columns.size))
+    )
+    sizes = np.diff(np.append(starts, columns.size))
+    at = np.empty(columns.size, dtype=np.intp)
+    at[ranked.order] = np.repeat(np.arange(starts.size), sizes)
+    bounds = np.searchsorted(starts, np.arange(0, columns.size + 1, columns.shape[1], dtype=np.intp)).astype(np.intp)
+    return Levels(bounds, columns.ravel()[ranked.order[starts]].astype(np.float64)), at.reshape(columns.shape)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from interp_lab.errors import ShapeMismatch
-from interp_lab.statistics.arrays import Floats, Ints
+from interp_lab.statistics.arrays import Bools, Floats, Ints
 
+Weights = Floats | Bools
+"""One per row; whole weights of 0 and 1 as truth values, which take an eighth of the room."""
 _REMEMBERED = 16
 """Weightings whose group sums are kept: blocks ask for the same few again and again."""
 
@@ -51,16 +54,28 @@ class Clusters:
         return int(self.names.size)
 
     @cached_property
+    def narrow_codes(self) -> NDArray[np.unsignedinteger[Any]]:
+        """The codes in as few bytes as they need: looked up for many entries, they should stay in the cache."""
+        return self.codes.astype(np.min_scalar_type(max(0, self.n_groups - 1)))
+
+    @cached_property
     def starts(self) -> Ints:
         """Row at which each group begins."""
         return np.searchsorted(self.codes, np.arange(self.n_groups)).astype(np.intp)
 
     @cached_property
-    def _known_sums(self) -> dict[int, tuple[Floats, Floats]]:
+    def _known_sums(self) -> dict[int, tuple[Weights, Floats]]:
         return {}
 
-    def weight_sums(self, weights: Floats) -> Floats:
+    @cached_property
+    def sizes(self) -> Floats:
+        """Rows of each group `(n_groups,)`."""
+        return np.diff(np.append(self.starts, self.n_rows)).astype(np.float64)
+
+    def weight_sums(self, weights: Weights | None) -> Floats:
         """Return the sum of row weights over each group `(n_groups,)`; the last few arrays are remembered."""
+        if weights is None:
+            return self.sizes
         known = self._known_sums.get(id(weights))
         if known is None or known[0] is not weights:
             while len(self._known_sums) >= _REMEMBERED:
@@ -68,7 +83,7 @@ class Clusters:
             known = self._known_sums[id(weights)] = weights, self.sums(weights)
         return known[1]
 
-    def sums(self, values: Floats) -> Floats:
+    def sums(self, values: Floats | Bools) -> Floats:
         """Return sums over each group `(..., n_groups)` of an array whose last axis is the rows."""
         if self.n_groups == 0:
             return np.zeros((*values.shape[:-1], 0))

@@ -13,7 +13,7 @@ import numpy as np
 from interp_lab.errors import ShapeMismatch, TooFewGroups
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.block_association import standardised
-from interp_lab.statistics.blocks import Block, RowValues
+from interp_lab.statistics.blocks import Block
 from interp_lab.statistics.distributions import student_critical, student_tail
 
 DIFFERENCE_INTERVAL = "linearised Cohen's d with a cluster-robust standard error, Student t over groups"
@@ -37,14 +37,12 @@ class SliceSums:
     @classmethod
     def of(cls, block: Block) -> SliceSums:
         """Return the sums of every row of the block."""
-        ones = np.ones(block.clusters.n_rows)
         values = block.values()
-        squares = RowValues(values.at**2, None if values.rest is None else values.rest**2)
-        square_sums = block.group_sums(squares, ones)
+        square_sums = block.group_sums(values.squared())
         return cls(
             groups=block.clusters.names,
-            counts=block.clusters.sums(ones),
-            sums=block.group_sums(values, ones),
+            counts=block.clusters.sizes,
+            sums=block.group_sums(values),
             square_sums=square_sums,
             active=(square_sums > 0).astype(np.float64),
         )

@@ -27,6 +27,7 @@ from interp_lab.workflows.querying.associate import associations
 from interp_lab.workflows.querying.contexts import contexts
 from interp_lab.workflows.querying.difference import difference
 from interp_lab.workflows.querying.levels import levels
+from interp_lab.workflows.querying.memory import Answers
 from interp_lab.workflows.querying.overview import overview
 from interp_lab.workflows.querying.profile import profile
 from interp_lab.workflows.querying.search import search
@@ -36,6 +37,8 @@ from interp_lab.workflows.querying.view import StoreView, open_view
 
 Publish = Callable[[QueryResult, Figure], QueryResult]
 """(result, figure) → the result with the figure published as an artifact."""
+
+_ANSWERS = Answers()
 
 _ANSWERED_BY: dict[type[Contract], Callable[[StoreView, Any, QueryRequest], Answer]] = {
     SearchQuery: search,
@@ -58,7 +61,7 @@ def query_activations(request: QueryRequest, *, settings: Settings, publish: Pub
     def open_other(name: str) -> StoreView:
         return open_view(name, settings)
 
-    answer = answer_to(request, open_other)
+    answer = _ANSWERS.answer(request, open_other, answer_to)
     if request.plot != "none" and answer.figure is None:
         raise NoFigure(f"There is no figure of an answer to {request.query.kind!r}.")
     page = page_of(answer, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,11 @@ from interp_lab.workflows.querying.rows import RowSet
 
 MAX_WORK = 1_500_000_000
 """Values times passes that are worked through while the caller waits; about half a minute."""
-_BLOCK_VALUES = 1 << 23
-_BLOCK_CELLS = 1 << 19
+_BLOCK_VALUES = 1 << 18
+_BLOCK_ENTRIES = 1 << 16
+_BLOCK_CELLS = 1 << 18
 _READ_UNITS = 64
+_READ_VALUES = 1 << 25
 _CHUNK_ROWS = 1 << 15
 
 
@@ -65,13 +68,17 @@ class Source(NamedTuple):
 
 def unit_blocks(sources: Sequence[Source], units: Ints) -> Iterator[tuple[slice, tuple[Block, ...]]]:
     """Yield, for runs of these units, their place in `units` and one block per source, over its own rows."""
-    width = min(_block_width(source) for source in sources)
-    for start in range(0, units.size, _READ_UNITS * width):
-        wide = units[start : start + _READ_UNITS * width]
-        tables = [_Table(source, wide) for source in sources]
-        for first in range(0, wide.size, width):
-            last = min(first + width, wide.size)
-            yield slice(start + first, start + last), tuple(table.block(first, last) for table in tables)
+    tables = [_Table(source, units) for source in sources]
+    cost = np.maximum.reduce([table.cost() for table in tables])
+    for run in _runs(cost):
+        yield run, tuple(table.block(run) for table in tables)
+
+
+def _runs(cost: Floats) -> Iterator[slice]:
+    """Yield runs of units that cost about 1 together, or one unit that costs more."""
+    started = np.floor(np.cumsum(cost) - cost + 1e-9)
+    edges = [0, *(np.flatnonzero(np.diff(started)) + 1).tolist(), cost.size]
+    return (slice(first, last) for first, last in pairwise(edges) if last > first)
 
 
 def unit_moments(rows: RowSet, key: str, units: Ints, *, fires_above: float) -> ColumnMoments:
@@ -79,7 +86,7 @@ def unit_moments(rows: RowSet, key: str, units: Ints, *, fires_above: float) -> 
     if is_dense(rows, key):
         return dense_moments(_row_chunks(rows, key, units), units.size, fires_above=fires_above)
     parts: list[ColumnMoments] = []
-    for some in _entry_runs(rows, units):
+    for some in _runs(_Table(Source(rows, key), units).cost()):
         bounds, _, values = _entries(rows, key, units[some])
         parts.append(sparse_moments(bounds, values, rows.n, fires_above=fires_above))
     return ColumnMoments(
@@ -105,29 +112,36 @@ def unit_values(rows: RowSet, key: str, units: Ints) -> Floats:
 
 
 class _Table:
-    """Units of a source: dense ones read together, because a row of the file holds them all."""
+    """Units of a source: dense ones read many at a time, because a row of the file holds them all."""
 
     def __init__(self, source: Source, units: Ints) -> None:
         self._source = source
         self._units = units
-        self._read: tuple[int, Matrix] | None = None
+        self._read: tuple[int, Matrix] = 0, np.zeros((0, 0))
 
-    def block(self, first: int, last: int) -> Block:
-        """Return the block of units `first:last`."""
+    def cost(self) -> Floats:
+        """Return for each unit the share of a block that it takes up: blocks should stay in the cache."""
+        rows, key = self._source
+        cells = np.full(self._units.size, rows.clusters.n_groups / _BLOCK_CELLS)
+        if is_dense(rows, key):
+            return np.maximum(cells, rows.n / _BLOCK_VALUES)
+        entries = rows.view.store.codes(key).counts[self._units] / _BLOCK_ENTRIES
+        return np.maximum(cells, entries * (rows.n / max(1, rows.view.n_rows)))
+
+    def block(self, run: slice) -> Block:
+        """Return the block of a run of the units."""
         rows, key = self._source
         if not is_dense(rows, key):
-            bounds, places, values = _entries(rows, key, self._units[first:last])
+            bounds, places, values = _entries(rows, key, self._units[run])
             return SparseBlock(bounds, places, values, clusters=rows.clusters)
-        if self._read is None or last > self._read[0] + len(self._read[1]):
-            self._read = first, _dense_units(rows, key, self._units[first : max(last, first + _READ_UNITS)])
         begin, columns = self._read
-        return DenseBlock(columns[first - begin : last - begin], rows.clusters)
+        if run.stop > begin + len(columns):
+            begin, columns = run.start, _dense_units(rows, key, self._units[run.start : run.start + self._at_once(run)])
+            self._read = begin, columns
+        return DenseBlock(columns[run.start - begin : run.stop - begin], rows.clusters)
 
-
-def _block_width(source: Source) -> int:
-    rows, key = source
-    cells = _BLOCK_CELLS // max(1, rows.clusters.n_groups)
-    return max(1, min(cells, _BLOCK_VALUES // max(1, rows.n)) if is_dense(rows, key) else cells)
+    def _at_once(self, run: slice) -> int:
+        return max(run.stop - run.start, min(_READ_UNITS, _READ_VALUES // max(1, self._source.rows.n)))
 
 
 def _dense_units(rows: RowSet, key: str, units: Ints) -> Matrix:
@@ -150,11 +164,6 @@ def _row_chunks(rows: RowSet, key: str, units: Ints) -> Iterator[Matrix]:
         yield block if every_unit else block[:, units]
 
 
-def _entry_runs(rows: RowSet, units: Ints) -> Iterator[slice]:
-    width = max(1, _BLOCK_CELLS // max(1, rows.clusters.n_groups))
-    return (slice(start, min(start + width, units.size)) for start in range(0, units.size, width))
-
-
 def _entries(rows: RowSet, key: str, units: Ints) -> tuple[Ints, Ints, Matrix]:
     """Bounds, places in `rows.by_group` and values of the entries of some latents, strongest first in each."""
     codes = rows.view.store.codes(key)
@@ -166,9 +175,9 @@ def _entries(rows: RowSet, key: str, units: Ints) -> tuple[Ints, Ints, Matrix]:
         counts = np.array([each.rows.size for each in found], dtype=np.int64)
         places = np.concatenate([each.rows for each in found] or [np.zeros(0, dtype=np.int64)])
         values = np.concatenate([each.values for each in found] or [np.zeros(0, dtype=np.float32)])
-    if not (rows.is_all and rows.by_group is rows.index):
+    if not rows.in_order:
         places = rows.place[places]
         kept = places >= 0
         counts = np.bincount(np.repeat(np.arange(units.size), counts)[kept], minlength=units.size)
         places, values = places[kept], values[kept]
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), places.astype(np.intp), values
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), places.astype(np.intp, copy=False), values

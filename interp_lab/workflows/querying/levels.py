@@ -14,7 +14,6 @@ from interp_lab.errors import LabelsUnusable
 from interp_lab.reports.figures import Grid
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.block_association import standardised
-from interp_lab.statistics.blocks import RowValues
 from interp_lab.statistics.level_means import level_means
 from interp_lab.store.arrow import arrow
 from interp_lab.workflows.querying.answer import Answer, Row, action, number
@@ -175,14 +174,13 @@ def _table(rows: RowSet, query: LevelsQuery, units: Ints, found: Levels) -> tupl
     in_order = np.empty(rows.n, dtype=np.int64)
     in_order[np.searchsorted(rows.index, rows.by_group)] = found.codes
     laid_out = rows.laid_out_by(in_order)
-    counts = laid_out.clusters.sums(np.ones(laid_out.n))
+    counts = laid_out.clusters.sizes
     means, within = np.empty((units.size, counts.size)), np.empty(units.size)
     for some, (block,) in unit_blocks([Source(laid_out, query.column)], units):
-        values, ones = block.values(), np.ones(laid_out.n)
-        squares = RowValues(values.at**2, None if values.rest is None else values.rest**2)
-        sums = block.group_sums(values, ones)
+        values = block.values()
+        sums = block.group_sums(values)
         means[some] = sums / counts
-        off = block.sums(squares, ones) - (sums**2 / counts).sum(axis=1)
+        off = block.sums(values.squared()) - (sums**2 / counts).sum(axis=1)
         within[some] = np.maximum(off, 0.0) / max(1, laid_out.n - counts.size)
     return means, within
 

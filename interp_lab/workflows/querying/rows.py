@@ -54,6 +54,11 @@ class RowSet:
         return self.index[np.argsort(self.groups, kind="stable")]
 
     @cached_property
+    def in_order(self) -> bool:
+        """Whether `by_group` counts every row of the store as the store does."""
+        return self.is_all and self.by_group is self.index
+
+    @cached_property
     def clusters(self) -> Clusters:
         """The groups of `by_group`."""
         return Clusters.of(np.sort(self.groups))
@@ -79,7 +84,13 @@ class RowSet:
 
     def count(self) -> RowCount:
         """Return how many rows, prompts and groups there are."""
-        prompts = np.unique(self.view.row_prompt[self.index])
+        return self._count
+
+    @cached_property
+    def _count(self) -> RowCount:
+        seen = np.zeros(self.view.prompt_group.size, dtype=np.bool_)
+        seen[self.view.row_prompt[self.index]] = True
+        prompts = np.flatnonzero(seen)
         return RowCount(
             rows=self.n,
             of_rows=self.of_rows,
@@ -104,6 +115,8 @@ def choose_rows(
         EmptySlice: no row is left: nothing is ever computed on none, they can only be listed.
         UnknownField, InvalidCondition: as `rows_where`.
     """
+    if not where and sample is None and view.n_rows:
+        return _every_row(view)
     index = np.flatnonzero(rows_where(view, where)) if where else np.arange(view.n_rows)
     if not index.size and not may_be_empty:
         raise EmptySlice(f"{name} holds no row of {view.name[:80]!r}.")
@@ -111,3 +124,10 @@ def choose_rows(
     if sample is not None and sample < of_rows:
         index = np.sort(np.random.default_rng(seed).choice(index, size=sample, replace=False))
     return RowSet(view, index.astype(np.intp), of_rows)
+
+
+def _every_row(view: StoreView) -> RowSet:
+    """All rows of a store, laid out once for as long as it is open: most questions are asked of them."""
+    if "every row" not in view.derived:
+        view.derived["every row"] = RowSet(view, np.arange(view.n_rows, dtype=np.intp), view.n_rows)
+    return view.derived["every row"]

@@ -18,9 +18,9 @@ from interp_lab.errors import UnknownField, UnknownPrompt, UnknownUnit
 from interp_lab.settings import Settings
 from interp_lab.statistics.arrays import Ints
 from interp_lab.store.arrow import arrow
-from interp_lab.store.locate import open_store_artifact
+from interp_lab.store.locate import open_named_store
 from interp_lab.store.names import MANIFEST
-from interp_lab.store.reader import ActivationStore, open_store
+from interp_lab.store.reader import ActivationStore
 
 _KEPT_OPEN = 4
 _OPEN: dict[Path, tuple[int, StoreView]] = {}
@@ -55,6 +55,8 @@ class StoreView:
     def __init__(self, store: ActivationStore, name: str) -> None:
         self.store = store
         self.name = name
+        self.derived: dict[str, Any] = {}
+        """What was worked out from the whole store and is worth keeping while it is open."""
 
     @property
     def n_rows(self) -> int:
@@ -196,8 +198,7 @@ def open_view(name: str, settings: Settings) -> StoreView:
     with _OPENING:
         kept = _OPEN.pop(place, None)
         if kept is None or kept[0] != stamp:
-            opened = open_store_artifact(settings, name) if is_artifact_id(name) else open_store(place)
-            kept = stamp, StoreView(opened, name)
+            kept = stamp, StoreView(open_named_store(name, settings), name)
         _OPEN[place] = kept
         while len(_OPEN) > _KEPT_OPEN:
             _OPEN.pop(next(iter(_OPEN)))
