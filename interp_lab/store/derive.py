@@ -1,8 +1,9 @@
-"""A new store from an old one and more columns: old files are shared, never read or written again."""
+"""A new store from an old one and more columns: old files are shared or copied, never read or written again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 
 from interp_lab.artifacts.canonical import canonical_json, sha256_hex
 from interp_lab.artifacts.durable import disk_full_as_error
-from interp_lab.contracts.store import CodeColumn, DenseColumn, Shard, StoreManifest
+from interp_lab.contracts.store import CodeColumn, DenseColumn, Shard, StoreFile, StoreManifest
 from interp_lab.errors import StateError, StoreConflict, UnfitRows
 from interp_lab.store.blocks import Block
 from interp_lab.store.columns_writing import ShardStream
@@ -33,8 +34,14 @@ class StoreExtension:
         columns: Sequence[DenseColumn | CodeColumn],
         *,
         settings: Mapping[str, JsonValue] | None = None,
+        title: str | None = None,
+        keep: Collection[str] | None = None,
+        share: bool = True,
     ) -> None:
         """Begin in an empty folder, or go on in one that was begun with the same store and columns.
+
+        `keep` names the old columns that the new store has too, all by default. Files that others may write to in
+        place are not to be shared; `share` says that these never change.
 
         Raises:
             StoreConflict: The folder holds anything else.
@@ -45,7 +52,10 @@ class StoreExtension:
         self.folder = folder
         self._store = store
         self._columns = tuple(columns)
+        self._kept = tuple(column for column in store.manifest.columns if keep is None or column.key in keep)
         self._settings = dict(settings or {})
+        self._title = store.manifest.title if title is None else title
+        self._share = share
         self._manifest = self._already_finished()
         self._stream: ShardStream | None = None
         if self._manifest is None:
@@ -100,23 +110,31 @@ class StoreExtension:
 
     def _complete(self) -> StoreManifest:
         old = self._store.manifest
-        for file in old.files:
+        for file in self._kept_files():
             target = self.folder / file.name
             target.unlink(missing_ok=True)
-            link_or_copy(self._store.path_of(file.name), target)
+            (link_or_copy if self._share else shutil.copyfile)(self._store.path_of(file.name), target)
         codes = [column for column in self._columns if column.kind == "codes"]
         built = {column.key: build_postings(self.folder, column, self._log.shards) for column in codes}
-        shards = [_widened(shard, new) for shard, new in zip(old.shards, self._log.shards, strict=True)]
+        kept = {column.key for column in self._kept}
+        shards = [_changed(shard, new, kept) for shard, new in zip(old.shards, self._log.shards, strict=True)]
         changed = {
-            "columns": (*old.columns, *self._columns),
+            "title": self._title,
+            "columns": (*self._kept, *self._columns),
             "settings": {**old.settings, **self._settings},
             "shards": tuple(shards),
-            "postings": {**old.postings, **built},
+            "postings": {key: parts for key, parts in old.postings.items() if key in kept} | built,
         }
         manifest = StoreManifest.model_validate({**dict(old), **changed})
         write_manifest(self.folder, manifest)
         self._log.close()
         return manifest
+
+    def _kept_files(self) -> tuple[StoreFile, ...]:
+        old = self._store.manifest
+        keys = [column.key for column in self._kept]
+        shards = [file for shard in old.shards for file in (shard.rows, *(shard.columns[key] for key in keys))]
+        return (old.prompts, *shards, *(part.file for key in keys for part in old.postings.get(key, ())))
 
     def _place(self, row: int) -> str:
         table = self._store.rows(["prompt", "position"], start=row, stop=row + 1)
@@ -126,7 +144,9 @@ class StoreExtension:
         return {
             "store": sha256_hex(canonical_json(self._store.manifest.model_dump(mode="json"))),
             "columns": [column.model_dump(mode="json") for column in self._columns],
+            "kept": [column.key for column in self._kept],
             "settings": self._settings,
+            "title": self._title,
         }
 
     def _already_finished(self) -> StoreManifest | None:
@@ -134,7 +154,7 @@ class StoreExtension:
             return None
         manifest = read_manifest(self.folder)
         old = self._store.manifest
-        same = manifest.columns == (*old.columns, *self._columns) and manifest.prompts == old.prompts
+        same = manifest.columns == (*self._kept, *self._columns) and manifest.prompts == old.prompts
         rows = [shard.rows for shard in manifest.shards]
         if (
             not same
@@ -145,5 +165,6 @@ class StoreExtension:
         return manifest
 
 
-def _widened(shard: Shard, new: WholeShard) -> Shard:
-    return shard.model_copy(update={"columns": {**shard.columns, **new.files}})
+def _changed(shard: Shard, new: WholeShard, kept: Collection[str]) -> Shard:
+    old = {key: file for key, file in shard.columns.items() if key in kept}
+    return shard.model_copy(update={"columns": old | new.files})

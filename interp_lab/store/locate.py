@@ -1,4 +1,4 @@
-"""From an artifact id to an open store, and from a finished folder into an artifact.
+"""From an artifact id or a folder's name to an open store, and from a finished folder into an artifact.
 
 Opening checks the manifest's hash, and every data file by name, size and recorded hash; hashing gigabytes again is
 what `verify` and the artifact tools are for.
@@ -10,15 +10,29 @@ import os
 import shutil
 from pathlib import Path
 
+from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
 from interp_lab.artifacts.writer import ArtifactWriter
 from interp_lab.contracts.store import STORE_KIND
 from interp_lab.errors import ArtifactCorrupt, NotAStore
 from interp_lab.settings import Settings
 from interp_lab.store.manifest import manifest_at, read_manifest
 from interp_lab.store.names import MANIFEST
-from interp_lab.store.reader import ActivationStore
+from interp_lab.store.reader import ActivationStore, open_store
+
+
+def open_named_store(name: str, settings: Settings) -> ActivationStore:
+    """Return the store that a request names: that of an artifact id, or that in a folder of the workspace.
+
+    Raises:
+        UnknownArtifact, ArtifactCorrupt, ArtifactTooNew, NotAStore: see `open_store_artifact`.
+        InvalidPath, PathOutsideWorkspace: The folder is not one that may be read.
+        StoreUnfinished, StoreTooNew, StoreCorrupt: It cannot be read.
+    """
+    if is_artifact_id(name):
+        return open_store_artifact(settings, name)
+    return open_store(resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder"))
 
 
 def open_store_artifact(settings: Settings, artifact_id: str) -> ActivationStore:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.encode_store import EncodedColumn, EncodeStoreRequest, EncodeStoreResult
-from interp_lab.contracts.store import STORE_KIND, CodeColumn, StoreHeader
+from interp_lab.contracts.store import STORE_KIND, CodeColumn
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import load_dictionary
 from interp_lab.engine.precision import matmul_precision
@@ -19,15 +21,15 @@ from interp_lab.errors import NonFiniteActivations
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
-from interp_lab.store.blocks import Block, CodeBlock, RowBlock
+from interp_lab.store.blocks import Block, CodeBlock
+from interp_lab.store.derive import StoreExtension
+from interp_lab.store.locate import open_named_store, publish_store
 from interp_lab.store.reader import ActivationStore, open_store
-from interp_lab.store.writer import StoreWriter
-from interp_lab.workflows.named_folders import dictionary_folder, store_folder
+from interp_lab.workflows.named_folders import dictionary_folder
 from interp_lab.workflows.training.columns import store_hash
 from interp_lab.workflows.training.encoding import Encoding, encodings
 
 _ROWS = 2048
-_SHARD_ROWS = 65_536
 Suggest = Callable[[tuple[EncodedColumn, ...]], tuple[NextAction, ...]]
 
 
@@ -43,34 +45,31 @@ def encode_store(request: EncodeStoreRequest, run: Run, *, settings: Settings, s
         LabError: whatever is wrong with the store or the dictionaries, before or while it is encoded.
     """
     run.progress(0, None, "opening the store and the dictionaries")
-    store = open_store(store_folder(request.store, settings))
+    store = open_named_store(request.store, settings)
     folders = [dictionary_folder(name, settings) for name in request.dictionaries]
     device = pick_device("auto")
     run.device = str(device)
     found = encodings(store, request, folders)
     run.inputs |= {"store": store_hash(store), **{each.name: each.dictionary_id for each in found}}
     pairs = [_Pair(e, load_dictionary(f, device=str(device))) for e, f in zip(found, folders, strict=True)]
-    header = _header(store, request, found)
     folder = run.checkpoint_dir / "store"
-    with StoreWriter(folder, header, shard_rows=_SHARD_ROWS) as writer, matmul_precision():
-        if not writer.finished:
-            for start in range(writer.finished_rows, store.n_rows, _ROWS):
-                stop = min(start + _ROWS, store.n_rows)
-                writer.add(RowBlock(_rows(store, start, stop), _blocks(store, request, pairs, (start, stop))))
-                run.progress(stop, store.n_rows, "encoding", "rows")
-        writer.finish(_table(store.prompts()))
+    with _extension(store, request, found, folder) as extension, matmul_precision():
+        for start, stop in _runs(store, extension.finished_rows):
+            extension.add(_blocks(store, pairs, start, stop), stop - start)
+            run.progress(stop, store.n_rows, "encoding", "rows")
+        manifest = extension.finish()
     columns = tuple(_figures(open_store(folder), each) for each in found)
-    with run.artifact(STORE_KIND, header.title) as files:
-        for path in sorted(folder.iterdir()):
-            files.path(path.name).write_bytes(path.read_bytes())
+    with run.artifact(STORE_KIND, manifest.title) as files:
+        publish_store(folder, files)
         files.metrics |= {"n_rows": store.n_rows}
     return _answer(store, columns, suggest(columns))
 
 
-def _header(store: ActivationStore, request: EncodeStoreRequest, found: tuple[Encoding, ...]) -> StoreHeader:
-    header = StoreHeader.model_validate(store.manifest.model_dump(include=set(StoreHeader.model_fields)))
-    kept = tuple(column for column in header.columns if column.kind == "codes" or request.keep_dense)
-    new = tuple(
+def _extension(
+    store: ActivationStore, request: EncodeStoreRequest, found: tuple[Encoding, ...], folder: Path
+) -> StoreExtension:
+    columns = store.manifest.columns
+    new = [
         CodeColumn(
             address=each.address,
             dictionary=each.name,
@@ -79,32 +78,27 @@ def _header(store: ActivationStore, request: EncodeStoreRequest, found: tuple[En
             dtype=request.dtype,
         )
         for each in found
+    ]
+    return StoreExtension(
+        store,
+        folder,
+        new,
+        settings={"encoded_from": store_hash(store)},
+        title=f"{store.manifest.title[:150]}, encoded",
+        keep=[column.key for column in columns if column.kind == "codes" or request.keep_dense],
+        share=is_artifact_id(request.store),
     )
-    settings = header.settings | {"encoded_from": store_hash(store)}
-    title = f"{header.title[:150]}, encoded"
-    return header.model_copy(update={"columns": (*kept, *new), "settings": settings, "title": title})
 
 
-def _rows(store: ActivationStore, start: int, stop: int) -> dict[str, Any]:
-    return _table(store.rows(start=start, stop=stop))
+def _runs(store: ActivationStore, start: int) -> Iterator[tuple[int, int]]:
+    """Yield runs of rows from a row on; they begin anew with every shard, so that an interruption changes none."""
+    for shard in store.manifest.shards:
+        end = shard.start + shard.n_rows
+        yield from ((first, min(first + _ROWS, end)) for first in range(shard.start, end, _ROWS) if first >= start)
 
 
-def _table(table: Any) -> dict[str, Any]:
-    return {name: table.column(name).to_pylist() for name in table.column_names}
-
-
-def _blocks(
-    store: ActivationStore, request: EncodeStoreRequest, pairs: list[_Pair], rows: tuple[int, int]
-) -> dict[str, Block]:
-    start, stop = rows
-    found: dict[str, Block] = {
-        column.key: store.codes(column.key).row_block(start, stop)
-        for column in store.manifest.columns
-        if column.kind == "codes"
-    }
-    if request.keep_dense:
-        dense = [column.key for column in store.manifest.columns if column.kind == "dense"]
-        found |= {key: store.dense(key).slice(start, stop) for key in dense}
+def _blocks(store: ActivationStore, pairs: list[_Pair], start: int, stop: int) -> dict[str, Block]:
+    found: dict[str, Block] = {}
     for encoding, dictionary in pairs:
         values = np.concatenate([store.dense(key).slice(start, stop) for key in encoding.reads], axis=1)
         found[encoding.key] = _codes(dictionary, torch.from_numpy(values).to(dictionary.device), encoding, start)

@@ -11,8 +11,10 @@ from interp_lab.settings import Settings
 from interp_lab.store.interchange.arrays_out import write_arrays
 from interp_lab.store.interchange.latent_cache_out import write_latent_cache
 from interp_lab.store.interchange.records_out import write_records
+from interp_lab.store.locate import open_named_store
 from interp_lab.store.reader import ActivationStore
-from interp_lab.workflows.exchange.stores import chosen_columns, named_store
+from interp_lab.workflows.exchange.stores import chosen_columns
+from interp_lab.workflows.training.columns import store_hash
 
 EXPORT_KIND = "store_export"
 RECORDS = "records.jsonl"
@@ -24,9 +26,9 @@ def store_export(request: StoreExportRequest, run: Run, *, settings: Settings) -
     Raises:
         LabError: The store cannot be read, or not be written in that format; nothing is published then.
     """
-    store = named_store(request.store, settings)
+    store = open_named_store(request.store, settings)
     keys = chosen_columns(store, request)
-    run.inputs["store"] = request.store
+    run.inputs["store"] = store_hash(store)
     run.progress(0, store.n_rows, "writing", "rows")
     with run.artifact(EXPORT_KIND, f"{store.manifest.title[:150]} as {request.format}") as files:
         n_rows, n_written = _write(store, keys, request, files)

@@ -11,7 +11,8 @@ from interp_lab.contracts.store_exchange import ImportedColumn, StoreImportReque
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.store.interchange.incoming import Incoming, write_store
-from interp_lab.workflows.exchange.inputs import independent_groups, open_source
+from interp_lab.store.locate import publish_store
+from interp_lab.workflows.exchange.inputs import COMPARED_AT_ONCE, independent_groups, open_source
 
 SHOWN = 50
 """Columns, labels and metrics in the answer."""
@@ -35,19 +36,30 @@ def store_import(request: StoreImportRequest, run: Run, *, settings: Settings) -
             progress=lambda rows: run.progress(rows, None, "reading", "rows"),
         )
     run.inputs["source"] = request.source.path
-    return _result(manifest, incoming, artifact_id=_publish(folder, manifest, incoming, run))
+    notes = (*incoming.notes, *_unsearched(incoming))
+    return _result(manifest, incoming, notes, artifact_id=_publish(folder, manifest, notes, run))
 
 
-def _publish(folder: Path, manifest: StoreManifest, incoming: Incoming, run: Run) -> str:
+def _unsearched(incoming: Incoming) -> tuple[str, ...]:
+    if len(incoming.prompts) <= COMPARED_AT_ONCE or not any(prompt.text for prompt in incoming.prompts):
+        return ()
+    return (
+        f"There are too many prompts to search for near-duplicates ({COMPARED_AT_ONCE:,} at most): groups are named "
+        "groups and equal texts only.",
+    )
+
+
+def _publish(folder: Path, manifest: StoreManifest, notes: tuple[str, ...], run: Run) -> str:
     with run.artifact(STORE_KIND, manifest.title) as files:
-        for path in sorted(folder.iterdir()):
-            shutil.move(path, files.path(path.name))
+        publish_store(folder, files)
         files.metrics |= {"n_rows": manifest.n_rows, "n_prompts": manifest.n_prompts, "n_groups": manifest.n_groups}
-        files.warnings += incoming.notes
+        files.warnings += notes
     return files.id
 
 
-def _result(manifest: StoreManifest, incoming: Incoming, *, artifact_id: str) -> StoreImportResult:
+def _result(
+    manifest: StoreManifest, incoming: Incoming, notes: tuple[str, ...], *, artifact_id: str
+) -> StoreImportResult:
     columns = tuple(
         ImportedColumn(
             key=column.key, kind=column.kind, width=column.width, source=incoming.sources.get(column.key, "")[:200]
@@ -65,7 +77,7 @@ def _result(manifest: StoreManifest, incoming: Incoming, *, artifact_id: str) ->
             f"{rows} of {manifest.n_prompts} prompts in {len(columns)} columns were imported; "
             f"{manifest.n_groups} prompts are independent. The numbers are the file's: nothing was measured here."
         ),
-        warnings=incoming.notes,
+        warnings=notes,
         agent_next_actions=(ask,),
         n_rows=manifest.n_rows,
         n_prompts=manifest.n_prompts,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from interp_lab.artifacts.paths import resolve_input
-from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.probe import ProbeReport, TrainProbeRequest, TrainProbeResult
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_store_artifact
-from interp_lab.store.reader import open_store
+from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.probing.design import Design, design
 from interp_lab.workflows.probing.examples import open_examples
 from interp_lab.workflows.probing.measure import measure_best, sweep
 from interp_lab.workflows.probing.report import assemble, publish, short_form
 from interp_lab.workflows.querying.view import StoreView
+from interp_lab.workflows.training.columns import store_hash
 
 Suggest = Callable[[ProbeReport], tuple[NextAction, ...]]
 
@@ -30,7 +28,7 @@ def train_probe(request: TrainProbeRequest, run: Run, *, settings: Settings, sug
     run.progress(0, None, "opening the store")
     view, keys, plan = plan_probes(request, settings)
     run.seed = request.seed
-    run.inputs |= {"store": request.store}
+    run.inputs |= {"store": store_hash(view.store)}
 
     def step(number: int, key: str) -> None:
         run.progress(number, len(keys) + 1, f"probing {key}", "columns")
@@ -49,15 +47,8 @@ def plan_probes(request: TrainProbeRequest, settings: Settings) -> tuple[StoreVi
     Raises:
         LabError: as `train_probe`.
     """
-    view = _opened(request.store, settings)
+    view = StoreView(open_named_store(request.store, settings), request.store)
     keys = tuple(dict.fromkeys(request.addresses)) or view.store.keys
     for key in keys:
         view.column(key)
     return view, keys, design(view, open_examples(view, request, keys), seed=request.seed)
-
-
-def _opened(name: str, settings: Settings) -> StoreView:
-    if is_artifact_id(name):
-        return StoreView(open_store_artifact(settings, name), name)
-    folder = resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
-    return StoreView(open_store(folder), name)

@@ -20,8 +20,7 @@ from interp_lab.dictionaries.formats.saelens import CONFIG, WEIGHTS, save_files
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
-from interp_lab.store.reader import open_store
-from interp_lab.workflows.named_folders import store_folder
+from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop, make_trainers
@@ -62,7 +61,7 @@ def open_feed(request: TrainSaeRequest, settings: Settings) -> Feed:
     """Return the activations that the request names; see `StoreFeed` and `StreamFeed` for errors."""
     if request.source.kind == "stream":
         return StreamFeed(request, request.source, settings)
-    return StoreFeed(open_store(store_folder(request.source.store, settings)), request)
+    return StoreFeed(open_named_store(request.source.store, settings), request)
 
 
 def _publish(loop: Loop, planned: Planned, run: Run) -> TrainedDictionary:

@@ -12,8 +12,8 @@ from interp_lab.contracts.encode_store import (
     EncodeStoreResult,
 )
 from interp_lab.settings import Settings
-from interp_lab.store.reader import open_store
-from interp_lab.workflows.named_folders import dictionary_folder, store_folder
+from interp_lab.store.locate import open_named_store
+from interp_lab.workflows.named_folders import dictionary_folder
 from interp_lab.workflows.training.columns import store_hash
 from interp_lab.workflows.training.encoding import encodings
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -27,7 +27,7 @@ _ACTIVE_BYTES = 16
 
 
 def _plan(request: EncodeStoreRequest, lab: Lab) -> Plan:
-    store = open_store(store_folder(request.store, lab.settings))
+    store = open_named_store(request.store, lab.settings)
     found = encodings(store, request, [dictionary_folder(name, lab.settings) for name in request.dictionaries])
     counts = [each.k for each in found]
     known = sum(k for k in counts if k is not None)

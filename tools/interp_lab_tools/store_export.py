@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def _plan(request: StoreExportRequest, lab: Lab) -> Plan:
-    from interp_lab.workflows.exchange.stores import chosen_columns, named_store  # lazy: numpy, only when asked
+    from interp_lab.store.locate import open_named_store  # lazy: numpy, only when asked
+    from interp_lab.workflows.exchange.stores import chosen_columns  # lazy: as above
+    from interp_lab.workflows.training.columns import store_hash  # lazy: as above
 
-    store = named_store(request.store, lab.settings)
+    store = open_named_store(request.store, lab.settings)
     keys = chosen_columns(store, request)
     width = sum(len(request.units) or store.column(key).width for key in keys)
     plan = StoreExportPlan(format=request.format, columns=keys, n_rows=store.n_rows, n_values=store.n_rows * width)
@@ -24,7 +26,7 @@ def _plan(request: StoreExportRequest, lab: Lab) -> Plan:
         summary=f"{plan.n_rows} rows of {len(keys)} columns, at most {plan.n_values} numbers, as {request.format}.",
         details=plan.model_dump(mode="json"),
         label=f"{request.format} of {request.store[:80]}",
-        inputs={"store": request.store},
+        inputs={"store": store_hash(store)},
     )
 
 

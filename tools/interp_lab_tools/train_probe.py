@@ -9,6 +9,7 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.probe import ProbeReport, TrainProbePlan, TrainProbeRequest, TrainProbeResult
 from interp_lab.settings import Settings
 from interp_lab.workflows.train_probe import plan_probes, train_probe
+from interp_lab.workflows.training.columns import store_hash
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 
@@ -40,7 +41,7 @@ def _plan(request: TrainProbeRequest, lab: Lab) -> Plan:
         ),
         details=details.model_dump(mode="json", exclude_none=True),
         label=f"probe of {request.target} in {request.store}"[:200],
-        inputs={"store": view.store.manifest.prompts.sha256},
+        inputs={"store": store_hash(view.store)},
     )
 
 

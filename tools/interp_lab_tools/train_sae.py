@@ -20,8 +20,7 @@ from interp_lab.errors import HubUnreachable
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.store.reader import open_store
-from interp_lab.workflows.named_folders import store_folder
+from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.training.columns import dense_widths, store_hash, token_split
 from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse_unfit
 from interp_lab.workflows.training.plan import Planned, planned
@@ -41,7 +40,7 @@ def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
 
 
 def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Settings) -> Plan:
-    store = open_store(store_folder(source.store, settings))
+    store = open_named_store(source.store, settings)
     n_train = int(token_split(store, request).train.sum())
     dictionaries = planned(request, dense_widths(store, request), n_train=n_train)
     refuse_unfit(dictionaries)

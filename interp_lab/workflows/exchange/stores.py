@@ -1,35 +1,13 @@
-"""From what an export names to an open store."""
+"""What of a store an export writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interp_lab.artifacts.paths import resolve_input
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
-from interp_lab.contracts.store import STORE_KIND
 from interp_lab.contracts.store_exchange import StoreExportRequest
-from interp_lab.errors import ExportUnfit, NotAStore
-from interp_lab.settings import Settings
+from interp_lab.errors import ExportUnfit
 from interp_lab.store.interchange.prompt_rows import context_of
-from interp_lab.store.reader import ActivationStore, open_store
-
-
-def named_store(name: str, settings: Settings) -> ActivationStore:
-    """Return the store of that artifact id or workspace folder.
-
-    Raises:
-        UnknownArtifact, NotAStore: There is none of that id, or it is another kind of artifact.
-        InvalidPath, PathOutsideWorkspace: The folder is not one that may be read.
-        StoreUnfinished, StoreTooNew, StoreCorrupt: It cannot be read.
-    """
-    if not is_artifact_id(name):
-        return open_store(resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder"))
-    artifacts = ArtifactStore(WorkspacePaths.of(settings))
-    manifest = artifacts.open(name)
-    if manifest.kind != STORE_KIND:
-        raise NotAStore(f"Artifact {name} is a {manifest.kind}, not an activation store.")
-    return open_store(settings.workspace.resolve() / artifacts.relative_folder(name))
+from interp_lab.store.reader import ActivationStore
 
 
 def chosen_columns(store: ActivationStore, request: StoreExportRequest) -> tuple[str, ...]:

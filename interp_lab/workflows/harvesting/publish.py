@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from interp_lab.jobs.run import Run
 from interp_lab.models.rates import Rate, macs_per_token, record_rate
 from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
+from interp_lab.store.locate import publish_store
 from interp_lab.workflows.harvesting.cost import deepest, device_key
 from interp_lab.workflows.harvesting.decisions import Decisions
 from interp_lab.workflows.harvesting.inputs import Inputs
@@ -47,17 +46,8 @@ class Tally:
 def publish(folder: Path, manifest: StoreManifest, run: Run) -> None:
     """Publish the files of a finished store as an artifact of the run; the checkpoint keeps them too."""
     with run.artifact(STORE_KIND, manifest.title) as writer:
-        for path in sorted(folder.iterdir()):
-            _place(path, writer.path(path.name))
+        publish_store(folder, writer)
         writer.metrics |= {"n_rows": manifest.n_rows, "n_prompts": manifest.n_prompts, "n_groups": manifest.n_groups}
-
-
-def _place(source: Path, target: Path) -> None:
-    """Link where the disk can, so that a store is not written twice."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def remember_rate(inputs: Inputs, tally: Tally, run: Run, settings: Settings) -> None:

@@ -67,6 +67,28 @@ def test_a_derived_store_has_the_old_columns_and_the_new(tmp_path: Path, given: 
     assert all((new / file.name).samefile(old / file.name) for file in open_store(old).manifest.files)
 
 
+def test_old_columns_can_be_left_behind_and_files_copied(tmp_path: Path, given: Callable) -> None:
+    data = given()
+    store = open_store(data.write(tmp_path / "old"))
+    options: dict[str, Any] = {"keep": [CODES], "title": "fewer", "share": False}
+    with StoreExtension(store, tmp_path / "new", (NEW,), **options) as extension:
+        extension.add({NEW.key: blocks(450)[NEW.key]}, 450)
+        extension.finish()
+    new = open_store(tmp_path / "new")
+    assert (new.keys, new.manifest.title) == ((CODES, NEW.key), "fewer")
+    np.testing.assert_array_equal(new.codes(CODES).units(range(30)), data.codes)
+    assert verify(tmp_path / "new") == ()
+    assert not list((tmp_path / "new").glob("resid_post.2-0*"))
+    assert not any((tmp_path / "new" / file.name).samefile(tmp_path / "old" / file.name) for file in shared(store, new))
+    with pytest.raises(StoreConflict):
+        StoreExtension(store, tmp_path / "new", (NEW,))
+
+
+def shared(*stores: Any) -> list[Any]:
+    first, second = ({file.name: file for file in store.manifest.files} for store in stores)
+    return [file for name, file in first.items() if name in second]
+
+
 @pytest.mark.parametrize("stop", [99, 100, 310])
 def test_an_interrupted_derivation_ends_up_with_the_same_bytes(
     tmp_path: Path, given: Callable, bytes_of: Callable[[Path], Any], stop: int

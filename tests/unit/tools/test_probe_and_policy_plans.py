@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,27 @@ from interp_lab.errors import InvalidRequest, NotAStore, PathOutsideWorkspace, P
 from interp_lab.settings import Settings
 from interp_lab.store.blocks import RowBlock
 from interp_lab.store.writer import StoreWriter
+from interp_lab_tools.capability import JobCapability
+from interp_lab_tools.catalogue import BY_NAME
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
 
 N = 60
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    (tmp_path / "acts").mkdir()
+def write_store(folder: Path, seed: int) -> None:
     header = StoreHeader(columns=(DenseColumn(address="resid_post.0", width=4),))
-    with StoreWriter(tmp_path / "acts", header) as writer:
+    with StoreWriter(folder, header) as writer:
         rows = {"prompt": np.arange(N), "position": np.zeros(N, dtype=int)}
-        writer.add(RowBlock(rows, {"resid_post.0": np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)}))
+        values = np.random.default_rng(seed).normal(size=(N, 4)).astype(np.float32)
+        writer.add(RowBlock(rows, {"resid_post.0": values}))
         names = [f"w{i}q" for i in range(N)]
         writer.finish({"id": names, "text": names, "group": np.arange(N), "score": np.arange(N) % 2})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    write_store(tmp_path / "acts", seed=0)
     (tmp_path / "pole").mkdir()
     config = MlpPolicy(n_observations=4, hidden=(3,), n_actions=2, actions="discrete")
     (tmp_path / "pole" / "policy.json").write_text(config.model_dump_json())
@@ -52,6 +59,21 @@ def test_a_dry_run_of_a_probe_says_who_trains_who_chooses_and_who_confirms(works
     assert plan.columns == ("resid_post.0",)
     assert plan.task == "binary"
     assert view.agent_next_actions[0].arguments == {"store": "acts"}
+
+
+@pytest.mark.parametrize(("name", "options"), [("train_probe", {}), ("store_export", {"format": "npz"})])
+def test_other_activations_of_the_same_prompts_in_the_same_folder_are_new_work(
+    workspace: Path, name: str, options: dict[str, Any]
+) -> None:
+    capability = BY_NAME[name]
+    assert isinstance(capability, JobCapability)
+    request = capability.request.model_validate({"store": "acts", **options})
+    with Lab.open(Settings(workspace=workspace, cpu_slots=1, gpu_slots=0)) as lab:
+        before = capability.plan(request, lab).inputs
+        assert capability.plan(request, lab).inputs == before
+        shutil.rmtree(workspace / "acts")
+        write_store(workspace / "acts", seed=1)
+        assert capability.plan(request, lab).inputs != before
 
 
 def test_a_probe_that_cannot_be_trained_is_refused_before_a_job_starts(workspace: Path) -> None:

@@ -19,6 +19,7 @@ from interp_lab.jobs.run import LocalRun
 from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
 from interp_lab.store.reader import open_store
+from interp_lab.store.verify import verify
 from interp_lab.workflows.encode_store import encode_store
 
 MakeStore = Callable[..., Path]
@@ -53,6 +54,9 @@ def test_codes_of_the_new_store_equal_encoding_its_rows(
         found = new.codes(column.key).units(np.arange(made.n_latents))
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
         assert column.l0 == pytest.approx((wanted > 0).sum(1).mean(), abs=1e-3)
+    assert not any("resid_post.0-0" in path.name for path in folder.iterdir())
+    assert (folder / old.manifest.prompts.name).stat().st_ino != (tmp_path / "store" / "prompts.parquet").stat().st_ino
+    assert verify(folder) == ()
     assert new.rows(["token"]).equals(old.rows(["token"]))
     assert new.prompts().equals(old.prompts())
 
