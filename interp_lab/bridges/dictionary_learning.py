@@ -6,6 +6,7 @@ Source: dictionary_learning 0.1 (`AutoEncoder`, `GatedAutoEncoder`, `AutoEncoder
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -48,7 +49,7 @@ def read(folder: Path) -> Parts:
     safe = folder / SAFE_WEIGHTS
     tensors = read_safetensors(safe) if safe.is_file() else _archive(folder / WEIGHTS)
     kept = form.convert(tensors, folder.name)
-    k = trainer.get("k", tensors.get("k"))
+    k = _number(trainer.get("k", tensors.get("k")), folder.name)
     fields = {
         "architecture": form.architecture,
         "d_in": kept["W_enc"].shape[0],
@@ -72,6 +73,16 @@ def _address(trainer: Mapping[str, Any]) -> tuple[str, ...]:
     point = str(trainer.get("submodule_name") or "").partition("_layer")[0]
     layer = trainer.get("layer")
     return (f"{_POINTS[point]}.{layer}",) if point in _POINTS and isinstance(layer, int) else ()
+
+
+def _number(value: Any, where: str) -> float | None:
+    try:
+        number = None if value is None else float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidDictionary(f"{where} names {str(value)[:40]!r} where a number belongs.") from error
+    if number is not None and not math.isfinite(number):
+        raise InvalidDictionary(f"{where} names {number} where a finite number belongs.")
+    return number
 
 
 def _linear(tensors: Tensors, where: str) -> dict[str, NDArray[Any]]:
@@ -108,7 +119,7 @@ def _matryoshka(tensors: Tensors, where: str) -> dict[str, NDArray[Any]]:
 
 
 def _spread(tensors: Tensors, like: NDArray[Any], where: str) -> NDArray[Any]:
-    threshold = float(taken(tensors, "threshold", where=where))
+    threshold = _number(taken(tensors, "threshold", where=where), where) or 0.0
     if threshold < 0:
         raise InvalidDictionary(
             f"{where} has no threshold yet (it is {threshold}): it was saved before it was trained."

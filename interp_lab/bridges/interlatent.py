@@ -171,8 +171,8 @@ class _Database:
         """Return the layers that were named, or all."""
         with closing(self._connect()) as connection:
             self._columns(connection)
-            rows = connection.execute("SELECT DISTINCT layer FROM activations ORDER BY layer")
-            there = [str(row[0]) for row in self._fetched(rows)]
+            rows = self._fetched(connection, "SELECT DISTINCT layer FROM activations ORDER BY layer")
+            there = [str(row[0]) for row in rows]
         missing = [layer for layer in layers if layer not in there]
         if missing or not there:
             raise MalformedFile(f"{self.name} has the layers {', '.join(there)[:400]}; not {', '.join(missing)[:200]}.")
@@ -192,13 +192,14 @@ class _Database:
             context = "context" if "context" in columns else "NULL"
             context = f"CASE WHEN channel = 0 THEN {context} END" if scalar else context
             # The table is stored in this order, so nothing is sorted and nothing is read twice.
-            rows = connection.execute(
+            rows = self._fetched(
+                connection,
                 f"SELECT run_id, step, {said}, {context}, {'channel' if scalar else 'NULL'}, tensor "  # noqa: S608 - fixed words
                 f"FROM activations WHERE layer = ? ORDER BY run_id, step{', channel' if scalar else ''}",
-                (layer,),
+                layer,
             )
             width = 0
-            for _, group in itertools.groupby(self._fetched(rows), key=lambda row: row[:2]):
+            for _, group in itertools.groupby(rows, key=lambda row: row[:2]):
                 vector = self._vector(layer, list(group), scalar=scalar)
                 width = width or len(vector.values)
                 if len(vector.values) != width:
@@ -241,8 +242,9 @@ class _Database:
             raise MalformedFile(f"{self.name} has no table of activations as Interlatent writes it.")
         return columns
 
-    def _fetched(self, rows: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+    def _fetched(self, connection: sqlite3.Connection, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
         try:
+            rows = connection.execute(query, values)
             while (row := rows.fetchone()) is not None:
                 yield row
         except sqlite3.Error as error:

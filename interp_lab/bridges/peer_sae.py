@@ -43,7 +43,8 @@ def read(folder: Path) -> Parts:
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise InvalidDictionary(f"{path.name} is not of format {FORMAT}.")
     sae = cast("dict[str, Any]", told)
-    config = cast("dict[str, Any]", sae.get("config") or {})
+    told_config = sae.get("config")
+    config = cast("dict[str, Any]", told_config if isinstance(told_config, dict) else {})
     architecture = _ARCHITECTURES.get(str(config.get("sparsity", "relu-l1")))
     if architecture is None:
         raise UnsupportedDictionary(f"{path.name} has the sparsity {str(config['sparsity'])[:40]!r}.")
@@ -55,7 +56,7 @@ def read(folder: Path) -> Parts:
         "b_dec": _array(sae, "mean", 1),
     }
     if architecture == "jumprelu":
-        kept["threshold"] = np.full(len(decoder), float(config.get("jump_threshold") or 0.0), dtype=np.float32)
+        kept["threshold"] = np.full(len(decoder), _array(config, "jump_threshold", 0), dtype=np.float32)
     place, notes = _place(sae)
     fields = {
         "architecture": architecture,
@@ -72,7 +73,7 @@ def read(folder: Path) -> Parts:
 
 def _array(sae: dict[str, Any], name: str, n_dimensions: int) -> NDArray[np.float32]:
     try:
-        value = np.asarray(sae.get(name), dtype=np.float32)
+        value = np.asarray(sae.get(name) or (0.0 if n_dimensions == 0 else None), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InvalidDictionary(f"{name} of {FILE} is not a table of numbers.") from error
     if value.ndim != n_dimensions:

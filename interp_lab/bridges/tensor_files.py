@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from interp_lab.artifacts.tensor_header import check_safetensors_header
 from interp_lab.errors import CorruptWeights, FileTooLarge, InvalidDictionary
 
 MAX_BYTES = 64 * 2**30
+_DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, KeyError, RuntimeError, MemoryError)
+"""What reading a zip of arrays raises: a password is a RuntimeError, a shape without its numbers a MemoryError."""
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -58,6 +61,9 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         if unpacked > MAX_BYTES:
             raise FileTooLarge(f"{path.name} unpacks to {unpacked} bytes; at most {MAX_BYTES} are read.")
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+            found = {name: arrays[name] for name in arrays.files}
+    except _DAMAGED as error:
         raise CorruptWeights(f"{path.name} is cut off, damaged, or holds more than plain numbers.") from error
+    if not all(isinstance(value, np.ndarray) for value in found.values()):
+        raise CorruptWeights(f"{path.name} holds other files than arrays.")
+    return found

@@ -23,6 +23,8 @@ from interp_lab.errors import CorruptWeights, FileTooLarge, UnsafeWeights
 MAX_BYTES: Final = 64 * 2**30
 MAX_PROGRAM_BYTES: Final = 2**20
 MAX_TENSORS: Final = 1000
+_MAX_DIMENSIONS: Final = 16
+_ENCRYPTED: Final = 1
 
 _STORAGES: Final[Mapping[str, str]] = {
     "torch FloatStorage": "<f4",
@@ -83,6 +85,8 @@ class _Archive:
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._archive = archive
         self._name = name
+        if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED for entry in archive.filelist):
+            raise UnsafeWeights(f"{name} is compressed or encrypted, which torch never does.")
         programs = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
         if len(programs) != 1:
             raise CorruptWeights(f"{name} holds {len(programs)} descriptions of tensors instead of one.")
@@ -109,10 +113,12 @@ class _Archive:
 
     def _array(self, value: object) -> NDArray[Any]:
         if isinstance(value, (bool, int, float)):
-            return np.asarray(value)
+            return np.asarray(value, np.float64) if abs(value) >= 2**63 else np.asarray(value)
         if not isinstance(value, _Tensor):
             raise UnsafeWeights(f"{self._name} holds something that is neither a tensor nor a number.")
         data = self._storage(value.storage)
+        if math.prod(value.shape) > data.size or len(value.shape) > _MAX_DIMENSIONS:
+            raise CorruptWeights(f"A tensor of {self._name} claims more numbers than its data has.")
         reach = value.offset + sum((side - 1) * step for side, step in zip(value.shape, value.strides, strict=True))
         if min((value.offset, *value.shape, *value.strides)) < 0 or (math.prod(value.shape) and reach >= data.size):
             raise CorruptWeights(f"A tensor of {self._name} reaches beyond its data.")
@@ -148,7 +154,7 @@ class _Program:
                 if opcode.name == "STOP":
                     return self._stack.pop()
                 self._step(opcode.name, argument)
-        except (ValueError, IndexError, KeyError, TypeError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise CorruptWeights(f"The description of tensors in {self._name} makes no sense.") from error
         raise CorruptWeights(f"The description of tensors in {self._name} is cut off.")
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from interp_lab.errors import MalformedFile
 
 MAX_ARRAYS = 10_000
+_MOST_DEFLATED = 1032
+"""How many times smaller the compression of zip files can make anything."""
 
 
 class ArrayStream:
@@ -91,6 +93,8 @@ def open_arrays(file: BinaryIO, *, where: str) -> Generator[dict[str, ArrayStrea
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, stack: ExitStack, where: str) -> ArrayStream:
+    if info.file_size > _MOST_DEFLATED * (info.compress_size + 1):
+        raise MalformedFile(f"{where}: {info.filename[:80]!r} promises more bytes than it can hold.")
     try:
         file = stack.enter_context(archive.open(info))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # a password is a RuntimeError

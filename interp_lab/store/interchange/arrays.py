@@ -157,7 +157,13 @@ def _codes(arrays: Mapping[str, ArrayStream], key: str, name: str, dtype: StoreD
     offsets, latents, values, width = parts
     if offsets is None or latents is None or values is None or width is None:
         raise MalformedFile(f"{name} lacks one of {', '.join(CODE_PARTS)} of {key[:80]!r}.")
+    if any(stream.dtype.kind not in "iu" for stream in (offsets, latents, width)) or width.shape not in ((), (1,)):
+        raise MalformedFile(
+            f"{name}: offsets, latents and width of {key[:80]!r} are whole numbers, width a single one."
+        )
     bounds = offsets.read_whole().astype(np.int64).reshape(-1)
+    if not bounds.size:
+        raise RaggedRows(f"{name}: the offsets of {key[:80]!r} are empty.")
     counts = np.diff(bounds)
     if bounds[:1].any() or (counts < 0).any() or latents.shape != values.shape or latents.shape != (bounds[-1],):
         raise RaggedRows(f"{name}: the offsets, latents and values of {key[:80]!r} do not fit.")

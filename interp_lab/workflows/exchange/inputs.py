@@ -7,6 +7,8 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from interp_lab.artifacts.paths import open_input, resolve_input
 from interp_lab.artifacts.writer import hash_file
 from interp_lab.bridges.interlatent import read_interlatent
@@ -20,8 +22,9 @@ from interp_lab.contracts.store_exchange import (
     SaelensSource,
     StoreImportRequest,
 )
-from interp_lab.errors import FileTooLarge
-from interp_lab.evidence.groups import group_prompts
+from interp_lab.corpus.grouping import join_equal
+from interp_lab.errors import FileTooLarge, MalformedFile
+from interp_lab.evidence.groups import group_prompts, normalise
 from interp_lab.settings import Settings
 from interp_lab.store.interchange.array_stream import open_arrays
 from interp_lab.store.interchange.arrays import read_arrays
@@ -32,7 +35,7 @@ from interp_lab.store.interchange.records import read_records
 
 MAX_FILES = 10_000
 COMPARED_AT_ONCE = 10_000
-"""Prompts whose texts are compared with each other; more are joined only by equal names."""
+"""Prompts whose texts are compared with each other; more are joined only by equal texts and names."""
 
 
 def input_files(source: ImportSource, settings: Settings) -> tuple[Path, ...]:
@@ -61,25 +64,35 @@ def open_source(request: StoreImportRequest, settings: Settings) -> Generator[In
     Raises:
         LabError: Whatever is wrong with the file as far as its first pass can tell.
     """
+    with ExitStack() as stack:
+        try:
+            incoming = _read(request, settings, stack)
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(step) for step in fault["loc"])
+            raise MalformedFile(
+                f"{request.source.path} holds what no store can: {where} {fault['msg']}."[:400]
+            ) from error
+        yield incoming
+
+
+def _read(request: StoreImportRequest, settings: Settings, stack: ExitStack) -> Incoming:
     source, files = request.source, input_files(request.source, settings)
     name, model, dtype = source.path, request.model, request.dtype
-    with ExitStack() as stack:
-        match source:
-            case RecordsSource():
-                file = stack.enter_context(open_input(settings.workspace, source.path, read_roots=settings.read_roots))
-                digest = hash_file(files[0])[0]
-                yield read_records(file, name=name, model=model, sha256=digest, absent=source.absent, dtype=dtype)
-            case NumpySource():
-                yield _open_arrays(source, request, settings, stack)
-            case DelphiSource():
-                place, dictionary = source.address, source.dictionary
-                yield read_latent_cache(
-                    files, name=name, address=place, dictionary=dictionary, model=model, dtype=dtype
-                )
-            case SaelensSource():
-                yield read_saelens(files, name=name, model=model, dtype=dtype)
-            case InterlatentSource():
-                yield read_interlatent(files[0], name=name, layers=source.layers, model=model, dtype=dtype)
+    match source:
+        case RecordsSource():
+            file = stack.enter_context(open_input(settings.workspace, source.path, read_roots=settings.read_roots))
+            digest = hash_file(files[0])[0]
+            return read_records(file, name=name, model=model, sha256=digest, absent=source.absent, dtype=dtype)
+        case NumpySource():
+            return _open_arrays(source, request, settings, stack)
+        case DelphiSource():
+            place, dictionary = source.address, source.dictionary
+            return read_latent_cache(files, name=name, address=place, dictionary=dictionary, model=model, dtype=dtype)
+        case SaelensSource():
+            return read_saelens(files, name=name, model=model, dtype=dtype)
+        case InterlatentSource():
+            return read_interlatent(files[0], name=name, layers=source.layers, model=model, dtype=dtype)
 
 
 def _open_arrays(source: NumpySource, request: StoreImportRequest, settings: Settings, stack: ExitStack) -> Incoming:
@@ -94,7 +107,7 @@ def _open_arrays(source: NumpySource, request: StoreImportRequest, settings: Set
 
 
 def independent_groups(prompts: Sequence[IncomingPrompt]) -> list[int]:
-    """Return the group of every prompt: named groups and near-duplicate texts belong together.
+    """Return the group of every prompt: named groups and equal texts belong together, near-duplicates of few prompts.
 
     Prompts without a text are told apart by their ids: nothing says that two of them are alike.
     """
@@ -102,6 +115,4 @@ def independent_groups(prompts: Sequence[IncomingPrompt]) -> list[int]:
     if len(prompts) <= COMPARED_AT_ONCE and any(prompt.text for prompt in prompts):
         texts = [prompt.text or hashlib.sha256(prompt.id.encode()).hexdigest() for prompt in prompts]
         return group_prompts(texts, ids=[named])
-    numbers: dict[str, int] = {}
-    keys = [f"g{prompt.group}" if prompt.group else f"t{prompt.text or prompt.id}" for prompt in prompts]
-    return [numbers.setdefault(key, len(numbers)) for key in keys]
+    return join_equal([named, [normalise(prompt.text) if prompt.text else None for prompt in prompts]])

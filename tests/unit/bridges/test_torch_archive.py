@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,43 @@ def test_a_flipped_byte_in_the_data_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(CorruptWeights):
         read_state_dict(path)
+
+
+def _numbers(*values: int) -> bytes:
+    return b"(" + b"".join(b"J" + struct.pack("<i", value) for value in values) + b"t"
+
+
+def _text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def _described(shape: bytes, strides: bytes, offset: bytes = b"K\x00") -> bytes:
+    storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + _text("0") + _text("cpu") + b"K\x01tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + strides + b"\x89NtR"
+    return b"\x80\x02}(" + _text("W") + tensor + b"u."
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        _described(_numbers(2_000_000_000, 1), _numbers(0, 0)),
+        _described(_numbers(*[1] * 70), _numbers(*[1] * 70)),
+        _described(_numbers(1), _numbers(1), offset=b"G" + struct.pack(">d", float("inf"))),
+        b"\x80\x02)(" + _text("W") + b"K\x01u.",
+    ],
+    ids=["one number repeated to gigabytes", "seventy dimensions", "an endless offset", "items of a tuple"],
+)
+def test_a_description_that_its_data_does_not_bear_out_is_refused(tmp_path: Path, program: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "ae.pt", "w") as archive:
+        archive.writestr("a/data.pkl", program)
+        archive.writestr("a/data/0", bytes(4))
+    with pytest.raises(CorruptWeights):
+        read_state_dict(tmp_path / "ae.pt")
+
+
+def test_a_compressed_archive_which_may_unpack_to_anything_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ae.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", _described(_numbers(1), _numbers(1)))
+        archive.writestr("a/data/0", bytes(4))
+    with pytest.raises(UnsafeWeights, match="compressed"):
+        read_state_dict(tmp_path / "ae.pt")
