@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
 from interp_lab.contracts.base import Contract, Name, Probability, Provenance, Seed
+
+DictionaryRef = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+"""Artifact id of a dictionary (64 hexadecimal digits), or the path of its folder in the workspace."""
 
 DictionaryKind = Literal["sae", "transcoder", "crosscoder"]
 """What it reads and writes: one address, from one address to another, or several addresses at once."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, StringConstraints
+from pydantic import Field, FiniteFloat, NonNegativeInt
 
 from interp_lab.contracts.base import Contract, Probability
+from interp_lab.contracts.dictionaries import DictionaryRef
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.query_conditions import StoreName
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.store import StoreDtype
-
-DictionaryRef = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-"""Artifact id of a dictionary (64 hexadecimal digits), or the path of its folder in the workspace."""
 
 MAX_DICTIONARIES: Final = 64
 

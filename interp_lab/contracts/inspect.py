@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from interp_lab.contracts.base import Contract, Grade, Probability, Seed
+from interp_lab.contracts.dictionaries import DictionaryRef
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.models import ModelRef
@@ -23,8 +24,6 @@ from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.points import Address
 
-DictionaryRef = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-"""A dictionary: the id of its artifact, or a folder in the workspace."""
 Criterion = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
 
 
