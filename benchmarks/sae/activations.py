@@ -1,7 +1,13 @@
-"""Synthetic activations: sparse sums of more directions than coordinates, often-used ones first, and a little noise."""
+"""Synthetic activations: sparse sums of more directions than coordinates, often-used ones first, and a little noise.
+
+Batches are drawn once and read from disk, so that what a trainer needs is not hidden behind what drawing needs.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,3 +33,17 @@ class Activations:
         values = torch.rand(shape, generator=draw) * 2 + 0.5
         clean = functional.embedding_bag(features, self._directions, per_sample_weights=values, mode="sum")
         return clean + _NOISE * torch.randn(clean.shape, generator=draw)
+
+    def write(self, folder: Path, count: int) -> None:
+        """Write that many batches, and the first that is held out."""
+        for number in range(-1, count):
+            np.save(_file(folder, number), self.batch(number).numpy())
+
+
+def read(folder: Path, number: int) -> Tensor:
+    """Return a batch that was written."""
+    return torch.from_numpy(np.load(_file(folder, number)))
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number}.npy"

@@ -15,13 +15,14 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from activations import Activations
+from activations import Activations, read
 from contestants import CONTESTANTS, Shape, make
 
 SHAPES = {"128x1024": (Shape(128, 1024, 4096), 60), "512x8192": (Shape(512, 8192, 4096), 12),
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", type=Path, default=None)
     parser.add_argument("--contestant", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--batches", type=Path, default=None, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.contestant is not None:
         return _contest(chosen.contestant, *SHAPES[chosen.shapes[0]], chosen)
@@ -82,7 +84,16 @@ def summary(figures: dict[str, dict[str, Any]], threads: int) -> dict[str, Any]:
 
 def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Run all contestants in turns and return their figures."""
-    command = [sys.executable, __file__, "--shapes", shape, "--threads", str(chosen.threads)]
+    sizes, steps = SHAPES[shape]
+    with tempfile.TemporaryDirectory() as folder:
+        Activations(sizes.d_in, 2 * sizes.n_latents, sizes.batch).write(Path(folder), chosen.steps or steps)
+        figures = _take_turns(shape, chosen, folder)
+    _print(shape, figures)
+    return figures
+
+
+def _take_turns(shape: str, chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--shapes", shape, "--threads", str(chosen.threads), "--batches", folder]
     command += ["--steps", str(chosen.steps)] if chosen.steps else []
     environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
     running = {
@@ -99,7 +110,6 @@ def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
                 figures[name] = answer
     for process in running.values():
         process.communicate()
-    _print(shape, figures)
     return figures
 
 
@@ -127,8 +137,6 @@ def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) ->
     except ImportError as error:
         print(f"{name} does not take part: {error}", file=sys.stderr)
         return 0
-    data = Activations(shape.d_in, 2 * shape.n_latents, shape.batch)
-    held_out = data.batch(-1)
     times: list[tuple[float, float]] = []
     curve: list[float] = []
     peak = 0.0
@@ -136,12 +144,13 @@ def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) ->
         if not sys.stdin.readline():
             break
         for number in numbers:
-            x = data.batch(number)
+            x = read(chosen.batches, number)
             start = time.process_time(), time.perf_counter()
             contestant.step(x)
             times.append((time.process_time() - start[0], time.perf_counter() - start[1]))
         # before the first evaluation, whose memory is not that of training
         peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        held_out = read(chosen.batches, -1)
         output, l0 = contestant.reconstruct(held_out)
         curve.append(float((output - held_out).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()))
         answers.write(json.dumps(_figures(times, curve, (l0, peak), shape)) + "\n")

@@ -44,9 +44,9 @@ def normalise_rows(matrix: Float[Tensor, "n_latents width"]) -> None:
 def project_out_rows(
     gradient: Float[Tensor, "n_latents width"], unit_rows: Float[Tensor, "n_latents width"]
 ) -> Float[Tensor, "n_latents width"]:
-    """Take off the part of each row of the gradient that would only change a unit row's length, in place.
+    """Return the gradient without the part of each row that would only change a unit row's length.
 
     Source: Bricken et al. 2023 ("Towards Monosemanticity"), appendix on training.
     """
     along = torch.linalg.vecdot(gradient, unit_rows, dim=1)
-    return gradient.addcmul_(unit_rows, along[:, None], value=-1.0)
+    return torch.addcmul(gradient, unit_rows, along[:, None], value=-1.0)

@@ -84,11 +84,11 @@ def test_every_gradient_equals_autograds_in_double_precision(
     pairs = choose(problem, parameters, Selector(torch.float32, 30), level=None, limit=0)
     assert pairs is not None
     found = sparse_step(problem, parameters, pairs, tile_rows=30)
-    assert found.gradients.keys() == expected.gradients.keys() == parameters.keys()
-    for name, gradient in expected.gradients.items():
+    assert found.gradients.names() == expected.gradients.names() == parameters.keys()
+    for name, gradient in expected.gradients.whole.items():
         size = float(gradient.abs().max())
         assert size > 0, name
-        torch.testing.assert_close(found.gradients[name].double(), gradient, rtol=1e-3, atol=1e-4 * size, msg=name)
+        torch.testing.assert_close(found.gradients.of(name).double(), gradient, rtol=1e-3, atol=1e-4 * size, msg=name)
     torch.testing.assert_close(torch.stack(list(found.losses)).double(), torch.stack(list(expected.losses)).double(),
                                rtol=1e-5, atol=1e-6)  # fmt: skip
     assert torch.equal(found.fired, expected.fired)
@@ -100,7 +100,9 @@ def test_a_gradient_with_one_latent_left_out_does_not_pass_for_autograds() -> No
     assert pairs is not None
     kept = pairs.latents != pairs.latents.mode().values
     fewer = pairs._replace(rows=pairs.rows[kept], latents=pairs.latents[kept], pre=pairs.pre[kept])
-    whole, cut = (sparse_step(problem, parameters, each, tile_rows=30).gradients["decoder"] for each in (pairs, fewer))
+    whole, cut = (
+        sparse_step(problem, parameters, each, tile_rows=30).gradients.of("decoder") for each in (pairs, fewer)
+    )
     assert float((whole - cut).abs().max()) > 1e-2 * float(whole.abs().max())
 
 

@@ -31,6 +31,12 @@ class LatentMajor(NamedTuple):
     offsets: Int[Tensor, " n_latents_and_one"]
     """Where each latent's pairs begin."""
 
+    def run(self, latents: slice) -> tuple[slice, Tensor]:
+        """Return which pairs belong to a run of latents, and where each one's begin among them."""
+        offsets = self.offsets[latents.start : None if latents.stop is None else latents.stop + 1]
+        pairs = slice(int(offsets[0]), int(offsets[-1]))
+        return pairs, offsets - pairs.start
+
 
 def latent_major(rows: Int[Tensor, " pairs"], latents: Int[Tensor, " pairs"], n_latents: int) -> LatentMajor:
     """Return the pairs sorted by latent, within a latent by token."""

@@ -9,7 +9,7 @@ and partition many times faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ from torch import Tensor
 _BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
 _BLOCKS_PER_PLACE = 8
 _LARGEST_BLOCK = 16
+_TILE = 1 << 22
+"""Pre-activations that exist at one time, at most."""
 
 
 class Found(NamedTuple):
@@ -30,12 +32,22 @@ class Found(NamedTuple):
 
 
 class Selector:
-    """Tile-wise choice of candidates, with one buffer that is used again and again."""
+    """Tile-wise choice of candidates, with buffers that are used again and again."""
 
     def __init__(self, dtype: torch.dtype, tile_rows: int) -> None:
         self.dtype = dtype
         self._tile_rows = tile_rows
-        self._buffer: Tensor | None = None
+        self._buffers: dict[str, Tensor] = {}
+
+    def scaled(
+        self, encoder: Float[Tensor, "n_latents d_in"], lengths: Float[Tensor, " n_latents"]
+    ) -> Float[Tensor, "n_latents d_in"]:
+        """Return the encoder in the precision of the choice, rows times their lengths; the next call overwrites it."""
+        found = self._room("encoder", encoder.shape, encoder.device)
+        for start in range(0, len(encoder), self._tile_rows):
+            rows = slice(start, start + self._tile_rows)
+            found[rows] = encoder[rows] * lengths[rows, None]
+        return found
 
     def tiles(
         self,
@@ -44,11 +56,14 @@ class Selector:
         bias: Float[Tensor, " n_latents"],
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield the first row and the pre-activations of each tile; the next tile overwrites them."""
-        x, transposed, bias = x.to(self.dtype), encoder.to(self.dtype).t(), bias.to(self.dtype)
-        buffer = self._room(min(self._tile_rows, len(x)), len(encoder), x.device)
-        for start in range(0, len(x), self._tile_rows):
-            rows = x[start : start + self._tile_rows]
-            yield start, torch.addmm(bias, rows, transposed, out=buffer[: len(rows)])
+        if encoder.dtype != self.dtype:
+            encoder = self._room("encoder", encoder.shape, encoder.device).copy_(encoder)
+        bias = bias.to(self.dtype)
+        step = min(self._tile_rows, max(_TILE // len(encoder), 1), len(x))
+        buffer = self._room("tile", (step, len(encoder)), x.device)
+        for start in range(0, len(x), step):
+            rows = x[start : start + step].to(self.dtype)
+            yield start, torch.addmm(bias, rows, encoder.t(), out=buffer[: len(rows)])
 
     def largest(self, x: Tensor, encoder: Tensor, bias: Tensor, k: int) -> Found:
         """Return at least the k largest positive ones of every row."""
@@ -71,10 +86,11 @@ class Selector:
         count = min(max(int(k * len(tile)), 1), tile.numel())
         return max(float(tile.flatten().float().topk(count, sorted=False).values.min()), 0.0)
 
-    def _room(self, rows: int, n_latents: int, device: torch.device) -> Tensor:
-        if self._buffer is None or self._buffer.shape[0] < rows or self._buffer.shape[1] != n_latents:
-            self._buffer = torch.empty(rows, n_latents, dtype=self.dtype, device=device)
-        return self._buffer
+    def _room(self, name: str, shape: Sequence[int], device: torch.device) -> Tensor:
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.shape[1] != shape[1] or len(buffer) < shape[0]:
+            buffer = self._buffers[name] = torch.empty(*shape, dtype=self.dtype, device=device)
+        return buffer[: shape[0]]
 
 
 def largest_of_rows(tile: Float[Tensor, "rows n_latents"], k: int) -> Int[Tensor, " found"]:

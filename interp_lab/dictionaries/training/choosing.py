@@ -42,7 +42,7 @@ def choose(
     encoder, bias, norms = parameters["encoder"], parameters["b_enc"], None
     if not problem.unit_rows:
         norms = torch.linalg.vector_norm(parameters["decoder"], dim=1)
-        encoder, bias = encoder * norms[:, None], bias * norms
+        encoder, bias = selector.scaled(encoder, norms), bias * norms
     k = problem.moment.k or 1.0
     if problem.rule.choice == "per_token":
         pairs = _exact(selector.largest(centred, encoder, bias, int(k)), centred, parameters, "b_enc")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from interp_lab.dictionaries.parameters import Parameters
+from interp_lab.dictionaries.training.gradients import Gradients
 from interp_lab.dictionaries.training.problem import Losses, Outcome, Problem
 
 
@@ -48,7 +49,7 @@ def dense_step(problem: Problem, parameters: Parameters, tile_rows: int | None =
         parts.append(Losses(*(part.detach() * share for part in losses)))
     gradients = {name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in leaves.items()}
     total = Losses(*(torch.stack(column).sum() for column in zip(*parts, strict=True)))
-    return Outcome(gradients, total, fired, variance=problem.variance(parameters))
+    return Outcome(Gradients(gradients), total, fired, variance=problem.variance(parameters))
 
 
 def _tiles(problem: Problem, tile_rows: int) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.dictionaries.architectures import ARCHITECTURES
 from interp_lab.dictionaries.architectures.base import Architecture, Moment
 from interp_lab.dictionaries.parameters import Parameters
+from interp_lab.dictionaries.training.gradients import Gradients
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Losses(NamedTuple):
 class Outcome(NamedTuple):
     """What a step's loss and its gradients are."""
 
-    gradients: Parameters
+    gradients: Gradients
     losses: Losses
     fired: Tensor
     """How many tokens each latent fired on, `(n_latents,)`."""

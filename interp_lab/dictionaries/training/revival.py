@@ -7,6 +7,8 @@ reconstruct what the living ones miss. Few dead, little work; the living columns
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -14,14 +16,25 @@ from interp_lab.dictionaries.parameters import Parameters
 from interp_lab.dictionaries.training.problem import Problem
 
 
-def revive(
-    problem: Problem, parameters: Parameters, missing: Tensor, *, gradients: Parameters, tile_rows: int
-) -> Tensor:
-    """Add the revival's gradients to `gradients` and return its loss."""
+class Revival(NamedTuple):
+    """The loss, and its gradients of the dead latents' weights and biases, in the order of the latents."""
+
+    loss: Tensor
+    dead: Tensor
+    gradients: Parameters
+
+    def add_to(self, name: str, gradient: Tensor, rows: slice) -> Tensor:
+        """Add, in place, to the gradient of these rows of a parameter what the dead among them get."""
+        bounds = torch.tensor([rows.start, rows.start + len(gradient)], device=self.dead.device)
+        own = slice(*torch.searchsorted(self.dead, bounds).tolist())
+        return gradient.index_add_(0, self.dead[own] - rows.start, self.gradients[name][own])
+
+
+def revive(problem: Problem, parameters: Parameters, missing: Tensor, *, tile_rows: int) -> Revival:
+    """Return the revival's loss and gradients; there are dead latents."""
     dead, weight = problem.dead, problem.aux_weight
+    assert dead is not None
     loss = missing.new_zeros(())
-    if dead is None or not weight:
-        return loss
     bias = problem.rule.bias
     encoder, decoder, biases = (parameters[name][dead] for name in ("encoder", "decoder", bias))
     towards = {"encoder": torch.zeros_like(encoder), "decoder": torch.zeros_like(decoder), bias: biases * 0.0}
@@ -39,9 +52,7 @@ def revive(
         towards["decoder"].addmm_(codes.t(), error)
         towards["encoder"].addmm_(towards_pre.t(), centred[rows])
         towards[bias] += towards_pre.sum(0)
-    for name, gradient in towards.items():
-        gradients[name].index_add_(0, dead, gradient)
-    return loss
+    return Revival(loss, dead, towards)
 
 
 def _largest(scores: Tensor, k: int) -> Tensor:

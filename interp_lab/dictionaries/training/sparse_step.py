@@ -16,8 +16,9 @@ from interp_lab.dictionaries.architectures.base import Chosen, Pull
 from interp_lab.dictionaries.parameters import Parameters, norm_gradient
 from interp_lab.dictionaries.sparse.products import LatentMajor, dots, gathered_sum, latent_major, segment_sum, starts
 from interp_lab.dictionaries.training.choosing import Pairs
+from interp_lab.dictionaries.training.gradients import Gradients, RowGradient
 from interp_lab.dictionaries.training.problem import Losses, Outcome, Problem
-from interp_lab.dictionaries.training.revival import revive
+from interp_lab.dictionaries.training.revival import Revival, revive
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,12 @@ def sparse_step(problem: Problem, parameters: Parameters, pairs: Pairs, tile_row
     upstream = rate * dots(parameters["decoder"], flat, by_latent)
     pull = problem.rule.pull(Chosen(by_latent.latents, pre), upstream, parameters, problem.moment)
     gate, pull = _gate(batch, pull, pre)
-    gradients = _gradients(batch, codes, pull, flat)
-    revival = error.new_zeros(())
-    if missing is not None:
-        revival = revive(problem, parameters, missing, gradients=gradients, tile_rows=tile_rows)
-    _bias_gradients(batch, gradients, residuals[:, 0])
+    revival = None if missing is None else revive(problem, parameters, missing, tile_rows=tile_rows)
+    vectors = _vector_gradients(batch, pull, residuals[:, 0], revival)
+    gradients = Gradients(vectors, _matrix_gradients(batch, codes, pull, flat=flat, revival=revival))
+    losses = Losses(error, nested, pull.penalty, gate, error.new_zeros(()) if revival is None else revival.loss)
     fired = _fired(by_latent, codes)
-    variance = problem.variance(parameters, batch.wanted)
-    return Outcome(gradients, Losses(error, nested, pull.penalty, gate, revival), fired, pairs.least_active, variance)
+    return Outcome(gradients, losses, fired, pairs.least_active, problem.variance(parameters, batch.wanted))
 
 
 def _batch(problem: Problem, parameters: Parameters, pairs: Pairs) -> _Batch:
@@ -102,29 +101,42 @@ def _gate(batch: _Batch, pull: Pull, pre: Tensor) -> tuple[Tensor, Pull]:
     return _squared(residual) / n_tokens, Pull(pull.pre + towards, pull.penalty, extras, pull.norm_weight)
 
 
-def _gradients(batch: _Batch, codes: Tensor, pull: Pull, flat: Tensor) -> Parameters:
-    by_latent, parameters = batch.by_latent, batch.parameters
-    rate = 2.0 / len(batch.wanted)
+def _matrix_gradients(
+    batch: _Batch, codes: Tensor, pull: Pull, *, flat: Tensor, revival: Revival | None
+) -> dict[str, RowGradient]:
+    """Return how any rows of decoder and encoder get their gradients: sums over the tokens of their latents."""
+    by_latent, decoder = batch.by_latent, batch.parameters["decoder"]
+    weights = codes[by_latent.order] * (2.0 / len(batch.wanted))
     tokens = by_latent.rows if batch.n_groups == 1 else by_latent.rows // batch.n_groups
-    gradients = {
-        "decoder": gathered_sum(flat, by_latent.rows, by_latent.offsets, codes[by_latent.order] * rate),
-        "encoder": gathered_sum(batch.centred, tokens, by_latent.offsets, pull.pre),
-    }
-    gradients |= {name: segment_sum(each, by_latent.offsets) for name, each in pull.extras.items()}
-    if pull.norm_weight is not None:
-        lengths = segment_sum(pull.norm_weight, by_latent.offsets)
-        gradients["decoder"] += lengths[:, None] * norm_gradient(parameters["decoder"], batch.problem.moment.widths)
-    return gradients
+    lengths = None if pull.norm_weight is None else segment_sum(pull.norm_weight, by_latent.offsets)
+
+    def of_decoder(rows: slice) -> Tensor:
+        pairs, offsets = by_latent.run(rows)
+        gradient = gathered_sum(flat, by_latent.rows[pairs], offsets, weights[pairs])
+        if lengths is not None:
+            gradient += lengths[rows, None] * norm_gradient(decoder[rows], batch.problem.moment.widths)
+        return gradient if revival is None else revival.add_to("decoder", gradient, rows)
+
+    def of_encoder(rows: slice) -> Tensor:
+        pairs, offsets = by_latent.run(rows)
+        gradient = gathered_sum(batch.centred, tokens[pairs], offsets, pull.pre[pairs])
+        return gradient if revival is None else revival.add_to("encoder", gradient, rows)
+
+    return {"decoder": of_decoder, "encoder": of_encoder}
 
 
-def _bias_gradients(batch: _Batch, gradients: Parameters, towards_output: Tensor) -> None:
-    """Add the gradients of b_dec, which also shifts what the encoder reads, and of the skip connection."""
-    rate = 2.0 / len(batch.wanted)
+def _vector_gradients(batch: _Batch, pull: Pull, towards_output: Tensor, revival: Revival | None) -> Parameters:
+    """Return the gradients of all biases, of b_dec, which also shifts what the encoder reads, and of the skip."""
+    rate, problem = 2.0 / len(batch.wanted), batch.problem
+    gradients = {name: segment_sum(each, batch.by_latent.offsets) for name, each in pull.extras.items()}
+    if revival is not None:
+        revival.add_to(problem.rule.bias, gradients[problem.rule.bias], slice(0, None))
     gradients["b_dec"] = rate * towards_output.sum(0)
     if "skip" in batch.parameters:
-        gradients["skip"] = rate * (towards_output.t() @ batch.problem.x)
-    if batch.problem.config.apply_b_dec_to_input:
+        gradients["skip"] = rate * (towards_output.t() @ problem.x)
+    if problem.config.apply_b_dec_to_input:
         gradients["b_dec"] -= _summed_pull(batch, gradients) @ batch.parameters["encoder"]
+    return gradients
 
 
 def _summed_pull(batch: _Batch, gradients: Parameters) -> Tensor:

@@ -16,12 +16,13 @@ from interp_lab.contracts.dictionaries import DictionaryConfig, TrainingConfig, 
 from interp_lab.dictionaries.architectures import ARCHITECTURES
 from interp_lab.dictionaries.architectures.base import Moment
 from interp_lab.dictionaries.dictionary import Dictionary
-from interp_lab.dictionaries.parameters import Parameters, normalise_rows, project_out_rows
+from interp_lab.dictionaries.parameters import Parameters, normalise_rows
 from interp_lab.dictionaries.sparse.selection import Selector
 from interp_lab.dictionaries.training.choosing import choose
 from interp_lab.dictionaries.training.finish import finished
+from interp_lab.dictionaries.training.gradients import Gradients
 from interp_lab.dictionaries.training.metrics import Block, Evaluation, StepMetrics, evaluate
-from interp_lab.dictionaries.training.optimisers import make_optimiser
+from interp_lab.dictionaries.training.optimisers import OPTIMISERS, Optimiser
 from interp_lab.dictionaries.training.oracle import dense_step
 from interp_lab.dictionaries.training.problem import Outcome, Problem
 from interp_lab.dictionaries.training.scaling import Scaling, fit_scaling, no_scaling, scaled
@@ -63,7 +64,7 @@ class Trainer:
         self.progress = Progress.fresh(config.n_latents, self.device)
         self._exchange = exchange
         self._selector = Selector(select_type(training, self.device), training.tile_rows)
-        self._optimiser: torch.optim.Optimizer | None = None
+        self._optimiser: Optimiser | None = None
 
     @property
     def started(self) -> bool:
@@ -74,7 +75,7 @@ class Trainer:
         """Begin from these weights, in training units, instead of fitting some to the first batch."""
         self.parameters = {name: tensor.to(self.device, copy=True) for name, tensor in sorted(parameters.items())}
         self.scaling = Scaling(*(factors.to(self.device) for factors in scaling or no_scaling(self.config)))
-        self._optimiser = make_optimiser(self.parameters.values(), self.training)
+        self._optimiser = OPTIMISERS[self.training.optimiser](self.parameters, self.training)
 
     @torch.no_grad()
     def start(self, x: Float[Tensor, "batch d_in"], target: Float[Tensor, "batch d_out"] | None = None) -> None:
@@ -123,9 +124,8 @@ class Trainer:
         found = {f"weights.{name}": tensor for name, tensor in self.parameters.items()}
         found |= {f"scaling.{name}": factors for name, factors in self.scaling._asdict().items()}
         found |= {f"progress.{name}": tensor for name, tensor in self.progress.tensors().items()}
-        for name, tensor in self.parameters.items():
-            moments = self._optimiser.state.get(tensor, {}) if self._optimiser else {}
-            found |= {f"optimiser.{name}.{key}": torch.as_tensor(value) for key, value in moments.items()}
+        for name, moments in (self._optimiser.state if self._optimiser else {}).items():
+            found |= {f"optimiser.{name}.{key}": tensor for key, tensor in moments.items()}
         return {name: tensor.detach().clone() for name, tensor in found.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -140,12 +140,8 @@ class Trainer:
         self.adopt(parts["weights"], Scaling(**parts["scaling"]))
         for name, tensor in parts["optimiser"].items():
             owner, _, key = name.rpartition(".")
-            place = tensor.device if key == "step" and self.device.type == "cpu" else self.device
-            self._state_of(owner)[key] = tensor.to(place, copy=True)
-
-    def _state_of(self, name: str) -> dict[str, Tensor]:
-        assert self._optimiser is not None
-        return self._optimiser.state[self.parameters[name]]
+            assert self._optimiser is not None
+            self._optimiser.state[owner][key] = tensor.to(self.device, copy=True)
 
     def _problem(self, x: Tensor, target: Tensor | None) -> Problem:
         if not self.started:
@@ -188,35 +184,27 @@ class Trainer:
         return sparse_step(problem, self.parameters, pairs, self.training.tile_rows), "sparse"
 
     def _move(self, problem: Problem, outcome: Outcome, path: str) -> StepMetrics:
-        for name, tensor in self.parameters.items():
-            tensor.grad = outcome.gradients[name]
-        gradients = [tensor.grad for tensor in self.parameters.values() if tensor.grad is not None]
+        gradients = outcome.gradients
         if self._exchange is not None:
-            self._exchange([*gradients, outcome.fired])
+            gradients = gradients.at_hand()
+            self._exchange([*(gradients.of(name) for name in self.parameters), outcome.fired])
         unit = self.training.decoder_norm == "unit"
-        decoder = self.parameters["decoder"]
-        if unit and decoder.grad is not None:
-            project_out_rows(decoder.grad, decoder)
-        norm = float(torch.nn.utils.get_total_norm(gradients, foreach=True))
-        losses = outcome.losses
-        self._check_losses(float(losses.total), norm)
+        if unit:
+            gradients = gradients.tangent(self.parameters["decoder"])
+        gradients, norm = gradients.measured(self.parameters)
+        self._check_losses(float(outcome.losses.total), norm)
         rate = self._update(norm, gradients)
         if unit:
-            normalise_rows(decoder)
+            normalise_rows(self.parameters["decoder"])
         self.progress.advance(problem, outcome, self.training.threshold_rate)
         return self._metrics(outcome, (norm, rate), path)
 
-    def _update(self, norm: float, gradients: Sequence[Tensor]) -> float:
+    def _update(self, norm: float, gradients: Gradients) -> float:
         assert self._optimiser is not None
         clip = self.training.clip_norm
-        if clip is not None and norm > clip:
-            _scale(gradients, clip / (norm + 1e-6))
+        factor = clip / (norm + 1e-6) if clip is not None and norm > clip else 1.0
         rate = learning_rate(self.training, self.progress.step)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        for tensor in self.parameters.values():
-            tensor.grad = None
+        self._optimiser.move(gradients, rate=rate, factor=factor)
         return rate
 
     def _metrics(self, outcome: Outcome, sizes: tuple[float, float], path: str) -> StepMetrics:
@@ -247,11 +235,6 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = "the loss" if not math.isfinite(loss) else "a gradient"
             raise TrainingDiverged(f"Step {self.progress.step + 1}: {what} is not finite (loss {loss}, norm {norm}).")
-
-
-def _scale(tensors: Iterable[Tensor], factor: float) -> None:
-    for tensor in tensors:
-        tensor.mul_(factor)
 
 
 def select_type(training: TrainingConfig, device: torch.device) -> torch.dtype:
