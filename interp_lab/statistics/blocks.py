@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from interp_lab.statistics.arrays import Floats, Ints, Matrix
 from interp_lab.statistics.clusters import Clusters, Weights
-from interp_lab.statistics.ranks import rank_block
 from interp_lab.statistics.sides import NEGATIVE, POSITIVE, Sides
-from interp_lab.statistics.value_levels import Levels, Tally
+from interp_lab.statistics.value_levels import Levels, Tally, sorted_levels
 
 _CODES = 1 << 16
 
@@ -106,7 +105,7 @@ class DenseBlock:
             bits = (self._columns + np.float32(0)).view(np.uint32)
             if not (bits & (_CODES - 1)).any():
                 return _coded_levels(bits)
-        return _sorted_levels(self._columns)
+        return sorted_levels(self._columns)
 
     def tally(self, sides: Sides) -> Tally:
         """Return how many rows of each side are at every level."""
@@ -327,15 +326,3 @@ def _coded_levels(bits: NDArray[np.uint32]) -> tuple[Levels, Ints]:
 def _falling(codes: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Codes of bfloat16 that fall as the values rise, and back: the magnitude of positive ones is turned over."""
     return codes ^ np.where(codes < _CODES // 2, np.uint16(_CODES // 2 - 1), np.uint16(0))
-
-
-def _sorted_levels(columns: Matrix) -> tuple[Levels, Ints]:
-    ranked = rank_block(-columns)
-    starts = (
-        np.arange(columns.size) if ranked.first is None else np.flatnonzero(ranked.first == np.arange(columns.size))
-    )
-    sizes = np.diff(np.append(starts, columns.size))
-    at = np.empty(columns.size, dtype=np.intp)
-    at[ranked.order] = np.repeat(np.arange(starts.size), sizes)
-    bounds = np.searchsorted(starts, np.arange(0, columns.size + 1, columns.shape[1], dtype=np.intp)).astype(np.intp)
-    return Levels(bounds, columns.ravel()[ranked.order[starts]].astype(np.float64)), at.reshape(columns.shape)

@@ -92,11 +92,10 @@ def _exchange_cumulants(parts: Floats, relabelling: Relabelling) -> tuple[Floats
         return zero, zero
     units = parts[:, relabelling.pure]
     units = units - units.mean(axis=1, keepdims=True)
-    squared = units**2
-    second = squared.sum(axis=1) * (labels @ labels) / (k - 1)
+    second = np.einsum("ij,ij->i", units, units) * (labels @ labels) / (k - 1)
     if k < 3:
         return second, zero
-    return second, np.einsum("ij,ij->i", squared, units) * (labels**3).sum() * k / ((k - 1) * (k - 2))
+    return second, np.einsum("ij,ij,ij->i", units, units, units) * (labels**3).sum() * k / ((k - 1) * (k - 2))
 
 
 def _tried(parts: Floats, relabelling: Relabelling) -> Floats:

@@ -71,11 +71,10 @@ def rank_block(block: Matrix) -> RankedBlock:
     order, starts = _sorted_float32(block) if block.dtype == np.float32 else _sorted_float64(block)
     if starts.all():
         return RankedBlock(shape, order, None, None)
-    position = np.arange(order.size, dtype=np.intp)
-    # Every column starts a run, so the scans may cross from one column into the next.
-    first = np.maximum.accumulate(np.where(starts, position, 0))
-    ends = np.append(starts[1:], True)
-    last = np.minimum.accumulate(np.where(ends, position, order.size)[::-1])[::-1]
+    # Every column starts a run, so none reaches from one column into the next.
+    begins = np.flatnonzero(starts)
+    lengths = np.diff(np.append(begins, order.size))
+    first, last = np.repeat(begins, lengths), np.repeat(begins + lengths - 1, lengths)
     return RankedBlock(shape, order, first, last)
 
 

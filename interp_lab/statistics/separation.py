@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from interp_lab.statistics.arrays import Floats, Matrix, checked_matrix, column_blocks
 from interp_lab.statistics.auroc import auroc_interval
 from interp_lab.statistics.permutation import RankSumTest, rank_sum_test
-from interp_lab.statistics.ranks import rank_block
 from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample
+from interp_lab.statistics.value_levels import below_twice, sorted_levels
 
 INTERVAL_METHOD = "Wilson interval on the effective size of a cluster-robust AUROC variance"
 TEST_METHOD = "group permutation test of the rank sum: every labelling if these are few, else its moments"
@@ -54,9 +54,10 @@ def separation(values: ArrayLike, sample: Sample, *, level: float = 0.95) -> Sep
 
 def _separate(block: Matrix, relabelling: Relabelling, level: float) -> Floats:
     sample = relabelling.sample
-    ranked = rank_block(block)
-    below = ranked.in_row_order(ranked.rows_below())
-    negatives_below = ranked.in_row_order(ranked.weight_below(1 - relabelling.labels))
+    levels, at = sorted_levels(block)
+    counts = np.bincount((2 * at + (relabelling.labels > 0)).ravel(), minlength=2 * levels.values.size)
+    below = (below_twice(levels, counts[0::2] + counts[1::2]) / 2).take(at)
+    negatives_below = (below_twice(levels, counts[0::2]) / 2).take(at)
     estimate = negatives_below @ relabelling.labels / (sample.n_positive * sample.n_negative)
     variance, df = _cluster_variance(negatives_below, below, estimate, relabelling)
     test = rank_sum_test(below - sample.n_rows / 2, block > block.min(axis=1, keepdims=True), relabelling)
@@ -80,7 +81,7 @@ def _cluster_variance(
 ) -> tuple[Floats, Floats]:
     """Variance of the AUROC from the group sums of its placements, and its degrees of freedom."""
     sample = relabelling.sample
-    positive, negative = relabelling.labels > 0, relabelling.labels == 0
+    positive = relabelling.labels > 0
     m, n = sample.n_positive, sample.n_negative
     # A positive's placement is the share of negatives below it; a negative's the share of positives above it.
     centred = np.where(
@@ -88,16 +89,24 @@ def _cluster_variance(
         (negatives_below / n - estimate[:, None]) / m,
         ((m - below + negatives_below) / m - estimate[:, None]) / n,
     )
-    total = _spread(sample.group_sums(centred), sample.n_groups)
-    part_p = _spread(sample.group_sums(centred * positive), sample.n_positive_groups)
-    part_n = _spread(sample.group_sums(centred * negative), sample.n_negative_groups)
     if relabelling.pure.all():
+        sums = sample.group_sums(centred)
+        sides = (relabelling.positives > 0).astype(np.float64)
+        part_p, part_n = (
+            _spread(sums, sample.n_positive_groups, sides),
+            _spread(sums, sample.n_negative_groups, 1 - sides),
+        )
         total = part_p + part_n
+    else:
+        total = _spread(sample.group_sums(centred), sample.n_groups)
+        part_p = _spread(sample.group_sums(centred * positive), sample.n_positive_groups)
+        part_n = _spread(sample.group_sums(centred * ~positive), sample.n_negative_groups)
     weight = part_p**2 / (sample.n_positive_groups - 1) + part_n**2 / (sample.n_negative_groups - 1)
     least = float(min(sample.n_positive_groups, sample.n_negative_groups) - 1)
     df = np.where(weight > 0, (part_p + part_n) ** 2 / np.where(weight > 0, weight, 1.0), least)
     return total, np.clip(df, 1.0, sample.n_groups - 1)
 
 
-def _spread(sums: Floats, n_groups: int) -> Floats:
-    return np.einsum("ij,ij->i", sums, sums) * n_groups / (n_groups - 1)
+def _spread(sums: Floats, n_groups: int, weights: Floats | None = None) -> Floats:
+    squares = np.einsum("ij,ij->i", sums, sums) if weights is None else np.einsum("ij,ij,j->i", sums, sums, weights)
+    return squares * n_groups / (n_groups - 1)

@@ -10,7 +10,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from interp_lab.statistics.arrays import Floats, Ints
+from interp_lab.statistics.arrays import Floats, Ints, Matrix
+from interp_lab.statistics.ranks import rank_block
 
 Counts = NDArray[np.int64]
 Number = TypeVar("Number", np.int64, np.float64)
@@ -50,3 +51,16 @@ def below_twice(levels: Levels, counts: Counts) -> Counts:
     ends = through[levels.bounds[1:] - 1]
     # Twice (column total - above) - at, where above + at is what the running sum reached in this column.
     return 2 * np.repeat(ends, np.diff(levels.bounds)) - 2 * through + counts
+
+
+def sorted_levels(columns: Matrix) -> tuple[Levels, Ints]:
+    """Return the levels of a transposed block of finite numbers, and that of every value `(n_columns, n_rows)`."""
+    ranked = rank_block(-columns)
+    starts = (
+        np.arange(columns.size) if ranked.first is None else np.flatnonzero(ranked.first == np.arange(columns.size))
+    )
+    sizes = np.diff(np.append(starts, columns.size))
+    at = np.empty(columns.size, dtype=np.intp)
+    at[ranked.order] = np.repeat(np.arange(starts.size), sizes)
+    bounds = np.searchsorted(starts, np.arange(0, columns.size + 1, columns.shape[1], dtype=np.intp)).astype(np.intp)
+    return Levels(bounds, columns.ravel()[ranked.order[starts]].astype(np.float64)), at.reshape(columns.shape)

@@ -122,7 +122,9 @@ def _from_quantiles(view: StoreView, query: ContextsQuery, ranked: Ranked, reque
 
 def _first_of_prompts(view: StoreView, rows: Ints) -> Ints:
     """Return the places of the first row of every prompt, ascending."""
-    return np.sort(np.unique(view.row_prompt[rows], return_index=True)[1])
+    first = np.full(view.prompt_group.size, rows.size, dtype=np.intp)
+    np.minimum.at(first, view.row_prompt[rows], np.arange(rows.size, dtype=np.intp))
+    return np.sort(first[first < rows.size])
 
 
 def _row(view: StoreView, chosen: Chosen, place: int, width: int) -> Row:
