@@ -79,7 +79,7 @@ def surprisal(scene: Scene) -> Floats:
 
 def entropy(scene: Scene) -> Floats:
     """Return the entropy of the prediction at each row's token."""
-    log_probs = scene.own_log_probs()
+    log_probs = scene.own_log_probs().clamp(min=torch.finfo(torch.float32).min)  # a masked token adds 0, not NaN
     return _numpy(-(log_probs.exp() * log_probs).sum(dim=-1))
 
 

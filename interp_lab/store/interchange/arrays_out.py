@@ -27,6 +27,7 @@ _Open = Callable[[str], Any]
 _Form = tuple[tuple[int, ...], str]
 """Shape and number format."""
 _CHUNK_ROWS = 65_536
+_LABEL = label_column("")
 
 
 def write_arrays(store: ActivationStore, place: Place, *, keys: Sequence[str], archive: bool) -> None:
@@ -110,8 +111,7 @@ def _write_rows(store: ActivationStore, file: io.TextIOBase) -> None:
     of_rows += [label_column(label.name) for label in store.manifest.labels if label.scope == "row"]
     of_prompts = [label_column(label.name) for label in store.manifest.labels if label.scope == "prompt"]
     lines = csv.writer(file, lineterminator="\n")
-    names = [name.removeprefix("label:") for name in (*of_rows, *of_prompts)]
-    lines.writerow(["prompt", "text", "score", "group", *names])
+    lines.writerow(_header([*of_rows, *of_prompts]))
     for start in range(0, store.n_rows, _CHUNK_ROWS):
         table = store.rows(["prompt", *of_rows], start=start, stop=min(start + _CHUNK_ROWS, store.n_rows))
         for row in table.to_pylist():
@@ -120,6 +120,19 @@ def _write_rows(store: ActivationStore, file: io.TextIOBase) -> None:
             lines.writerow(
                 map(_cell, [*said, *(row[name] for name in of_rows), *(prompt[name] for name in of_prompts)])
             )
+
+
+def _header(names: Sequence[str]) -> list[str]:
+    """Return the names of the columns; a label keeps its prefix where another column has its name already."""
+    shown = ["prompt", "text", "score", "group"]
+    taken = {*shown, *(name for name in names if not name.startswith(_LABEL))}
+    for name in names:
+        if name.startswith(_LABEL):
+            forms = (name.removeprefix(_LABEL), name, f"prompt {name}")
+            name = next(form for form in forms if form not in taken)  # noqa: PLW2901
+            taken.add(name)
+        shown.append(name)
+    return shown
 
 
 def _cell(value: Any) -> Any:

@@ -59,6 +59,10 @@ def check_fit(network: nn.Module, spaces: Spaces) -> None:
             "The policy is for {} observations and {} actions ({}), ".format(*described)
             + "the environment has {} and {} ({}).".format(*there)
         )
+    if config.squash and not (np.isfinite(spaces.low).all() and np.isfinite(spaces.high).all()):
+        raise PolicyUnusable(
+            "The policy stretches its actions to the bounds of the action space, and the environment has none."
+        )
 
 
 def _scores(output: Any, spaces: Spaces) -> NDArray[np.float64]:

@@ -40,9 +40,13 @@ def token_split(store: ActivationStore, request: TrainSaeRequest) -> TokenSplit:
 
 
 def held_out_rows(split: TokenSplit, request: TrainSaeRequest) -> Ints:
-    """Return the held-out rows that are measured on, in order; of too many, a sample by seed that keeps all groups."""
+    """Return the held-out rows that are measured on, in order; of too many, a sample by seed of at least two groups."""
     rows = np.flatnonzero(split.held_out)
     if rows.size <= request.held_out_tokens:
         return rows
-    chosen = np.random.default_rng([request.seed, 0x8E1D]).permutation(rows.size)[: request.held_out_tokens]
-    return rows[np.sort(chosen)]
+    drawn = rows[np.random.default_rng([request.seed, 0x8E1D]).permutation(rows.size)]
+    chosen = drawn[: request.held_out_tokens]
+    others = drawn[split.groups[drawn] != split.groups[chosen[0]]]
+    if others.size and others[0] not in chosen:  # figures over one group would have no interval
+        chosen[-1] = others[0]
+    return np.sort(chosen)

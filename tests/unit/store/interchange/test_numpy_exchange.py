@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from interp_lab import errors
+from interp_lab.contracts.store import DenseColumn, LabelField, StoreHeader
 from interp_lab.points import Address
+from interp_lab.store.blocks import RowBlock
 from interp_lab.store.interchange.array_stream import open_arrays
 from interp_lab.store.interchange.arrays import read_arrays
 from interp_lab.store.interchange.arrays_out import write_arrays
 from interp_lab.store.interchange.incoming import write_store
 from interp_lab.store.interchange.label_table import read_label_table
 from interp_lab.store.reader import ActivationStore, open_store
+from interp_lab.store.writer import StoreWriter
 from tests.unit.store.interchange.stores import CODES, DENSE, codes, dense, make_store
 
 HERE = Address("mlp_out", 3)
@@ -41,6 +44,31 @@ def npz(save: Callable[..., None] = np.savez, **arrays: Any) -> bytes:
     file = io.BytesIO()
     save(file, **arrays)
     return file.getvalue()
+
+
+def test_labels_called_like_other_columns_are_told_apart_and_can_be_read_again(tmp_path: Path) -> None:
+    labels = [LabelField(name=name, type="string", scope=scope) for name, scope in LABELS]
+    header = StoreHeader(columns=(DenseColumn(address=HERE, width=1),), labels=tuple(labels))
+    with StoreWriter(tmp_path / "s", header) as writer:
+        rows = {"prompt": [0], "position": [0], "label:text": ["row"], "label:both": ["of the row"]}
+        writer.add(RowBlock(rows, {"mlp_out.3": np.zeros((1, 1), np.float32)}))
+        prompt = {"label:both": ["of the prompt"], "label:plain": ["p"]}
+        writer.finish({"id": ["a"], "text": ["Whole text."], "group": [0], **prompt})
+    (tmp_path / "out").mkdir()
+    write_arrays(open_store(tmp_path / "s"), lambda name: tmp_path / "out" / name, keys=["mlp_out.3"], archive=True)
+    archive, table = ((tmp_path / "out" / name).read_bytes() for name in ("activations.npz", "rows.csv"))
+    again = store_of(tmp_path / "t", archive, csv=table)
+    found = {label.name: again.rows([f"label:{label.name}"]).column(0).to_pylist() for label in again.manifest.labels}
+    assert found == {
+        "label_text": ["row"],
+        "both": ["of the row"],
+        "label_both": ["of the prompt"],
+        "plain": ["p"],
+    }
+    assert again.prompts().column("text").to_pylist() == ["Whole text."]
+
+
+LABELS: tuple[tuple[str, Any], ...] = (("text", "row"), ("both", "row"), ("both", "prompt"), ("plain", "prompt"))
 
 
 def test_an_archive_and_its_table_give_the_store_back(tmp_path: Path) -> None:
