@@ -129,3 +129,10 @@ class CheckpointMismatch(RequestError):
 
     code = "checkpoint_mismatch"
     default_remedy = "Remove the folder, or give another work folder."
+
+
+class NoUnembedding(RequestError):
+    """The checkpoint does not show which tokens a direction promotes."""
+
+    code = "no_unembedding"
+    default_remedy = "Leave model out, or name a decoder of a known family (GPT-2, NeoX, Llama, Qwen, Gemma, Phi, OPT)."

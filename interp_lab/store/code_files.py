@@ -40,8 +40,8 @@ class CodeShard:
         self.n_active = n_active
         _require_offsets(path, self.offsets, n_active)
 
-    def latents(self, entries: slice) -> NDArray[np.int32]:
-        """Return which latents some entries are of."""
+    def latents(self, entries: slice | NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return which latents some entries are of: a slice, or entries by their places."""
         return joined(self._arrays, "latents", entries, np.int32)
 
     def raw_values(self, entries: slice) -> Raw:

@@ -26,8 +26,10 @@ def layout(name: str, size: int, n_values: int) -> dict[str, tuple[str, tuple[in
     return low | {f"{name}.high": ("U8", (size,))} if n_values > _LOW else low
 
 
-def joined(tensors: Mapping[str, Integers], name: str, part: slice, dtype: type[np.signedinteger[Any]]) -> Integers:
-    """Return a slice of the numbers as signed integers."""
+def joined(
+    tensors: Mapping[str, Integers], name: str, part: slice | Integers, dtype: type[np.signedinteger[Any]]
+) -> Integers:
+    """Return some of the numbers, a slice or by their places, as signed integers."""
     numbers = tensors[f"{name}.low"][part].astype(dtype)
     if (high := tensors.get(f"{name}.high")) is not None:
         numbers += high[part].astype(dtype) << 16

@@ -26,6 +26,8 @@ from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
 from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
+from interp_lab_tools.search_features import SEARCH_FEATURES
+from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
 from interp_lab_tools.train_probe import TRAIN_PROBE
@@ -42,6 +44,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     TRAIN_SAE,
     IMPORT_DICTIONARY,
     ENCODE_STORE,
+    SEARCH_FEATURES,
+    SHOW_FEATURE,
     INSPECT,
     JOB_WAIT,
     JOB_CANCEL,
