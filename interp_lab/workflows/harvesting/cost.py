@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 from interp_lab.artifacts.durable import free_bytes
 from interp_lab.contracts.store import StoreDtype
 from interp_lab.errors import DoesNotFit
+from interp_lab.machine.hardware import memory
 from interp_lab.points import Address
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
@@ -52,12 +51,12 @@ def refuse_unfit_disk(needed: int, n_tokens: int, n_columns: int, *, folder: Pat
 
 
 def refuse_unfit_memory(needed: int) -> None:
-    """Return if the work fits into the memory of this machine.
+    """Return if the work fits into the memory that this machine, or the container, has for it.
 
     Raises:
         DoesNotFit: It does not.
     """
-    total = psutil.virtual_memory().total
+    total = memory().total
     if needed > total:
         raise DoesNotFit(
             f"Reading this model takes up to {needed / 2**30:.1f} GiB of memory; the machine has {total / 2**30:.1f}.",

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
 from interp_lab.dictionaries.formats.layout import n_parameters
 from interp_lab.errors import DoesNotFit
+from interp_lab.machine import hardware
 from interp_lab.models.rates import Rate, known_rate, record_rate
 from interp_lab.workflows.training.plan import Planned, columns_of
 
@@ -47,12 +46,12 @@ def memory(dictionaries: Sequence[Planned]) -> Bytes:
 
 
 def refuse_unfit(dictionaries: Sequence[Planned], available: int | None = None) -> None:
-    """Return if the dictionaries can train together in the memory of this machine.
+    """Return if the dictionaries can train together in the memory that this machine, or the container, has for it.
 
     Raises:
         DoesNotFit: They cannot; says what could.
     """
-    limit = psutil.virtual_memory().total if available is None else available
+    limit = hardware.memory().total if available is None else available
     needed = memory(dictionaries).peak
     if needed <= limit:
         return
