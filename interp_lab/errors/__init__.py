@@ -139,7 +139,7 @@ from interp_lab.errors.store import (
     UnknownColumn,
     ValueOverflow,
 )
-from interp_lab.errors.training import CannotFit, TrainingDiverged, TrainingSourceUnfit
+from interp_lab.errors.training import CannotFit, EvaluationUnfit, TrainingDiverged, TrainingSourceUnfit
 
 __all__ = [
     "AbsentFeature",
@@ -162,6 +162,7 @@ __all__ = [
     "EmptyPrompt",
     "EmptySlice",
     "EnvironmentUnusable",
+    "EvaluationUnfit",
     "ExportUnfit",
     "FieldProblem",
     "FileTooLarge",

@@ -1,4 +1,4 @@
-"""What can go wrong when a dictionary is trained."""
+"""What can go wrong when a dictionary is trained or measured."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ class TrainingDiverged(OperationError):
 
     code = "training_diverged"
     default_remedy = "Check the activations first; then use a lower learning rate, a warm-up, or float32 activations."
+
+
+class EvaluationUnfit(RequestError):
+    """The dictionary cannot be measured on these activations as asked."""
+
+    code = "evaluation_unfit"
+    default_remedy = "Give activations of at least two independent prompt groups at the place that the dictionary reads."

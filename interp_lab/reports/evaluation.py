@@ -1,0 +1,248 @@
+"""The evaluation report as a self-contained HTML page with its plots, and as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport
+from interp_lab.reports import bars
+from interp_lab.reports.bars import Value, histogram, rows
+from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.markdown import MarkdownText, escaped
+from interp_lab.reports.numbers import count, fixed, short
+from interp_lab.reports.visible import visible
+
+
+class Table(NamedTuple):
+    """One table, the same in every format; cells are plain text."""
+
+    name: str
+    title: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def render_evaluation(report: EvaluationReport) -> str:
+    """Return a complete HTML document."""
+    codes = report.sparsity[0]
+    return (
+        _environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            report=report,
+            tables=tables(report),
+            density=histogram(codes.density_edges, codes.density_counts),
+            shares=rows(_shares(report)),
+            n_unfired=codes.n_unfired,
+        )
+    )
+
+
+def render_evaluation_markdown(report: EvaluationReport) -> str:
+    """Return the report as GitHub-flavoured Markdown that ends in one newline."""
+    lines: list[str] = ["# Evaluation of a dictionary", "", escaped(report.headline), ""]
+    lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
+    for table in tables(report):
+        lines += ["", f"## {table.title}", "", table.note, ""]
+        lines += [_line(table.head), "|" + "---|" * len(table.head)]
+        lines += [_line(tuple(escaped(cell) for cell in row)) for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def tables(report: EvaluationReport) -> tuple[Table, ...]:
+    """Return every table of the report; a section that is absent has none."""
+    return tuple(table for table in _tables(report) if table.rows)
+
+
+def _tables(report: EvaluationReport) -> Iterator[Table]:
+    yield _about(report)
+    yield _reconstruction(report)
+    yield _sparsity(report)
+    yield _spliced(report)
+    yield _recovery(report)
+    yield _geometry(report)
+    yield _probing(report)
+    yield _perturbation(report)
+
+
+def _about(report: EvaluationReport) -> Table:
+    sample = f"{count(report.n_tokens)} tokens, {count(report.n_prompts)} prompts, {count(report.n_groups)} groups"
+    kind = f"{report.kind}, {report.architecture}, {count(report.n_latents)} latents"
+    cells = (("dictionary", report.dictionary), ("what it is", kind), ("place", report.place), ("data", report.data))
+    return Table("about", "What was measured", "", ("", ""), (*cells, ("sample", sample)))
+
+
+def _reconstruction(report: EvaluationReport) -> Table:
+    found = [
+        (
+            each.subject,
+            _est(each.fvu),
+            _est(each.cosine),
+            _est(each.norm_ratio),
+            _opt(each.bias),
+            short(each.squared_error),
+        )
+        for each in report.reconstruction
+    ]
+    note = "FVU: share of variance unexplained; length: reconstruction over activation; 95 % intervals count groups."
+    head = ("of", "FVU", "cosine", "length", "bias", "squared error")
+    return Table("reconstruction", "Reconstruction", note, head, tuple(found))
+
+
+def _sparsity(report: EvaluationReport) -> Table:
+    found = [
+        (
+            each.subject,
+            _est(each.l0),
+            ", ".join(f"{q:g}" for q in each.l0_quantiles),
+            short(each.l1),
+            f"{count(each.n_unfired)} in {count(each.window_tokens)} tokens",
+            f"{count(each.n_dense)} over {each.dense_above:g}",
+        )
+        for each in report.sparsity
+    ]
+    note = "Quantiles of L0 over tokens: 0.05, 0.25, 0.5, 0.75, 0.95. Dead means: fired on none of these tokens."
+    head = ("of", "L0", "quantiles", "L1", "dead", "dense")
+    return Table("sparsity", "Sparsity", note, head, tuple(found))
+
+
+def _spliced(report: EvaluationReport) -> Table:
+    head = ("in its place", "loss", "change", "KL", "recovered (zero)", "recovered (mean)")
+    title = "In the model"
+    if report.spliced is None:
+        return Table("spliced", title, "", head, ())
+    spliced = report.spliced
+    shares = {(row.subject, row.ablation): row.loss_recovered for row in spliced.recovered}
+    found = [
+        (
+            row.replacement,
+            _est(row.loss),
+            _est(row.change),
+            _est(row.divergence),
+            *(_maybe(shares.get((row.replacement, ablation))) for ablation in ("zero", "mean")),  # pyright: ignore[reportArgumentType, reportCallIssue]
+        )
+        for row in spliced.rows
+    ]
+    exact = "bit-identical" if spliced.error_term_exact else "NOT bit-identical"
+    note = (
+        f"Next-token loss in nats; as it is {_est(spliced.clean_loss)}. Recovered: share of what the named ablation "
+        f"costs. With the error of the reconstruction in place the logits were {exact}."
+    )
+    return Table("spliced", title, note, head, tuple(found))
+
+
+def _recovery(report: EvaluationReport) -> Table:
+    found = [
+        (
+            each.subject,
+            *(fixed(getattr(each, name)) for name in ("mcc", "uniqueness", "recovered", "precision", "recall", "f1")),
+            f"{fixed(each.split)} ({each.latents_per_feature:.2f})",
+            _maybe(each.absorption),
+        )
+        for each in report.recovery
+    ]
+    note = (
+        "MCC: mean cosine of the best one-to-one matching; recovered: true features with a latent at cosine 0.9; "
+        "split: recovered features with several latents, and latents per feature."
+    )
+    head = ("of", "MCC", "uniqueness", "recovered", "precision", "recall", "F1", "split", "absorption")
+    return Table("recovery", "Known truth", note, head, tuple(found))
+
+
+def _geometry(report: EvaluationReport) -> Table:
+    lies = report.geometry
+    named = (
+        ("nearest decoder row, cosine", lies.decoder_neighbour),
+        ("nearest encoder column, cosine", lies.encoder_neighbour),
+        ("encoder with own decoder, cosine", lies.encoder_decoder),
+        ("length of decoder rows", lies.decoder_norm),
+    )
+    found = [
+        (name, fixed(each.mean), ", ".join(map(fixed, each.quantiles))) for name, each in named if each is not None
+    ]
+    note = (
+        f"Over latents; quantiles 0.05 to 0.95. Decoder rows spread over {lies.effective_dimensions:.1f} of "
+        f"{lies.width} dimensions; {lies.near_copies} latents have a near copy (cosine 0.9)."
+    )
+    return Table("geometry", "Geometry", note, ("what", "mean", "quantiles"), tuple(found))
+
+
+def _probing(report: EvaluationReport) -> Table:
+    words = {"latents": "latents", "coordinates": "coordinates", "random_latents": "random latents"}
+    found: list[tuple[str, ...]] = []
+    for section in report.probing:
+        for row in (section.dense, *section.rows):
+            what = "all coordinates" if row.k == 0 else f"{row.k} {words[row.of]}"
+            shown = ", ".join(map(str, row.columns)) or "–"
+            found.append((section.criterion, what, shown, _est(row.auroc), _est(row.accuracy)))
+    note = (
+        "Columns chosen and probes trained on explore prompts, scored on confirm prompts; random: middle 95 % of draws."
+    )
+    return Table(
+        "probing", "Sparse probing", note, ("criterion", "probe on", "which", "AUROC", "accuracy"), tuple(found)
+    )
+
+
+def _perturbation(report: EvaluationReport) -> Table:
+    found = [
+        (str(row.k), row.of, _est(row.total), fixed(row.intended), fixed(row.unintended)) for row in report.perturbation
+    ]
+    note = "Fall of balanced accuracy when the latents of one criterion are taken away: its own probe, and the others."
+    head = ("latents", "which", "own less others", "own", "others")
+    return Table("perturbation", "Targeted probe perturbation", note, head, tuple(found))
+
+
+def _shares(report: EvaluationReport) -> list[tuple[str, Sequence[Value]]]:
+    """Return the figures that lie between 0 and 1 and have a control."""
+    named: list[tuple[str, list[tuple[bool, Estimate | None]]]] = []
+    control = [each.subject == "random" for each in report.reconstruction]
+    named.append(("FVU", list(zip(control, [each.fvu for each in report.reconstruction], strict=True))))
+    named.append(("cosine", list(zip(control, [each.cosine for each in report.reconstruction], strict=True))))
+    for ablation in ("zero", "mean"):
+        own = [r for r in (report.spliced.recovered if report.spliced else ()) if r.ablation == ablation]
+        named.append((f"loss recovered ({ablation})", [(r.subject == "random", r.loss_recovered) for r in own]))
+    for section in report.probing:
+        pairs = [
+            (row.of == "random_latents", row.accuracy) for row in section.rows if row.k == 1 and row.of != "coordinates"
+        ]
+        named.append((f"1 latent: {section.criterion}", list(pairs)))
+    kept = [(name, [(c, e) for c, e in values if e is not None]) for name, values in named]
+    return [(visible(name), [_value(c, e) for c, e in values]) for name, values in kept if values]
+
+
+def _value(control: bool, found: Estimate) -> Value:
+    who = "random" if control else "dictionary"
+    return Value(found.value, found.low, found.high, control, f"{who}: {_est(found)}")
+
+
+def _est(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return fixed(found.value)
+    return f"{fixed(found.value)} [{fixed(found.low)}, {fixed(found.high)}]"
+
+
+def _maybe(found: Estimate | None) -> str:
+    return "–" if found is None else _est(found)
+
+
+def _opt(value: float | None) -> str:
+    return "–" if value is None else fixed(value)
+
+
+def _line(cells: tuple[str | MarkdownText, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+@cache
+def _environment() -> Environment:
+    return environment(_printable, names={"bars": bars})
+
+
+def _printable(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value

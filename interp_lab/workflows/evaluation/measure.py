@@ -1,0 +1,109 @@
+# pyright: standard
+"""What can be measured without the rest of the model: reconstruction, sparsity, geometry, and recovery on a world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from interp_lab.contracts.evaluation_report import Subject
+from interp_lab.dictionaries.dictionary import Dictionary
+from interp_lab.dictionaries.random_twin import random_twin
+from interp_lab.engine.precision import matmul_precision
+from interp_lab.jobs.run import Run
+from interp_lab.methods.dictionary_evaluation.absorption import Absorption, AbsorptionSum
+from interp_lab.methods.dictionary_evaluation.geometry import Geometry, geometry
+from interp_lab.methods.dictionary_evaluation.reconstruction import Reconstruction, ReconstructionSum
+from interp_lab.methods.dictionary_evaluation.recovery import (
+    DetectionSum,
+    Detectors,
+    Directions,
+    directions_recovered,
+)
+from interp_lab.methods.dictionary_evaluation.sparsity import Sparsity, SparsitySum
+from interp_lab.workflows.evaluation.tokens import Block, Tokens, Truth
+
+Subjects = Mapping[Subject, Dictionary]
+"""The dictionary and, where there can be one, its random twin."""
+_SAMPLE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Figures of one dictionary."""
+
+    reconstruction: Reconstruction
+    sparsity: Sparsity
+    mean: torch.Tensor
+    """Mean of what it is to give, over the tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a world shows of one dictionary."""
+
+    directions: Directions
+    detectors: Detectors
+    absorption: Absorption
+
+
+def with_twin(dictionary: Dictionary, tokens: Tokens, seed: int) -> Subjects:
+    """Return the dictionary with its random twin; only a dictionary that gives what it reads has one."""
+    if not tokens.places.same:
+        return {"dictionary": dictionary}
+    with matmul_precision():
+        sample = tokens.sample(_SAMPLE).to(dictionary.device, torch.float32)
+        l0 = len(dictionary.encode_sparse(sample).latents) / len(sample)
+        return {
+            "dictionary": dictionary,
+            "random": random_twin(sample, n_latents=dictionary.n_latents, l0=l0, seed=seed),
+        }
+
+
+def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measured]:
+    """Return the figures of each over all tokens, in one pass over them."""
+    width = next(iter(subjects.values())).config.d_out
+    sums: dict[Subject, tuple[ReconstructionSum, SparsitySum]] = {
+        name: (ReconstructionSum(tokens.n_group_codes, width), SparsitySum(each.n_latents))
+        for name, each in subjects.items()
+    }
+    done = 0
+    with matmul_precision():
+        for block in tokens.blocks():
+            for name, dictionary in subjects.items():
+                _add(dictionary, block, *sums[name])
+            done += len(block.groups)
+            run.progress(done, tokens.n_tokens, "reconstructing", "tokens")
+    return {name: Measured(made.figures(), codes.figures(), made.mean) for name, (made, codes) in sums.items()}
+
+
+def _add(dictionary: Dictionary, block: Block, made: ReconstructionSum, fired: SparsitySum) -> None:
+    codes, output = dictionary.encode_and_reconstruct(block.x.to(dictionary.device))
+    made.add(block.target, output.cpu(), block.groups)
+    fired.add(codes.indptr, codes.latents, codes.values, groups=block.groups, prompts=block.prompts)
+
+
+def weights_geometry(dictionary: Dictionary) -> Geometry:
+    """Return how the latents of a dictionary lie."""
+    return geometry(dictionary.W_enc, dictionary.W_dec, same_space=dictionary.config.kind != "transcoder")
+
+
+def recover(dictionary: Dictionary, tokens: Tokens, truth: Truth) -> Recovered:
+    """Return how far the latents are the true features of a world."""
+    decoder = dictionary.W_dec.float().cpu().numpy()
+    detection = DetectionSum(decoder, truth.directions)
+    absorption = AbsorptionSum(decoder, truth.directions, truth.parents)
+    start = 0
+    for block in tokens.blocks():
+        true = truth.features[start : start + len(block.groups)]
+        codes = dictionary.encode(block.x.to(dictionary.device)).float().cpu().numpy()
+        detection.add(codes > 0, true > 0)
+        absorption.add(codes, true)
+        start += len(block.groups)
+    density = (truth.features > 0).mean(axis=0).astype(np.float64)
+    return Recovered(
+        directions_recovered(decoder, truth.directions, density), detection.figures(), absorption.figures()
+    )
