@@ -30,4 +30,6 @@ class EvaluationUnfit(RequestError):
     """The dictionary cannot be measured on these activations as asked."""
 
     code = "evaluation_unfit"
-    default_remedy = "Give activations of at least two independent prompt groups at the place that the dictionary reads."
+    default_remedy = (
+        "Give activations of at least two independent prompt groups at the place that the dictionary reads."
+    )
