@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from interp_lab.artifacts.durable import make_durable_folder, write_durably
+from interp_lab.artifacts.durable import write_durably
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.build_prompts import Candidate, GenerationRequest
 from interp_lab.contracts.inspect import Criterion
 from interp_lab.contracts.presets import Slug
+from interp_lab.corpus.workspace_sets import own_folder
 from interp_lab.errors import MalformedFile, UnknownGenerationRequest
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 
@@ -59,11 +60,9 @@ class Asked(Contract):
         )
 
 
-def keep_asked(asked: Asked, folder: Path) -> None:
-    """Write the question to its file under the folder of prompt sets."""
-    make_durable_folder(folder)
-    make_durable_folder(folder / FOLDER)
-    write_durably(folder / FOLDER / f"{asked.id}.json", asked.model_dump_json(indent=2).encode() + b"\n")
+def keep_asked(asked: Asked, workspace: Path) -> None:
+    """Write the question to its file under the folder of prompt sets; see `own_folder` for errors."""
+    write_durably(own_folder(workspace, FOLDER) / f"{asked.id}.json", asked.model_dump_json(indent=2).encode() + b"\n")
 
 
 def find_asked(request_id: str, folder: Path) -> Asked:

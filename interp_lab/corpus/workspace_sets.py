@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interp_lab.artifacts.durable import make_durable_folder, write_durably
+from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.reading import parse_json
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import MalformedFile, PromptSetExists
@@ -38,22 +39,37 @@ def folder_of(workspace: Path) -> Path:
     return workspace / FOLDER
 
 
+def own_folder(workspace: Path, *inside: str) -> Path:
+    """Return the folder of prompt sets, or one inside it, made if it is not there yet.
+
+    Raises:
+        InvalidPath, PathOutsideWorkspace: A link stands in its place; nothing is ever written through one.
+    """
+    made = workspace
+    for depth, name in enumerate((FOLDER, *inside)):
+        make_durable_folder(made / name)
+        made = resolve_input(workspace, "/".join((FOLDER, *inside)[: depth + 1]), kind="folder")
+    return made
+
+
 def save_set(name: str, criterion: str, prompts: PromptSet, *, workspace: Path, replace: bool) -> str:
     """Write a set and return the path of its rows relative to the workspace; writing it again changes nothing.
 
     Raises:
-        PromptSetExists: There is another set of that name, and `replace` is not set.
+        PromptSetExists: There is another set of that name, and `replace` is not set, or a link.
+        InvalidPath, PathOutsideWorkspace: see `own_folder`.
         DiskFull: There was no space; what was there is untouched.
     """
-    folder = folder_of(workspace)
+    folder = own_folder(workspace)
     rows, preset = folder / f"{name}.jsonl", folder / f"{name}.json"
     lines = [json.dumps(p.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for p in prompts.prompts]
     data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
-    make_durable_folder(folder)
+    if rows.is_symlink():
+        raise PromptSetExists(f"{FOLDER}/{rows.name} is a link to another file.")
     if rows.exists() and rows.read_bytes() != data:
         if not replace:
             raise PromptSetExists(f"{FOLDER}/{rows.name} holds other prompts.")
-        _keep(rows)
+        _keep(rows, own_folder(workspace, REPLACED))
     write_durably(rows, data)
     write_durably(preset, _preset(name, criterion, prompts))
     return f"{FOLDER}/{rows.name}"
@@ -67,11 +83,9 @@ def list_sets(workspace: Path) -> Iterator[WorkspaceSet]:
             yield from _described(preset, rows)
 
 
-def _keep(rows: Path) -> None:
+def _keep(rows: Path, folder: Path) -> None:
     """Copy a set that is about to be replaced to a name of its own: reports that used it name its content."""
     data = rows.read_bytes()
-    folder = rows.parent / REPLACED
-    make_durable_folder(folder)
     write_durably(folder / f"{rows.stem}-{hashlib.sha256(data).hexdigest()[:12]}.jsonl", data)
 
 

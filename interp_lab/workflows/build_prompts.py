@@ -38,7 +38,7 @@ class Built:
 def ask_for_texts(request: BuildPromptsRequest, source: Ask, settings: Settings) -> GenerationRequest:
     """Return what the caller is to write; it is kept in the workspace for the second call."""
     asked = Asked(name=request.name, criterion=request.criterion, n_per_side=source.n_per_side)
-    keep_asked(asked, folder_of(settings.workspace))
+    keep_asked(asked, settings.workspace)
     return asked.request()
 
 
