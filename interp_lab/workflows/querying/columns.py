@@ -17,8 +17,8 @@ from interp_lab.workflows.querying.rows import RowSet
 MAX_WORK = 1_500_000_000
 """Values times passes that are worked through while the caller waits; about half a minute."""
 _BLOCK_VALUES = 1 << 18
-_BLOCK_ENTRIES = 1 << 16
-_BLOCK_CELLS = 1 << 18
+_BLOCK_ENTRIES = 1 << 17
+_BLOCK_CELLS = 1 << 19
 _READ_UNITS = 64
 _READ_VALUES = 1 << 25
 _CHUNK_ROWS = 1 << 15
