@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp_lab.engine.attention import product_attention
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.engine.stream import StreamSettings, default_plan, stream
@@ -195,7 +196,7 @@ def ours(loaded: LoadedModel, address: Address) -> Read:
     def read(ids: Tensor) -> Tensor:
         texts = ids.tolist()
         result = torch.empty((len(texts), ids.shape[1], loaded.facts.d_model), dtype=loaded.dtype)
-        with matmul_precision(), fused_activations(loaded):
+        with matmul_precision(), fused_activations(loaded), product_attention(loaded):
             for swept in sweep(loaded, texts, [address], plan):
                 result[list(swept.pieces)] = swept.values[address].unflatten(0, (len(swept.pieces), -1))
         return result.flatten(0, 1)
@@ -303,7 +304,7 @@ def short_rates(subject: Subject) -> dict[str, float]:
 
     def sweeps(chosen: PassPlan) -> list[Tensor]:
         found: dict[int, Tensor] = {}
-        with matmul_precision(), fused_activations(subject.loaded):
+        with matmul_precision(), fused_activations(subject.loaded), product_attention(subject.loaded):
             for swept in sweep(subject.loaded, subject.short, [subject.address], chosen):
                 parts = swept.values[subject.address].split([lengths[i] for i in swept.pieces])
                 found |= dict(zip(swept.pieces, parts, strict=True))

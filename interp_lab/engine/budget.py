@@ -17,6 +17,9 @@ from interp_lab.points import Address
 CPU_TOKENS = 1024
 """A processor gains nothing from larger batches, and stops sooner with smaller ones."""
 ACCELERATOR_TOKENS = 16_384
+_CPU_ROW = 128
+"""Longer rows cost more in attention than they gain by being full."""
+_ACCELERATOR_ROW = 1024
 _SHARE = 8
 """One pass may take this fraction of the memory."""
 _INNER_COPIES = 6
@@ -29,6 +32,11 @@ def token_budget(loaded: LoadedModel, addresses: Sequence[Address]) -> int:
     cap = CPU_TOKENS if loaded.device.type == "cpu" else ACCELERATOR_TOKENS
     fits = memory_bytes(loaded.device) // _SHARE // max(1, bytes_per_token(loaded, addresses))
     return max(1, min(cap, 2 ** max(0, int(fits).bit_length() - 1)))
+
+
+def row_tokens(device: torch.device) -> int:
+    """Return how long a row of packed texts is, unless one of them is longer."""
+    return _CPU_ROW if device.type == "cpu" else _ACCELERATOR_ROW
 
 
 def bytes_per_token(loaded: LoadedModel, addresses: Sequence[Address]) -> int:

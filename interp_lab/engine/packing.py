@@ -111,17 +111,28 @@ def packing_check(loaded: LoadedModel) -> PackingCheck:
     if "position_ids" not in loaded.accepts or loaded.family.positions_follow_padding:
         return PackingCheck(exact=False, error=float("inf"), leaks=True)
     texts, others = _probe_texts(loaded, shift=0), _probe_texts(loaded, shift=3)
-    together = _packed(loaded, texts)
-    alone = [_packed(loaded, [text])[0] for text in texts]
-    largest = max(float(value.double().abs().max()) for value in alone)
-    errors = [float((a.double() - b.double()).abs().max()) for a, b in zip(together, alone, strict=True)]
-    error = max(errors) / max(largest, 1e-30)
+    together = _read(loaded, texts, packed=True)
+    alone = [_read(loaded, [text], packed=True)[0] for text in texts]
+    error = largest_error(together, alone)
     leaks = any(
-        not torch.equal(_packed(loaded, [*others[:i], texts[i], *others[i + 1 :]])[i], together[i])
+        not torch.equal(_read(loaded, [*others[:i], texts[i], *others[i + 1 :]], packed=True)[i], together[i])
         for i in range(len(texts))
     )
     limit = MAX_PACKED_ERROR if loaded.dtype in (torch.float32, torch.float64) else _MAX_PACKED_ERROR_HALF
     return PackingCheck(exact=error <= limit and not leaks, error=error, leaks=leaks)
+
+
+def largest_error(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference over the largest entry of what was expected."""
+    largest = max(float(value.double().abs().max()) for value in expected)
+    errors = [float((a.double() - b.double()).abs().max()) for a, b in zip(found, expected, strict=True)]
+    return max(errors) / max(largest, 1e-30)
+
+
+def probe_passes(loaded: LoadedModel) -> list[Tensor]:
+    """Return what leaves the last block for a few texts in rows of their own, some of them padded, and one alone."""
+    texts = _probe_texts(loaded, shift=0)
+    return [value for some in (texts, texts[:1]) for value in _read(loaded, some, packed=False)]
 
 
 def _probe_texts(loaded: LoadedModel, shift: int) -> list[list[int]]:
@@ -132,9 +143,10 @@ def _probe_texts(loaded: LoadedModel, shift: int) -> list[list[int]]:
     return [[(5 + shift + stride * (i + 31 * text)) % n_vocab for i in range(n)] for text, n in enumerate(lengths)]
 
 
-def _packed(loaded: LoadedModel, texts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """What leaves the last block for each text, all of them in one row in the given order."""
-    rectangle = lay_out(loaded, texts, (tuple(range(len(texts))),), packed=True)
+def _read(loaded: LoadedModel, texts: Sequence[Sequence[int]], *, packed: bool) -> list[Tensor]:
+    """What leaves the last block for each text: all of them in one row in the given order, or each in its own."""
+    numbers = range(len(texts))
+    rectangle = lay_out(loaded, texts, (tuple(numbers),) if packed else tuple((i,) for i in numbers), packed=packed)
     deepest = Address("resid_post", len(loaded.blocks) - 1)
     with capture(loaded, [deepest]) as run:
         values = run(rectangle.batch)[deepest].flatten(0, 1)[rectangle.flat]

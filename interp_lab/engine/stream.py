@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from interp_lab.engine.budget import token_budget
+from interp_lab.engine.attention import product_attention
+from interp_lab.engine.budget import row_tokens, token_budget
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import packing_check
 from interp_lab.engine.precision import matmul_precision
@@ -17,9 +18,6 @@ from interp_lab.engine.sweep import PassPlan, Swept, sweep
 from interp_lab.errors import InvalidRequest
 from interp_lab.models.load import LoadedModel
 from interp_lab.points import Address
-
-ROW = 256
-"""Tokens of a packed row."""
 
 Batch = dict[Address, Tensor]
 """`(rows, width)` per address, on the device of the model; row r is the same token at every address."""
@@ -65,7 +63,7 @@ def stream(
     dropped = torch.tensor(sorted(settings.drop_ids), dtype=torch.long)
     mixer = _Mixer(settings)
     for group in _groups(texts, settings.read_tokens):
-        with matmul_precision(), fused_activations(loaded):
+        with matmul_precision(), fused_activations(loaded), product_attention(loaded):
             parts = [_kept(swept, group, dropped) for swept in sweep(loaded, group, addresses, chosen)]
         for part in parts:
             yield from mixer.add(part)
@@ -74,7 +72,9 @@ def stream(
 
 def default_plan(loaded: LoadedModel, addresses: Sequence[Address]) -> PassPlan:
     """Return packed passes where this loaded model keeps packed texts apart, else padded ones."""
-    return PassPlan(token_budget(loaded, addresses), ROW if packing_check(loaded).exact else None)
+    with product_attention(loaded):
+        packs = packing_check(loaded).exact
+    return PassPlan(token_budget(loaded, addresses), row_tokens(loaded.device) if packs else None)
 
 
 def _groups(texts: Iterable[Sequence[int]], n_tokens: int) -> Iterator[list[Sequence[int]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interp_lab.contracts.harvest import HarvestRequest, HarvestResult
+from interp_lab.engine.attention import use_attention
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.generation import Sampling
 from interp_lab.engine.precision import use_matmul
@@ -79,7 +80,8 @@ def _total(inputs: Inputs, n_tokens: int) -> int:
 @contextmanager
 def _fast(inputs: Inputs, decided: Decisions) -> Iterator[None]:
     """The fast forms that were found equal on this machine, inside the block only."""
-    with use_matmul(decided.matmul), fused_activations(inputs.loaded):
+    products = decided.attention == "products"
+    with use_matmul(decided.matmul), fused_activations(inputs.loaded), use_attention(inputs.loaded, products=products):
         yield
 
 

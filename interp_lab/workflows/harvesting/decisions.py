@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from interp_lab.contracts.base import Contract
-from interp_lab.engine.budget import token_budget
+from interp_lab.engine.attention import probe_attention, use_attention
+from interp_lab.engine.budget import row_tokens, token_budget
 from interp_lab.engine.capture import capture
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import lay_out, packing_check
 from interp_lab.engine.precision import probe_matmul
 from interp_lab.errors import HookPointUnavailable
 from interp_lab.workflows.harvesting.inputs import Inputs
-
-CPU_ROW = 256
-ACCELERATOR_ROW = 1024
 
 
 class Decisions(Contract):
@@ -31,6 +29,9 @@ class Decisions(Contract):
     token_budget: int
     widths: dict[str, int]
     """Coordinates at each address."""
+    attention: Literal["products", "own"]
+    """Whether the attention of short rows is computed as plain matrix products or as the model does by itself."""
+    attention_error: float
     fused_activations: int
     """Modules whose activation function is computed in its fused form."""
 
@@ -53,10 +54,10 @@ def decide(inputs: Inputs, folder: Path) -> Decisions:
 
 def _probe(inputs: Inputs) -> Decisions:
     loaded, request = inputs.loaded, inputs.request
-    on_cpu = loaded.device.type == "cpu"
-    matmul = probe_matmul()
-    use_onednn = on_cpu and matmul.mode == "onednn"
-    row, why = _row(inputs, CPU_ROW if on_cpu else ACCELERATOR_ROW)
+    matmul, attention = probe_matmul(), probe_attention(loaded)
+    use_onednn = loaded.device.type == "cpu" and matmul.mode == "onednn"
+    with use_attention(loaded, products=attention.used):
+        row, why = _row(inputs)
     with fused_activations(loaded) as fused:
         n_fused = fused.n_modules
     return Decisions(
@@ -66,18 +67,22 @@ def _probe(inputs: Inputs) -> Decisions:
         packing=why,
         token_budget=request.token_budget or token_budget(loaded, inputs.captured),
         widths=_widths(inputs),
+        attention="products" if attention.used else "own",
+        attention_error=attention.error if attention.used else 0.0,
         fused_activations=n_fused,
     )
 
 
-def _row(inputs: Inputs, usual: int) -> tuple[int | None, str]:
+def _row(inputs: Inputs) -> tuple[int | None, str]:
     if inputs.request.packing == "never":
         return None, "padded by length: packing was not asked for"
     check = packing_check(inputs.loaded)
     if not check.exact:
         why = "texts in one row influence each other" if check.leaks else f"they differ by {check.error:.1e}"
         return None, f"padded by length: the self-test of packing failed on this model ({why})"
-    return usual, f"packed rows: each text comes out as it does alone (largest relative difference {check.error:.1e})"
+    return row_tokens(
+        inputs.loaded.device
+    ), f"packed rows: each text comes out as it does alone (largest relative difference {check.error:.1e})"
 
 
 def _widths(inputs: Inputs) -> dict[str, int]:

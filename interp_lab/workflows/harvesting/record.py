@@ -19,6 +19,7 @@ from interp_lab.workflows.inspection.inputs import weights_hash
 
 GENERATED = LabelField(name="generated_text", type="string", description="what the model wrote after the document")
 SPANS = LabelField(name="spans", type="span", description="labelled character ranges of the text")
+_PRECISION = {"matmul", "matmul_error", "attention", "attention_error", "fused_activations"}
 SHARD_BYTES = 64 * 2**20
 MAX_SHARDS = 256
 
@@ -66,7 +67,7 @@ def store_header(inputs: Inputs, decided: Decisions) -> StoreHeader:
         columns=tuple(columns),
         labels=(*rows, *prompt_labels(inputs)),
         metrics=tuple(MetricField(name=m.name, unit=m.unit, description=m.description) for m in inputs.metrics),
-        precision=decided.model_dump(mode="json", include={"matmul", "matmul_error", "fused_activations"}),
+        precision=decided.model_dump(mode="json", include=_PRECISION),
         seed=request.seed,
         settings={
             "grouping": inputs.grouping.rule,
