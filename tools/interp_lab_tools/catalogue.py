@@ -15,6 +15,7 @@ from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.encode_store import ENCODE_STORE
+from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
 from interp_lab_tools.import_dictionary import IMPORT_DICTIONARY
@@ -43,6 +44,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     TRAIN_PROBE,
     TRAIN_SAE,
     IMPORT_DICTIONARY,
+    EVALUATE_SAE,
     ENCODE_STORE,
     SEARCH_FEATURES,
     SHOW_FEATURE,
