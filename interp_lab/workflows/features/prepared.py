@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.targets import Targets, find_targets
 from interp_lab.workflows.querying.view import StoreView
 
+_KEPT = 4
+"""Stores at a time, as many as questions keep open."""
 MAX_VALUES = 20
 """A label with more values than this is left out of the associations."""
 
@@ -76,12 +77,7 @@ class PreparedStore:
         return RowGather(self._view.store, key)
 
 
-_PREPARED: WeakKeyDictionary[StoreView, PreparedStore] = WeakKeyDictionary()
-
-
+@lru_cache(maxsize=_KEPT)
 def prepared(view: StoreView) -> PreparedStore:
     """Return what is kept of a store."""
-    found = _PREPARED.get(view)
-    if found is None:
-        found = _PREPARED[view] = PreparedStore(view)
-    return found
+    return PreparedStore(view)

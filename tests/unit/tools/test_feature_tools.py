@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from safetensors.numpy import save_file
 
+from interp_lab.artifacts.mapped_matrix import map_matrices
+from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.features import SearchFeaturesResult, ShowFeatureResult
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.store import STORE_KIND
+from interp_lab.contracts.train_sae import DICTIONARY_KIND
 from interp_lab.errors import InvalidCursor, LabError, ReadOnlyLab
 from interp_lab.settings import Settings
+from interp_lab.store.locate import publish_store
+from interp_lab.workflows.features.saved_direction import DIRECTION_KIND
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS
@@ -138,6 +147,64 @@ def test_text_of_prompts_cannot_become_markup(tmp_path: Path, monkeypatch: pytes
     assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "\u202e" not in page
+
+
+def _published(lab: Lab) -> tuple[str, str, str]:
+    """Publish the dictionary, the store and a direction as jobs do, and return their ids."""
+    workspace = lab.settings.workspace
+    origin = Origin(
+        job=None,
+        attempt=0,
+        started=datetime.now(UTC),
+        spec={},
+        inputs={},
+        code_version="0",
+        package_versions={},
+        seeds={},
+    )
+    with lab.engine.inline.artifact(DICTIONARY_KIND, "sae", origin) as dictionary:
+        for name in ("cfg.json", "sae_weights.safetensors"):
+            dictionary.write_bytes(name, (workspace / "sae" / name).read_bytes())
+    with lab.engine.inline.artifact(STORE_KIND, "store", origin) as store:
+        publish_store(workspace / "store", store)
+    row = map_matrices(workspace / "sae" / "sae_weights.safetensors")["W_dec"].read(PLANTED)
+    with lab.engine.inline.artifact(DIRECTION_KIND, "direction", origin) as direction:
+        save_file({"directions": row[None]}, direction.path("direction.safetensors"))
+        direction.write_json("direction.json", {"address": "resid_post.3"})
+    return dictionary.manifest.id, store.manifest.id, direction.manifest.id
+
+
+def test_artifacts_serve_like_folders_and_the_codes_are_known_by_the_hash_of_the_dictionary(lab: Lab) -> None:
+    dictionary, store, direction = _published(lab)
+    by_folder = show(lab, store="store", dictionary="sae", unit=PLANTED)
+    by_id = show(lab, store=store, dictionary=dictionary, unit=PLANTED)
+    parts = {"agent_next_actions", "summary"}
+    assert by_id.model_dump(exclude=parts) == by_folder.model_dump(exclude=parts)
+    found = search(lab, stores=[store], dictionaries=[dictionary], by={"kind": "tokens", "one_of": [KILO]})
+    assert found.table.rows[0][0] == by_id.feature
+    aligned = search(lab, dictionaries=[dictionary], by={"kind": "direction", "direction": direction})
+    assert aligned.table.rows[0][:3] == (0, PLANTED, 1)
+    assert "resid_post.3" in aligned.warnings[0]
+    for action in (*by_id.agent_next_actions, *found.agent_next_actions, *aligned.agent_next_actions):
+        call(lab, action.tool, action.arguments)
+    with pytest.raises(LabError):
+        search(lab, dictionaries=[dictionary], by={"kind": "direction", "direction": dictionary})
+    with pytest.raises(LabError):
+        show(lab, dictionary=store, unit=1)
+
+
+def test_the_test_on_prompts_of_its_own_is_suggested_where_everything_for_it_is_known(tmp_path: Path) -> None:
+    make_planted(tmp_path)
+    manifest = tmp_path / "store" / "store.json"
+    told = json.loads(manifest.read_text())
+    told |= {"model": {"id": "builtin:pocket-gpt2"}, "dataset": {"name": "builtin:negation"}}
+    manifest.write_text(json.dumps(told))
+    with Lab.open(Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0, ballast_bytes=0, min_free_bytes=0)) as lab:
+        result = show(lab, store="store", dictionary="sae", unit=PLANTED)
+    (inspect,) = [action for action in result.agent_next_actions if action.tool == "inspect"]
+    request = InspectRequest.model_validate(inspect.arguments)
+    assert request.dictionaries == ("sae",)
+    assert "Promoted tokens are left out" in result.warnings[-1]
 
 
 def test_a_read_only_lab_shows_cards_and_publishes_none(lab: Lab) -> None:
