@@ -150,6 +150,8 @@ def _warnings(sides: _Sides) -> list[str]:
     found: list[str] = []
     if models[0] != models[1]:
         found.append("The slices are of different models: unit i is the same thing in both only by assumption.")
+    if (b := sides.b.rows).n < b.of_rows:
+        found.append(f"Of slice b, {b.n} of {b.of_rows} rows were drawn at random.")
     if shared := _shared_rows(sides):
         found.append(f"{shared} rows are in both slices.")
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.query import QueryRequest
@@ -14,9 +15,11 @@ from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.texts import clipped
 from interp_lab.workflows.querying.view import StoreView
 
+_T = TypeVar("_T")
 _SHOWN_VALUES = 6
 _VALUE_CHARS = 40
-_DESCRIBED = 30
+_METRICS_ROOM, _LABELS_ROOM, _NAMES_ROOM = 1_500, 2_000, 400
+"""Characters of JSON for what is said of metrics, of labels, and for the names of the others."""
 
 _HEADERS = (
     ("column", "key for other questions"),
@@ -35,6 +38,11 @@ def overview(view: StoreView, request: QueryRequest) -> Answer:
     what = (
         f"{manifest.n_rows} {manifest.row}s of {manifest.n_prompts} prompts in {manifest.n_groups} independent groups"
     )
+    metrics = [f"metric:{metric.name}" for metric in manifest.metrics]
+    labels = [f"label:{label.name}" for label in manifest.labels]
+    said = _some((_metric(rows, metric.name, metric.unit) for metric in manifest.metrics), _METRICS_ROOM)
+    shown = _some((_label(rows, f"label:{each.name}", each.type, each.scope) for each in manifest.labels), _LABELS_ROOM)
+    others = [*metrics[len(said) :], *labels[len(shown) :]]
     return Answer(
         rows=rows,
         headers=_HEADERS,
@@ -44,13 +52,26 @@ def overview(view: StoreView, request: QueryRequest) -> Answer:
         facts={
             "model": manifest.model.model_dump(mode="json", exclude_none=True) if manifest.model else None,
             "dataset": manifest.dataset.name if manifest.dataset else None,
-            "metrics": [_metric(rows, metric.name, metric.unit) for metric in manifest.metrics[:_DESCRIBED]],
-            "labels": [
-                _label(rows, f"label:{label.name}", label.type, label.scope) for label in manifest.labels[:_DESCRIBED]
-            ],
+            "metrics": said,
+            "labels": shown,
+            "others": _some(others, _NAMES_ROOM),
         },
+        warnings=[f"{len(others)} of {len(metrics) + len(labels)} metrics and labels are not described here."]
+        if others
+        else [],
         actions=lambda _: _actions(manifest, request),
     )
+
+
+def _some(things: Iterable[_T], room: int) -> list[_T]:
+    """Return the things from the first on that fit into so many characters of JSON; the others are not even made."""
+    kept: list[_T] = []
+    for thing in things:
+        room -= len(json.dumps(thing)) + 1
+        if room < 0:
+            break
+        kept.append(thing)
+    return kept
 
 
 def _column(view: StoreView, key: str) -> Row:
