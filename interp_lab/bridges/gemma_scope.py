@@ -15,6 +15,8 @@ from interp_lab.errors import UnsupportedDictionary
 
 NPZ, SAFE, CONFIG = "params.npz", "params.safetensors", "config.json"
 _LAYER: Final = re.compile(r"layer_(\d+)(?:[_/]|$)")
+_TRANSCODERS: Final = re.compile(r"(?:skip_)?transcoders?(?:_\w+)?|.*gemma-scope.*transcoder.*")
+"""Names of the published repositories and of the folders in them; not of whatever folder the files were put into."""
 _POINTS: Final = {"res": "resid_post", "mlp": "mlp_out", "att": "z", "resid_post": "resid_post", "mlp_out": "mlp_out"}
 
 
@@ -68,7 +70,7 @@ def _parts(tensors: Tensors, folder: Path, names: dict[str, str], *, transcoder:
 
 
 def _says_transcoder(folder: Path) -> bool:
-    return any("transcoder" in part for part in folder.parts[-6:])
+    return any(_TRANSCODERS.fullmatch(part) for part in folder.parts[-6:])
 
 
 def _address(folder: Path) -> tuple[str, ...]:

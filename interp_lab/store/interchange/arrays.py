@@ -18,7 +18,7 @@ from interp_lab.contracts.store import (
     StoreDtype,
     StoreHeader,
 )
-from interp_lab.errors import InvalidRequest, LabError, MalformedFile, RaggedRows
+from interp_lab.errors import DuplicateRows, InvalidRequest, LabError, MalformedFile, RaggedRows
 from interp_lab.points import Address
 from interp_lab.store.blocks import Block, CodeBlock, RowBlock
 from interp_lab.store.interchange.array_stream import ArrayStream
@@ -203,6 +203,8 @@ def _row_arrays(arrays: Mapping[str, ArrayStream], name: str) -> LabelTable | No
     if len({stream.shape for stream in given.values()}) > 1 or any(s.dtype.kind not in "iu" for s in given.values()):
         raise RaggedRows(f"{name}: {', '.join(given)} are not whole numbers, one for every row.")
     columns: dict[str, list[int]] = {part: stream.read_whole().reshape(-1).tolist() for part, stream in given.items()}
+    if len(set(zip(columns["prompt"], columns["position"], strict=True))) < len(columns["prompt"]):
+        raise DuplicateRows(f"{name}: a prompt has the same position twice.")
     number_of = {prompt: number for number, prompt in enumerate(dict.fromkeys(columns["prompt"]))}
     token_ids = columns.get("token_id", [-1] * len(columns["prompt"]))
     return LabelTable(

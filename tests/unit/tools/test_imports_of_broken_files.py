@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from interp_lab.contracts.store_exchange import StoreImportRequest
-from interp_lab.errors import MalformedFile, RaggedRows
+from interp_lab.errors import DuplicateRows, MalformedFile, RaggedRows
 from interp_lab.settings import Settings
 from interp_lab.store.interchange.incoming import IncomingPrompt
 from interp_lab.workflows.exchange import inputs
@@ -60,6 +60,15 @@ def test_codes_without_offsets_are_ragged(tmp_path: Path) -> None:
     codes(tmp_path / "a.npz", offsets=np.zeros(0, np.int64))
     with pytest.raises(RaggedRows):
         opened(tmp_path, "numpy:a.npz")
+
+
+def test_a_position_that_a_prompt_has_twice_is_refused(tmp_path: Path) -> None:
+    rows: dict[str, Any] = {"resid_post.1": np.ones((3, 2), np.float32), "prompt": np.array([0, 0, 1])}
+    np.savez(tmp_path / "a.npz", **rows, position=np.array([0, 1, 0]))
+    np.savez(tmp_path / "b.npz", **rows, position=np.array([0, 0, 0]))
+    opened(tmp_path, "numpy:a.npz")
+    with pytest.raises(DuplicateRows):
+        opened(tmp_path, "numpy:b.npz")
 
 
 def test_an_archive_that_promises_more_than_it_can_hold_is_malformed(tmp_path: Path) -> None:
