@@ -23,9 +23,7 @@ from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.train_sae import StoreSource
 
-_CORPUS = WithJsonSchema(
-    {"type": ["string", "object"], "description": "What to read: 'builtin:NAME', a path, or an object as in harvest."}
-)
+_CORPUS = WithJsonSchema({"description": "What to read: 'builtin:NAME', a path, or an object as in harvest."})
 
 
 class TextSource(Contract):

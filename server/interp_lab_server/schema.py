@@ -1,8 +1,8 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
-Input schemas keep the words and leave out limits that a model does not plan by; the server checks them all. Output
-schemas show the fields of an answer and call a record in it an object: models do not read them, and schemas/ holds
-every word. Answers leave out what is null, so a field that can be null is optional.
+Input schemas keep the words and leave out limits that a model does not plan by; the server checks them all. A record
+inside a record is told by the names of its fields. Output schemas name the fields of an answer: models do not read
+them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is optional.
 """
 
 from __future__ import annotations
@@ -29,15 +29,52 @@ _NULL: Schema = {"type": "null"}
 def input_schema(request: type[Contract]) -> Schema:
     """Return the schema of a tool's arguments."""
     schema = _portable(request.model_json_schema(mode="validation"), _NOISE | _LIMITS, null_is_absent=False)
-    for name, body in schema.get("$defs", {}).items():
-        schema["$defs"][name] = {key: value for key, value in body.items() if key != "additionalProperties"}
+    definitions: Schema = schema.get("$defs", {})
+    near = _references({key: value for key, value in schema.items() if key != "$defs"})
+    for name, body in definitions.items():
+        definitions[name] = _open(body) if f"#/$defs/{name}" in near else _names_only(body)
+    used = _references(schema)
+    schema["$defs"] = {name: body for name, body in definitions.items() if f"#/$defs/{name}" in used}
+    if not schema["$defs"]:
+        del schema["$defs"]
     return schema
+
+
+def _open(record: Schema) -> Schema:
+    """Return a record without the word that it has no other fields, which the server says soon enough."""
+    return {key: value for key, value in record.items() if key != "additionalProperties"}
+
+
+def _names_only(record: Schema) -> Schema:
+    """Return a record inside another record by the names of its fields; schemas/ has their words."""
+    if "properties" not in record:
+        return record
+    kept: Schema = {"type": "object", "properties": {name: {} for name in record["properties"]}}
+    return {**kept, "required": record["required"]} if record.get("required") else kept
+
+
+def _references(node: Any) -> set[str]:
+    """Return every reference in a node."""
+    if isinstance(node, list):
+        return {name for item in cast("list[Any]", node) for name in _references(item)}
+    if not isinstance(node, dict):
+        return set()
+    record = cast("Schema", node)
+    own = {record["$ref"]} if isinstance(record.get("$ref"), str) else set[str]()
+    return own | {name for value in record.values() for name in _references(value)}
 
 
 def output_schema(answer: type[Contract]) -> Schema:
     """Return the schema of a tool's structured content."""
     schema = _portable(answer.model_json_schema(mode="serialization"), _NOISE | _WORDS, null_is_absent=True)
-    return _shallow(schema, schema.pop("$defs", {}))
+    shown = _shallow(schema, schema.pop("$defs", {}))
+    shown["properties"] = {name: _choices(field) for name, field in shown.get("properties", {}).items()}
+    return shown
+
+
+def _choices(field: Schema) -> Schema:
+    """Return what may stand in a field, where that is one of a few words; of others the name is enough."""
+    return field if field.keys() & {"enum", "const"} else {}
 
 
 def _portable(schema: Schema, dropped: frozenset[str], *, null_is_absent: bool) -> Schema:
