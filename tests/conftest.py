@@ -25,6 +25,11 @@ TINY_CONTEXT = 64
 _D = {"vocab_size": TINY_VOCABULARY, "max_position_embeddings": TINY_CONTEXT, "hidden_size": 32, "num_hidden_layers": 3}
 _HEADS = {"num_attention_heads": 4, "intermediate_size": 48}
 _GROUPED = {**_D, **_HEADS, "num_key_value_heads": 2, "head_dim": 8}
+_PAIR = {
+    "vocab_size": TINY_VOCABULARY, "max_position_embeddings": TINY_CONTEXT, "d_model": 32, "encoder_layers": 3,
+    "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 2, "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 40,
+}  # fmt: skip
 _SPECIAL = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 _OPT = {**_D, "num_attention_heads": 4, "ffn_dim": 48, "word_embed_proj_dim": 32}
 _WINDOWED = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
@@ -48,8 +53,18 @@ TINY_ARCHITECTURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "gpt_neo": ("GPTNeoConfig", "GPTNeoForCausalLM", {
         **_D, "num_heads": 4, "num_layers": 3, "attention_types": [[["global", "local"], 1], [["global"], 1]],
     }),
+    "t5": ("T5Config", "T5ForConditionalGeneration", {
+        "vocab_size": TINY_VOCABULARY, "d_model": 32, "d_kv": 6, "d_ff": 48, "num_layers": 3, "num_decoder_layers": 2,
+        "num_heads": 4, "feed_forward_proj": "gated-gelu", "decoder_start_token_id": 2,
+    }),
+    "bart": ("BartConfig", "BartForConditionalGeneration", {**_PAIR}),
+    "mbart": ("MBartConfig", "MBartForConditionalGeneration", {**_PAIR}),
+    "marian": ("MarianConfig", "MarianMTModel", {**_PAIR, "decoder_start_token_id": 2}),
 }  # fmt: skip
-"""Name → configuration, model class, sizes. `gpt_neo` stands for families without a row: its blocks return tuples."""
+"""Name → configuration, model class, sizes.
+
+Families without a row: `gpt_neo`, whose blocks return tuples, and `marian`, an encoder-decoder.
+"""
 
 TinyModels = Callable[[str], Path]
 LoadTiny = Callable[[str], "LoadedModel"]

@@ -72,7 +72,7 @@ class UnsupportedModel(RequestError):
     """The architecture has no block list that can be found, so no layer can be named."""
 
     code = "unsupported_model"
-    default_remedy = "Use a decoder-only or encoder-only language model."
+    default_remedy = "Use a language model whose blocks stand in one list, or read modules by their path."
 
 
 class PromptTooLong(RequestError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from interp_lab.errors import HookPointUnavailable, InvalidModel, LayerOutOfRange, UnsupportedModel
+from interp_lab.errors import HookPointUnavailable, InvalidModel, LayerOutOfRange
 from interp_lab.models.families import Family, family_of
 from interp_lab.models.weights import Weights, read_json, read_weights
 from interp_lab.points import Address, Width, hook_point
@@ -17,16 +17,26 @@ _KEYS = {
     "d_model": ("hidden_size", "n_embd", "d_model", "dim"),
     "n_heads": ("num_attention_heads", "n_head", "num_heads", "n_heads"),
     "n_kv_heads": ("num_key_value_heads",),
-    "d_head": ("head_dim",),
+    "d_head": ("head_dim", "d_kv"),
     "d_mlp": ("intermediate_size", "n_inner", "ffn_dim", "d_ff"),
     "n_vocab": ("vocab_size",),
     "n_positions": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
 }
 
+_ENCODER_KEYS = {
+    "n_layers": ("encoder_layers",),
+    "n_heads": ("encoder_attention_heads",),
+    "d_mlp": ("encoder_ffn_dim",),
+}
+"""What encoder-decoder models call the size of their encoder, where its decoder may have another."""
+
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Shape and size of a model; `None` where the configuration leaves an entry to a default."""
+    """Shape and size of a model, of the encoder of an encoder-decoder.
+
+    `None` where the configuration leaves an entry to a default.
+    """
 
     model_type: str
     architecture: str
@@ -81,7 +91,6 @@ def read_facts(directory: Path) -> ModelFacts:
         InvalidModel: There is no usable `config.json`, or there are no weights.
         UnsafeWeights: The weights are only there as pickle.
         CorruptWeights: A weight file does not fit its header.
-        UnsupportedModel: An encoder-decoder model.
     """
     if not (directory / "config.json").is_file():
         raise InvalidModel(f"{directory.name} has no config.json.")
@@ -90,13 +99,12 @@ def read_facts(directory: Path) -> ModelFacts:
 
 def facts_of(config: Mapping[str, Any], weights: Weights) -> ModelFacts:
     """Return the facts that the configuration `config` states, with `weights` as given; see `read_facts`."""
-    if config.get("is_encoder_decoder") is True:
-        raise UnsupportedModel("The model is an encoder-decoder; its two block lists have no common layer numbers.")
     nested = config.get("text_config")
     text = cast("Mapping[str, Any]", nested) if isinstance(nested, dict) else config
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     family = family_of(model_type, text)
-    numbers = {name: _number(text, keys) for name, keys in _KEYS.items()}
+    encoder_keys = _ENCODER_KEYS if family.encoder_of_pair else {}
+    numbers = {name: _number(text, encoder_keys.get(name, ()) + keys) for name, keys in _KEYS.items()}
     n_layers, d_model = numbers["n_layers"], numbers["d_model"]
     if not model_type or n_layers is None or d_model is None:
         raise InvalidModel("config.json does not state model_type, the number of layers and the width.")

@@ -60,6 +60,8 @@ class Family:
     """Module whose output is added to the residual stream: the norm after the MLP in sandwich-norm blocks."""
     mlp_ratio: int | None = None
     """Width of the MLP over the width of the model, where the configuration may leave it out."""
+    encoder_of_pair: bool = False
+    """The model is the encoder of an encoder-decoder; the decoder is not read, so there are no logits."""
     positions_follow_padding: bool = False
     """The model derives positions itself, counting from one past its padding id, so the first rows are never used."""
 
@@ -88,7 +90,7 @@ class Family:
     @property
     def points(self) -> tuple[str, ...]:
         """Names of all hook points that this family offers."""
-        return (*self.sites, "embed", "logits")
+        return (*self.sites, "embed") if self.encoder_of_pair else (*self.sites, "embed", "logits")
 
 
 def _site(path: str | None, side: Side, take: Take = "whole") -> Site | None:
@@ -212,16 +214,57 @@ FAMILIES: tuple[Family, ...] = (
 )
 """Every family whose parts are known by name; the first row that fits wins."""
 
+_T5 = Family(
+    name="t5",
+    model_types=("t5", "mt5"),
+    kind="encoder",
+    encoder_of_pair=True,
+    attn_out="layer.0.SelfAttention",
+    out_proj="layer.0.SelfAttention.o",
+    qkv=("layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
+    resid_mid=("layer.1", "in"),
+    mlp_in="layer.1.DenseReluDense",
+    down_proj="layer.1.DenseReluDense.wo",
+    mlp_out="layer.1.DenseReluDense",
+)
+_BART = replace(
+    _OPT,
+    name="bart",
+    model_types=("bart",),
+    only_if=None,
+    kind="encoder",
+    encoder_of_pair=True,
+    resid_mid=("self_attn_layer_norm", "out"),
+    norms_after=("self_attn_layer_norm", "final_layer_norm"),
+)
+
+PAIRS: tuple[Family, ...] = (
+    _T5,
+    _BART,
+    replace(
+        _BART,
+        name="mbart",
+        model_types=("mbart", "pegasus"),
+        resid_mid=("final_layer_norm", "in"),
+        norms_after=None,
+    ),
+)
+"""Encoder-decoder models whose encoder blocks are known by name."""
+
+GENERIC_ENCODER = Family(name="generic_encoder", model_types=(), kind="encoder", encoder_of_pair=True)
+"""What is known of the encoder of any encoder-decoder model."""
+
 GENERIC = Family(name="generic", model_types=())
 """What is known of any decoder with a block list: the residual stream, the embedding and the logits."""
 
 
 def family_of(model_type: str, config: Mapping[str, object]) -> Family:
-    """Return the row for a model of `model_type` with this configuration, or the generic one."""
-    for family in FAMILIES:
+    """Return the row for a model of `model_type` with this configuration, or a generic one."""
+    is_pair = config.get("is_encoder_decoder") is True
+    for family in PAIRS if is_pair else FAMILIES:
         if model_type in family.model_types and _holds(family.only_if, config):
             return family
-    return GENERIC
+    return GENERIC_ENCODER if is_pair else GENERIC
 
 
 def _holds(condition: Condition | None, config: Mapping[str, object]) -> bool:

@@ -21,6 +21,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -76,6 +77,7 @@ def load_model(
 ) -> LoadedModel:
     """Return the model of `source` in evaluation mode on `device`.
 
+    Of an encoder-decoder only its encoder is kept, as a model of its own.
     `dtype="auto"` keeps the checkpoint's format on an accelerator and is float32 on a CPU.
 
     Raises:
@@ -93,8 +95,10 @@ def load_model(
     with _loading, _quiet():
         tokenizer = _load_tokenizer(source.directory, trusted=trusted)
         model = _load_weights(source.directory, facts, _pick_dtype(dtype, place), trusted=trusted)
-    nn.Module.to(model.eval().requires_grad_(requires_grad=False), place)
     facts = facts_of(model.config.to_dict() | {"architectures": [type(model).__name__]}, facts.weights)
+    if facts.family.encoder_of_pair:
+        model = model.get_encoder()
+    nn.Module.to(model.eval().requires_grad_(requires_grad=False), place)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -155,7 +159,9 @@ def _load_weights(directory: Path, facts: ModelFacts, dtype: torch.dtype | str, 
     return model
 
 
-def _auto_class(facts: ModelFacts) -> type[AutoModelForCausalLM | AutoModelForMaskedLM | AutoModel]:
+def _auto_class(facts: ModelFacts) -> type[Any]:
+    if facts.family.encoder_of_pair:
+        return AutoModelForSeq2SeqLM
     if facts.architecture.endswith("ForMaskedLM"):
         return AutoModelForMaskedLM
     return AutoModel if facts.family.kind == "encoder" else AutoModelForCausalLM

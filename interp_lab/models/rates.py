@@ -48,7 +48,9 @@ def macs_per_token(facts: ModelFacts, depth: int | None) -> int | None:
     return block * (facts.n_layers if depth is None else depth + 1) + head
 
 
-_TWO_MATRICES = frozenset({"gpt2", "gpt_neox", "gpt_neox_sequential", "opt", "opt_post_norm", "bert", "roberta", "phi"})
+_TWO_MATRICES = frozenset(
+    {"gpt2", "gpt_neox", "gpt_neox_sequential", "opt", "opt_post_norm", "bert", "roberta", "phi", "bart", "mbart"}
+)
 
 
 def record_rate(root: Path, fingerprint: str, rate: Rate) -> None:

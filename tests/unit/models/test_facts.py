@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interp_lab.errors import CorruptWeights, HookPointUnavailable, InvalidModel, LayerOutOfRange, UnsupportedModel
+from interp_lab.errors import CorruptWeights, HookPointUnavailable, InvalidModel, LayerOutOfRange
 from interp_lab.models.facts import ModelFacts, facts_of, read_facts
 from interp_lab.models.families import FAMILIES, GENERIC, family_of
 from interp_lab.models.weights import Weights
@@ -91,9 +91,18 @@ def test_a_configuration_without_usable_numbers_is_refused(change: dict[str, obj
         facts(**change)
 
 
-def test_an_encoder_decoder_is_refused() -> None:
-    with pytest.raises(UnsupportedModel):
-        facts(is_encoder_decoder=True)
+def test_the_numbers_of_an_encoder_decoder_are_those_of_its_encoder() -> None:
+    config = {"model_type": "bart", "is_encoder_decoder": True, "d_model": 64, "encoder_layers": 6, "decoder_layers": 2}
+    heads = {"encoder_attention_heads": 8, "decoder_attention_heads": 4, "num_hidden_layers": 2}
+    found = facts_of(config | heads | {"encoder_ffn_dim": 256, "decoder_ffn_dim": 100}, NONE)
+    assert (found.n_layers, found.n_heads, found.d_head, found.d_mlp) == (6, 8, 8, 256)
+    with pytest.raises(HookPointUnavailable):
+        found.check(Address("logits"))
+
+
+def test_a_decoder_of_a_type_that_is_usually_half_of_a_pair_is_no_encoder() -> None:
+    assert facts(model_type="bart").family is GENERIC
+    assert facts(model_type="bart", is_encoder_decoder=True).family.name == "bart"
 
 
 def test_a_layer_out_of_range_is_refused_with_the_valid_range() -> None:
