@@ -38,13 +38,13 @@ def evaluate_sae(request: EvaluateSaeRequest, run: Run, *, settings: Settings, s
         LabError: whatever is wrong with the dictionary, the activations or the criteria.
     """
     run.progress(0, None, "opening the dictionary and the activations")
-    device = pick_device("auto")
-    run.seed, run.device = request.seed, str(device)
-    loaded = fold_scale(load_dictionary(dictionary_folder(request.dictionary, settings), device=str(device)))
+    loaded = fold_scale(load_dictionary(dictionary_folder(request.dictionary, settings)))
     config = loaded.config.model_copy(update={"source": request.dictionary})
     tokens = open_tokens(request, config, settings, run)
+    device = tokens.loaded.device if isinstance(tokens, TextTokens) else pick_device("auto")
+    run.seed, run.device = request.seed, str(device)
     run.inputs |= {"dictionary": request.dictionary, **tokens.inputs}
-    subjects = with_twin(loaded, tokens, request.seed)
+    subjects = with_twin(loaded.to(device), tokens, request.seed)
     found = _evaluate(request, subjects, tokens, settings=settings, run=run)
     publish(found, run)
     return answer(found.report).model_copy(update={"agent_next_actions": suggest(found.report)})

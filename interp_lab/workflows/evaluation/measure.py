@@ -24,10 +24,11 @@ from interp_lab.methods.dictionary_evaluation.recovery import (
     directions_recovered,
 )
 from interp_lab.methods.dictionary_evaluation.sparsity import Sparsity, SparsitySum
-from interp_lab.workflows.evaluation.tokens import Block, Tokens, Truth
+from interp_lab.workflows.evaluation.tokens import Block, Tokens, Truth, Wholes
 
 Subjects = Mapping[Subject, Dictionary]
 """The dictionary and, where there can be one, its random twin."""
+_Sums = tuple[ReconstructionSum, SparsitySum]
 _SAMPLE = 4096
 
 
@@ -66,23 +67,24 @@ def with_twin(dictionary: Dictionary, tokens: Tokens, seed: int) -> Subjects:
 def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measured]:
     """Return the figures of each over all tokens, in one pass over them."""
     width = next(iter(subjects.values())).config.d_out
-    sums: dict[Subject, tuple[ReconstructionSum, SparsitySum]] = {
-        name: (ReconstructionSum(tokens.n_group_codes, width), SparsitySum(each.n_latents))
+    sums: dict[Subject, _Sums] = {
+        name: (ReconstructionSum(tokens.n_groups, width), SparsitySum(each.n_latents))
         for name, each in subjects.items()
     }
     done = 0
     with matmul_precision():
         for block in tokens.blocks():
             for name, dictionary in subjects.items():
-                _add(dictionary, block, *sums[name])
+                _add(dictionary, block, np.searchsorted(tokens.group_ids, block.groups), sums[name])
             done += len(block.groups)
             run.progress(done, tokens.n_tokens, "reconstructing", "tokens")
     return {name: Measured(made.figures(), codes.figures(), made.mean) for name, (made, codes) in sums.items()}
 
 
-def _add(dictionary: Dictionary, block: Block, made: ReconstructionSum, fired: SparsitySum) -> None:
+def _add(dictionary: Dictionary, block: Block, groups: Wholes, sums: _Sums) -> None:
+    made, fired = sums
     codes, output = dictionary.encode_and_reconstruct(block.x.to(dictionary.device))
-    made.add(block.target, output.cpu(), block.groups)
+    made.add(block.target, output, groups)
     fired.add(codes.indptr, codes.latents, codes.values, groups=block.groups, prompts=block.prompts)
 
 

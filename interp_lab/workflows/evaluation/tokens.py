@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -67,20 +68,20 @@ class Tokens(ABC):
         """Tokens."""
         return int(self.groups.size)
 
+    @cached_property
+    def group_ids(self) -> Wholes:
+        """The independent groups that there are tokens of, ascending."""
+        return np.unique(self.groups)
+
     @property
     def n_groups(self) -> int:
-        """Independent groups that there are tokens of."""
-        return int(np.unique(self.groups).size)
+        """How many these are."""
+        return int(self.group_ids.size)
 
     @property
     def n_prompts(self) -> int:
         """Prompts that there are tokens of."""
         return int(np.unique(self.prompts).size)
-
-    @property
-    def n_group_codes(self) -> int:
-        """One more than the largest group."""
-        return int(self.groups.max(initial=-1)) + 1
 
     def sample(self, n_tokens: int) -> Tensor:
         """Return what the dictionary reads on the first tokens, at least so many if there are."""
