@@ -49,7 +49,7 @@ def render_evaluation_markdown(report: EvaluationReport) -> str:
     lines: list[str] = ["# Evaluation of a dictionary", "", escaped(report.headline), ""]
     lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
     for table in tables(report):
-        lines += ["", f"## {table.title}", "", table.note, ""]
+        lines += ["", f"## {table.title}", "", *([table.note, ""] if table.note else [])]
         lines += [_line(table.head), "|" + "---|" * len(table.head)]
         lines += [_line(tuple(escaped(cell) for cell in row)) for row in table.rows]
     return "\n".join(lines) + "\n"
@@ -178,7 +178,8 @@ def _probing(report: EvaluationReport) -> Table:
     found: list[tuple[str, ...]] = []
     for section in report.probing:
         for row in (section.dense, *section.rows):
-            what = "all coordinates" if row.k == 0 else f"{row.k} {words[row.of]}"
+            named = words[row.of] if row.k > 1 else words[row.of].removesuffix("s")
+            what = "all coordinates" if row.k == 0 else f"{row.k} {named}"
             shown = ", ".join(map(str, row.columns)) or "–"
             found.append((section.criterion, what, shown, _est(row.auroc), _est(row.accuracy)))
     note = (
