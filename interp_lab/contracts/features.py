@@ -47,14 +47,14 @@ class ShowFeatureRequest(Contract):
     model: ModelId | None = None
     """Model whose unembedding is read; left out, the one that the store or the dictionary names."""
     n_contexts: Annotated[int, Field(ge=0, le=20)] = 3
-    """Strongest contexts, one per prompt."""
+    """Strongest contexts, one per prompt, equal texts once."""
     n_bands: Annotated[int, Field(ge=0, le=10)] = 10
     """Equally filled bands of the active values, with a drawn context of each."""
     n_tokens: Annotated[int, Field(ge=0, le=50)] = 5
     """Promoted, suppressed and triggering tokens."""
     n_nearest: Annotated[int, Field(ge=0, le=50)] = 3
     """Neighbours of each kind."""
-    n_associations: Annotated[int, Field(ge=0, le=50)] = 3
+    n_associations: Annotated[int, Field(ge=0, le=50)] = 2
     """Strongest associations with labels and metrics of the store."""
     seed: Seed = 0
     """Seed of every draw."""

@@ -13,9 +13,13 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from interp_lab.contracts.features import ShowFeatureRequest, ShowFeatureResult
+from interp_lab.contracts.store import CodeColumn, StoreHeader
 from interp_lab.errors import DictionaryMismatch, InvalidRequest, LabError, UnknownModel, UnknownUnit
+from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.statistics.clustered_mean import clustered_mean
+from interp_lab.store.blocks import RowBlock
+from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.features import neighbours
 from interp_lab.workflows.show_feature import show_feature
 from tests.truth.feature_stores import (
@@ -397,3 +401,19 @@ def test_where_the_direct_path_is_not_known_nothing_is_made_up(
     with pytest.raises(LabError) as caught:
         _card_of("model", tmp_path, dictionary=None, column=column, unit=5)
     assert caught.value.code == "no_unembedding"
+
+
+def test_prompts_that_read_the_same_are_shown_once(tmp_path: Path) -> None:
+    header = StoreHeader(columns=(CodeColumn(address=Address.parse(ADDRESS), dictionary="sae", width=2),))
+    words, n_prompts = [" a", " b", " c"], 12
+    codes = np.zeros((3 * n_prompts, 2), dtype=np.float32)
+    codes[1::3, 0] = np.linspace(5, 1, n_prompts)
+    token = np.tile(words, n_prompts)
+    token[-3:] = [" x", " b", " y"]
+    with StoreWriter(tmp_path / "store", header, shard_rows=100) as writer:
+        rows = {"prompt": np.repeat(np.arange(n_prompts), 3), "position": np.tile(range(3), n_prompts)}
+        writer.add(RowBlock(rows=rows | {"token": token.tolist()}, columns={COLUMN: codes}))
+        writer.finish({"id": list(map(str, range(n_prompts))), "text": ["t"] * n_prompts, "group": range(n_prompts)})
+    request = ShowFeatureRequest(unit=0, store="store", n_contexts=3, n_bands=0)
+    found = show_feature(request, settings=Settings(workspace=tmp_path), publish=lambda result, _: result).contexts
+    assert [(each.prompt, each.before, each.after) for each in found] == [(0, " a", " c"), (11, " x", " y")]

@@ -18,6 +18,8 @@ _WINDOW, _BAND_WINDOW = 8, 4
 _NEAR = 3
 """Other active tokens that are named beside a context."""
 _DRAWS = 32
+_ALIKE = 8
+"""Prompts that are looked at for each strongest context: templates make many that read the same."""
 _AHEAD = 64
 
 
@@ -32,9 +34,8 @@ class Chosen(NamedTuple):
 def choose_contexts(signal: Signal, request: ShowFeatureRequest) -> tuple[Chosen, ...]:
     """Return the strongest rows, one per prompt, then a seeded draw from each band, of prompts not shown before."""
     prompts = signal.view.row_prompt
-    top = _first_of_prompts(signal, request.n_contexts)
-    used = {int(prompts[row]) for row in top}
-    chosen = [Chosen(int(row), 0, window(signal.view, int(row), _WINDOW)) for row in top]
+    chosen = _strongest(signal, request.n_contexts)
+    used = {int(prompts[each.row]) for each in chosen}
     rng = np.random.default_rng(request.seed)
     for band, members in enumerate(_bands(signal.rows.size, request.n_bands), start=1):
         drawn = rng.choice(members.size, size=min(_DRAWS, members.size), replace=False)
@@ -86,6 +87,17 @@ def _bands(n: int, n_bands: int) -> Iterator[_Members]:
         if size:
             yield _Members(start, size)
         start += size
+
+
+def _strongest(signal: Signal, n: int) -> list[Chosen]:
+    """Return the strongest rows, one per prompt; of prompts that read the same there, the first."""
+    texts: dict[tuple[str, str, str], Chosen] = {}
+    for row in _first_of_prompts(signal, _ALIKE * n):
+        around = window(signal.view, int(row), _WINDOW)
+        texts.setdefault((around.before, around.token, around.after), Chosen(int(row), 0, around))
+        if len(texts) == n:
+            break
+    return list(texts.values())
 
 
 def _first_of_prompts(signal: Signal, n: int) -> Ints:

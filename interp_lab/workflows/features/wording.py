@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.features import FeatureCode, ShowFeatureRequest, ShowFeatureResult
+from interp_lab.corpus.catalogue import list_builtin_datasets, load_preset
 from interp_lab.workflows.features.subject import Subject
 
 _TELLING: Final = 0.2
@@ -38,7 +39,7 @@ def flag_warnings(card: ShowFeatureResult) -> tuple[str, ...]:
 
 def next_actions(subject: Subject, request: ShowFeatureRequest, card: ShowFeatureResult) -> tuple[NextAction, ...]:
     """Return calls that would settle what the card leaves open."""
-    return tuple([*_next(subject, request, card)][:3])
+    return tuple(_next(subject, request, card))
 
 
 def _activity(card: ShowFeatureResult, how: str) -> Iterator[str]:
@@ -74,7 +75,10 @@ def _next(subject: Subject, request: ShowFeatureRequest, card: ShowFeatureResult
             arguments={"store": view.name, "query": contexts, "limit": 20},
             why="Read more contexts, also with conditions on rows.",
         )
-    if card.associations:
+    inspect = _inspect(subject, request)
+    if inspect is not None:
+        yield inspect
+    elif card.associations:
         target = card.associations[0].target.partition("=")[0]
         asked: dict[str, Any] = {"kind": "associate", "column": subject.column, "targets": [target]}
         yield NextAction(
@@ -82,9 +86,6 @@ def _next(subject: Subject, request: ShowFeatureRequest, card: ShowFeatureResult
             arguments={"store": view.name, "query": asked},
             why="See whether other units go with it better, corrected over all of them.",
         )
-    inspect = _inspect(subject, request)
-    if inspect is not None:
-        yield inspect
 
 
 def _inspect(subject: Subject, request: ShowFeatureRequest) -> NextAction | None:
@@ -92,17 +93,16 @@ def _inspect(subject: Subject, request: ShowFeatureRequest) -> NextAction | None
     manifest = None if subject.view is None else subject.view.store.manifest
     if manifest is None or manifest.model is None or request.dictionary is None or manifest.dataset is None:
         return None
-    name = manifest.dataset.name
-    if not name.startswith("builtin:"):
+    kind, _, name = manifest.dataset.name.partition(":")
+    if kind != "builtin" or name not in list_builtin_datasets():
         return None
-    criterion = name.removeprefix("builtin:").replace("-", " ")
     return NextAction(
         tool="inspect",
         arguments={
             "model": manifest.model.id,
-            "criterion": criterion,
-            "dataset": name,
+            "criterion": load_preset(name).criterion,
+            "dataset": f"builtin:{name}",
             "dictionaries": [request.dictionary],
         },
-        why="Test all latents against the criterion on prompts kept back for it.",
+        why="Test all latents against the criterion of these prompts, with a half of them kept back.",
     )

@@ -19,6 +19,7 @@ from interp_lab.contracts.features import SearchFeaturesResult, ShowFeatureResul
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.store import STORE_KIND
 from interp_lab.contracts.train_sae import DICTIONARY_KIND
+from interp_lab.corpus.catalogue import list_builtin_datasets, load_preset
 from interp_lab.errors import InvalidCursor, LabError, ReadOnlyLab
 from interp_lab.settings import Settings
 from interp_lab.store.locate import publish_store
@@ -197,13 +198,15 @@ def test_the_test_on_prompts_of_its_own_is_suggested_where_everything_for_it_is_
     make_planted(tmp_path)
     manifest = tmp_path / "store" / "store.json"
     told = json.loads(manifest.read_text())
-    told |= {"model": {"id": "builtin:pocket-gpt2"}, "dataset": {"name": "builtin:negation"}}
+    told |= {"model": {"id": "builtin:pocket-gpt2"}, "dataset": {"name": "builtin:person-name"}}
     manifest.write_text(json.dumps(told))
     with Lab.open(Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0, ballast_bytes=0, min_free_bytes=0)) as lab:
         result = show(lab, store="store", dictionary="sae", unit=PLANTED)
     (inspect,) = [action for action in result.agent_next_actions if action.tool == "inspect"]
     request = InspectRequest.model_validate(inspect.arguments)
     assert request.dictionaries == ("sae",)
+    assert request.criterion == load_preset("person-name").criterion
+    assert "person-name" in list_builtin_datasets()
     assert "Promoted tokens are left out" in result.warnings[-1]
 
 
