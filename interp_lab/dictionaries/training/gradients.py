@@ -54,15 +54,16 @@ class Gradients:
 
     def measured(self, parameters: Parameters) -> tuple[Gradients, float]:
         """Return the same, keeping what is one block, and the length of all gradients as one vector."""
-        kept, lengths = dict(self.whole), list[Tensor]()
+        kept, square = dict(self.whole), torch.zeros((), device=parameters["b_dec"].device)
         for name, parameter in parameters.items():
             for rows in blocks(parameter):
                 gradient = self.of(name, rows)
-                lengths.append(torch.linalg.vector_norm(gradient))
+                square += torch.linalg.vector_norm(gradient).square_()
                 if len(gradient) == len(parameter):
                     kept[name] = gradient
+                del gradient  # before the next one is made
         rest = {name: each for name, each in self.by_rows.items() if name not in kept}
-        return Gradients(kept, rest), float(torch.linalg.vector_norm(torch.stack(lengths)))
+        return Gradients(kept, rest), float(square.sqrt_())
 
 
 def blocks(parameter: Tensor) -> Iterator[slice]:
