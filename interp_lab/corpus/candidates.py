@@ -114,6 +114,8 @@ def _row(source: TableFile, row: dict[str, JsonValue], where: str) -> Candidate:
     for name in (source.text_field, source.label_field):
         if name not in row:
             raise InvalidPrompts(f"{where} has no field {name!r}; it has {', '.join(sorted(row))[:200]}.")
+    if row[source.label_field] in (None, ""):
+        raise InvalidPrompts(f"{where} has no label in {source.label_field!r}; a missing label is not a negative.")
     used = {source.text_field, source.label_field, source.group_field, source.pair_field}
     labels = {n: v for n, v in row.items() if n not in used | _BUILT_IN and isinstance(v, str | int | float | bool)}
     value: dict[str, JsonValue] = {

@@ -70,6 +70,8 @@ def save_set(name: str, criterion: str, prompts: PromptSet, *, workspace: Path, 
         if not replace:
             raise PromptSetExists(f"{FOLDER}/{rows.name} holds other prompts.")
         _keep(rows, own_folder(workspace, REPLACED))
+    if not replace and any(found.criterion != criterion for found in _described(preset, rows)):
+        raise PromptSetExists(f"{FOLDER}/{rows.name} was built for another criterion.")
     write_durably(rows, data)
     write_durably(preset, _preset(name, criterion, prompts))
     return f"{FOLDER}/{rows.name}"
@@ -92,7 +94,7 @@ def _keep(rows: Path, folder: Path) -> None:
 def _described(preset: Path, rows: Path) -> Iterator[WorkspaceSet]:
     try:
         value = parse_json(preset.read_bytes())
-    except MalformedFile:
+    except (MalformedFile, FileNotFoundError):
         return
     if not isinstance(value, dict):
         return

@@ -26,11 +26,11 @@ class Window(NamedTuple):
 def window(view: StoreView, row: int, width: int) -> Window:
     """Return the text of at most `width` tokens of the same prompt on each side of a row."""
     prompt = view.row_prompt[row]
-    start, stop = max(0, row - width), min(view.n_rows, row + width + 1)
-    while view.row_prompt[start] != prompt:
-        start += 1
-    while view.row_prompt[stop - 1] != prompt:
-        stop -= 1
+    start, stop = row, row + 1  # outwards, because rows of imported prompts need not stand together
+    while start > max(0, row - width) and view.row_prompt[start - 1] == prompt:
+        start -= 1
+    while stop < min(view.n_rows, row + width + 1) and view.row_prompt[stop] == prompt:
+        stop += 1
     before = "".join(token_texts(view, start, row))
     after = "".join(token_texts(view, row + 1, stop))
     return Window(

@@ -168,6 +168,7 @@ def test_a_chat_becomes_one_text_with_its_turns(tmp_path: Path) -> None:
         ('{"text": "a", "label": "positive"}\n{"label": "negative"}', InvalidPrompts, "row 2"),
         ('{"text": "", "label": "positive"}', InvalidPrompts, "row 1"),
         ("[1]", InvalidPrompts, "row 1"),
+        ('{"text": "a", "label": null}', InvalidPrompts, "a missing label is not a negative"),
         ("{", MalformedFile, "t.jsonl"),
     ],
 )
@@ -197,6 +198,14 @@ def test_another_set_of_the_same_name_is_kept_unless_replace_is_said(tmp_path: P
     assert (tmp_path / first.path).read_bytes() != before
     (kept,) = (tmp_path / "prompts" / "replaced").iterdir()
     assert kept.read_bytes() == before
+
+
+def test_the_same_prompts_for_another_criterion_are_another_set(tmp_path: Path) -> None:
+    build(tmp_path, texts())
+    with pytest.raises(PromptSetExists, match="another criterion"):
+        build(tmp_path, texts(), criterion="the speaker is rude")
+    build(tmp_path, texts(), criterion="the speaker is rude", replace=True)
+    assert [found.criterion for found in list_sets(tmp_path)] == ["the speaker is rude"]
 
 
 def asked(workspace: Path, **changed: Any) -> str:
