@@ -21,7 +21,7 @@ from interp_lab_tools.catalogue import CAPABILITIES, DEFAULT_TOOLSETS
 from interp_lab_tools.lab import Lab
 
 SNAPSHOT = Path(__file__).with_name("tool_surface.json")
-BYTES_MAX = 54_000
+BYTES_MAX = 48_000
 DESCRIPTION_MAX = 2048
 
 
