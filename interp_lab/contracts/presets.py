@@ -76,5 +76,7 @@ class CriterionPreset(CriterionDescription):
 
     dataset: Slug
     """Dataset in the box, for a prompt source of kind 'builtin'."""
+    addresses: dict[str, str] = Field(default_factory=dict[str, str])
+    """Where to begin, per model in the box: the layer whose probe loses least within the explore groups."""
     made_by: Recipe
     """How the dataset was made."""

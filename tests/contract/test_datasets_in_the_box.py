@@ -20,6 +20,8 @@ from interp_lab.corpus.criteria.table import COMMAND, audit
 from interp_lab.corpus.prompt_set import checked
 from interp_lab.evidence.groups import group_prompts
 from interp_lab.evidence.split import split_groups
+from interp_lab.models.resolve import builtin_models
+from interp_lab.points import Address
 
 ROOT = Path(__file__).parents[2]
 NAMES = list_builtin_datasets()
@@ -32,6 +34,9 @@ ASKED_FOR = {
 WITHOUT_PAIRS = {"python-code", "wrong-length"}
 WITHOUT_SPANS = {"python-code", "wrong-length"}
 FAMILIES = 24
+MANY_FAMILIES = {
+    "measurement-unit", "positive-sentiment", "quoted-speech", "evaluation-talk", "refusal", "json-tool-call",
+}  # fmt: skip
 TOKENS = re.compile(r"\w+|[^\w\s]")
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 
@@ -96,6 +101,24 @@ def test_near_duplicates_do_not_join_families_and_both_halves_of_a_split_have_te
     for part in ("explore", "confirm"):
         for label in (True, False):
             assert len({joined[row] for row in split.rows(part) if holds[row] is label}) >= 10
+
+
+@pytest.mark.parametrize("name", sorted(MANY_FAMILIES))
+def test_a_criterion_whose_families_differ_much_has_forty_of_them(name: str) -> None:
+    assert len({prompt.group for prompt in load_builtin_dataset(name)}) >= 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_says_where_to_begin_in_every_model_in_the_box(name: str) -> None:
+    addresses = load_preset(name).addresses
+    assert set(addresses) == {f"builtin:{model}" for model in builtin_models()}
+    assert {Address.parse(address).point for address in addresses.values()} == {"resid_post"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pooling_that_a_preset_suggests_can_be_used_on_every_prompt(name: str) -> None:
+    if load_preset(name).pooling == "span":
+        assert all(prompt.spans for prompt in load_builtin_dataset(name))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -187,7 +187,7 @@ def test_transformers_transformer_lens_and_nnsight_load_it_with_equal_logits(
 def test_the_datasets_page_says_of_every_dataset_what_every_model_makes_of_it() -> None:
     lines = measured_part(DATASETS.read_text(encoding="utf-8")).split("\n")
     head = next(line for line in lines if line.startswith("| dataset"))
-    assert all(head.count(f"{name}: ") == 3 for name in NAMES)
+    assert all(head.count(f"{name}: ") == 4 for name in NAMES)
     rows = [line for line in lines if line.startswith("| `")]
     assert sorted(line.split("`")[1] for line in rows) == sorted(list_builtin_datasets())
     assert all(line.count("|") == head.count("|") for line in rows)
@@ -208,7 +208,7 @@ def test_a_coordinate_on_the_datasets_page_is_what_inspect_finds(tmp_path: Path)
     best = found.ranking[0]
     page = measured_part(DATASETS.read_text(encoding="utf-8"))
     row = next(line for line in page.split("\n") if line.startswith(f"| `{preset.name}`"))
-    cell = row.split(" | ")[1 + 3 * NAMES.index(name)]
+    cell = row.split(" | ")[1 + 4 * NAMES.index(name)]
     assert cell.endswith(f"`{best.address}` {best.index}")
     assert best.confirm_auroc is not None
     assert float(cell.split("**")[1]) == pytest.approx(max(best.confirm_auroc, 1 - best.confirm_auroc), abs=0.02)

@@ -179,7 +179,7 @@ DESCRIPTION = CriterionDescription(
         "person": "hard negative: April, May, June or August is a person",
         "other-word": "hard negative: 'may' or 'march' is a verb",
     },
-    pooling="max",
+    pooling="span",
     labels={
         "has_digits": "whether the sentence has digits (both sides)",
         "month_word": "whether the text has a word that is spelt like a month",

@@ -45,7 +45,7 @@ DESCRIPTION = CriterionDescription(
         "plain-string": "hard negative: a string in plain quotes at the same place",
         "code": "hard negative: statements where a docstring shows an example session",
     },
-    pooling="last",
+    pooling="mean",
     labels={
         "holder": "what the docstring would describe: function, class or module (both sides)",
         "n_lines": "lines of the words in question (both sides)",

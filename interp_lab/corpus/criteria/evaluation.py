@@ -233,5 +233,5 @@ CRITERION = Criterion(
         **framed("evaluation"),
     },
     module=__name__,
-    version=2,
+    version=3,
 )

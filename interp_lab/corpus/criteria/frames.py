@@ -53,6 +53,8 @@ _FORMS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "a_type": ("type", with_article),
     "nouns": ("noun", plural),
     "a_noun": ("noun", with_article),
+    "a_good": ("good", with_article),
+    "a_bad": ("bad", with_article),
 }
 
 

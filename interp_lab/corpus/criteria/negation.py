@@ -153,7 +153,7 @@ DESCRIPTION = CriterionDescription(
         "affixal-negation": "hard negative: 'un-' denies a word",
         "implicit-negation": "hard negative: refused or failed to, without a grammatical negation",
     },
-    pooling="max",
+    pooling="span",
     labels={
         "cue": "negating form that the family is about (both sides)",
         "has_negative_word": "whether the text has a negative word, in either role",

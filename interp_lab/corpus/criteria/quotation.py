@@ -5,8 +5,9 @@ from __future__ import annotations
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Contrast, Criterion, Side, opened
 from interp_lab.corpus.criteria.frames import framed
+from interp_lab.corpus.criteria.named import NAMED
 from interp_lab.corpus.criteria.scene import Scene
-from interp_lab.corpus.morphology import past
+from interp_lab.corpus.morphology import capitalised, past
 
 _SPOKE = ("said", "shouted", "whispered", "replied", "answered", "called", "insisted")
 _WROTE = ("painted", "typed", "printed", "carved", "stamped", "wrote", "engraved")
@@ -30,6 +31,20 @@ def _said(scene: Scene) -> str:
             f"a {quality} {thing}",
             f"{quality} {thing}s",
             f"{act} every {thing}",
+        )
+    )
+
+
+def _spoken(scene: Scene) -> str:
+    """A sentence that one could say or write down."""
+    thing, verb, quality = scene.thing(), scene.verb(), scene.adjective()
+    return scene.dice.pick(
+        (
+            f"I {past(verb)} {thing} {scene.place()}.",
+            f"{capitalised(thing)} is {quality}.",
+            f"Do not {verb} {thing}!",
+            f"Where is {thing}?",
+            f"{capitalised(scene.person())} {past(verb)} {thing}.",
         )
     )
 
@@ -179,7 +194,7 @@ DESCRIPTION = CriterionDescription(
         "indirect-speech": "hard negative: reported without quotation marks, beside a quoted name",
         "code-string": "hard negative: a string literal in a line of code",
     },
-    pooling="max",
+    pooling="mean",
     labels={"quote_position": "where in the sentence the marks stand (both sides)"},
     cues=("verbs and nouns of speaking: said, whispered, reply, cry",),
     caveats=("Straight double marks only.", "A sign that 'said' something counts as a negative."),
@@ -198,8 +213,8 @@ CRITERION = Criterion(
         "indirect": _indirect,
         "code": _code,
         "dialogue": _dialogue,
-        **framed("quotation", {"quote": _said}),
+        **framed("quotation", {**NAMED, "quote": _said, "spoken": _spoken}),
     },
     module=__name__,
-    version=2,
+    version=3,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Earlier, Family, Side, either_side
 from interp_lab.corpus.criteria.frames import Frame, Slots, framed
+from interp_lab.corpus.criteria.named import NAMED
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.morphology import capitalised, past
 
@@ -191,7 +192,7 @@ def _framed(frame: Frame, scene: Scene, slots: Slots) -> Contrast:
     return _replies(scene, request, refused, (met, frame.kinds[1]))
 
 
-_SLOTS: Slots = {"request": _request, "tail": lambda scene: f" {_tail(scene)}".rstrip()}
+_SLOTS: Slots = {**NAMED, "request": _request, "tail": lambda scene: f" {_tail(scene)}".rstrip()}
 _FAMILIES: dict[str, Family] = {
     "opening": _opening,
     "will": _will,
@@ -250,6 +251,6 @@ CRITERION = Criterion(
     DESCRIPTION,
     _FAMILIES,
     module=__name__,
-    version=2,
+    version=3,
     context=Context(sentences=(0,), earlier=Earlier(_earlier, "earlier_reply")),
 )

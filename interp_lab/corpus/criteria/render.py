@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
+from importlib import resources
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from interp_lab.contracts.presets import CriterionPreset, Recipe
 from interp_lab.contracts.prompts import ScoredPrompt
@@ -31,8 +35,15 @@ def preset_of(criterion: Criterion, prompts: tuple[ScoredPrompt, ...], data: byt
         n_groups=len({prompt.group for prompt in prompts}),
         n_pairs=len({prompt.pair for prompt in prompts if prompt.pair}),
     )
-    described = criterion.description.model_dump()
-    return CriterionPreset(**described, dataset=criterion.description.name, made_by=recipe)
+    described, name = criterion.description.model_dump(), criterion.description.name
+    return CriterionPreset(**described, dataset=name, addresses=addresses().get(name, {}), made_by=recipe)
+
+
+@cache
+def addresses() -> dict[str, dict[str, str]]:
+    """Where the models in the box were found to hold each criterion, as `scripts/represented.py` measured it."""
+    text = (resources.files("interp_lab.corpus") / "data" / "represented.json").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, dict[str, str]]).validate_json(text)
 
 
 def preset_bytes(preset: CriterionPreset) -> bytes:

@@ -16,15 +16,6 @@ _DENIED_PRAISES = (
     ("always fun", "never fun"), ("really useful", "hardly useful"), ("rather pretty", "far from pretty"),
     ("always fresh", "never fresh"), ("again so lovely", "not at all lovely"), ("very safe", "hardly safe"),
 )  # fmt: skip
-_OTHER_SENSES = (
-    ("was good for the {0}", "was a good mile from the {0}"),
-    ("was a pretty sight to the {0}", "was pretty far from the {0}"),
-    ("went well for the {0}", "fell into a well of the {0}"),
-    ("was kind to the {0}", "was one kind of box for the {0}"),
-    ("was just fine for the {0}", "cost a fine for the {0}"),
-    ("was a great help to the {0}", "was sent to the great {0}"),
-    ("felt right to the {0}", "stood right of the {0}"),
-)
 _GOT = ("bought", "sold", "chose", "brought", "ordered", "owned", "used", "found", "returned", "rented")
 
 
@@ -107,14 +98,6 @@ def _verdict(scene: Scene) -> Contrast:
     )
 
 
-def _other_sense(scene: Scene) -> Contrast:
-    subject, who = f"the {_product(scene)} {_setting(scene)}", scene.role()
-    good, other = scene.dice.pick(_OTHER_SENSES)
-    return _sides(
-        f"{subject} ⟦{good.format(who)}⟧", f"{subject} ⟦{other.format(who)}⟧", ("praise", "other-sense"), "word-sense"
-    )
-
-
 def _buy_again(scene: Scene) -> Contrast:
     act = scene.dice.pick(("buy", "rent", "use", "order", "choose", "visit"))
     rest = f"{act} the {_product(scene)} {_setting(scene)} again"
@@ -123,19 +106,15 @@ def _buy_again(scene: Scene) -> Contrast:
     return _sides(f"{who} would ⟦{good}⟧ {rest}", f"{who} would ⟦{bad}⟧ {rest}", ("praise", "complaint"), "intention")
 
 
-def _wish(scene: Scene) -> Contrast:
-    rest = f"the {_product(scene)} {_setting(scene)} had been {_good(scene)}"
-    good, bad = scene.dice.pick((("felt", "wish"), ("saw", "wish"), ("knew", "wish"), ("thought", "pretended")))
-    who = scene.dice.pick(("I", "we", "they", "my friends"))
-    return _sides(f"{who} {good} ⟦{rest}⟧", f"{who} {bad} ⟦{rest}⟧", ("praise", "wished-praise"), "wish")
-
-
 _SLOTS: Slots = {
     "product": _product,
     "aspect": lambda scene: scene.fresh(scene.words.reviews.aspects),
     "good": _good,
     "bad": _bad,
     "setting": _setting,
+    "praise": lambda scene: scene.fresh(scene.words.reviews.positive_verbs),
+    "blame": lambda scene: scene.fresh(scene.words.reviews.negative_verbs),
+    "n": lambda scene: str(scene.dice.integer(2, 11)),
 }
 
 DESCRIPTION = CriterionDescription(
@@ -143,16 +122,16 @@ DESCRIPTION = CriterionDescription(
     title="Positive sentiment",
     criterion="The writer's overall judgement in the last sentence is favourable.",
     description=(
-        "A model that predicts how a review goes on keeps the running judgement. Denial, contrast and wishes turn "
-        "it round, so that a list of good words does not solve the dataset."
+        "A model that predicts how a review goes on keeps the running judgement. Many texts stop where the next "
+        "judgement is due. Denial and contrast turn it round, so that a list of good words does not solve the dataset."
     ),
     positives=(
         "A review sentence that praises a product or a part of it; the span is what praises (on negatives what "
         "stands in its place)."
     ),
     negatives=(
-        "The same sentence with a complaint, a denied or merely wished praise, a neutral remark, or a good word in "
-        "another sense."
+        "The same sentence with a complaint or a denied praise, or with the same words in the other order, so that the "
+        "complaint has the last word."
     ),
     subtypes={
         "praise": "positive: plain praise",
@@ -161,14 +140,15 @@ DESCRIPTION = CriterionDescription(
         "complaint": "negative: plain complaint",
         "denied-praise": "hard negative: 'never fun'",
         "mixed-bad-end": "hard negative: the same words as its partner in the other order",
-        "neutral": "negative: a quality without judgement",
-        "other-sense": "hard negative: good, fine, kind, great, right, pretty or well in another sense",
-        "wished-praise": "hard negative: praise that is only wished or pretended",
     },
     pooling="span",
     labels={"cue": "what carries the judgement in this family (both sides)"},
-    cues=("words of praise and blame: about a third of the contrasts differ by one such word",),
-    caveats=("Reviews only; the judgement is the writer's own, never a quoted one.",),
+    cues=("words of praise and blame: most contrasts differ by one such word",),
+    caveats=(
+        "Reviews only; the judgement is the writer's own, never a quoted one.",
+        "After a clear verdict, in reviews like those of the training text, `builtin:pocket-llama` expects the next to "
+        "agree, but `builtin:pocket-gpt2` gives praise and blame the same odds: what it has is in single words.",
+    ),
 )
 
 CRITERION = Criterion(
@@ -180,12 +160,10 @@ CRITERION = Criterion(
         "denied-complaint": _denied_complaint,
         "denied-praise": _denied_praise,
         "verdict": _verdict,
-        "other-sense": _other_sense,
         "buy-again": _buy_again,
-        "wish": _wish,
         **framed("sentiment", _SLOTS),
     },
     module=__name__,
-    version=2,
+    version=3,
     context=Context(avoid=frozenset({"light", "heavy", "kind"})),
 )

@@ -154,6 +154,6 @@ CRITERION = Criterion(
     DESCRIPTION,
     _families(),
     module=__name__,
-    version=2,
+    version=3,
     context=Context(sentences=(0,), earlier=Earlier(_earlier, "earlier_exchange")),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from interp_lab.contracts.presets import CriterionDescription
 from interp_lab.corpus.criteria.contrast import Context, Contrast, Criterion, Earlier, Family, Side, unmarked
 from interp_lab.corpus.criteria.frames import Frame, Slots, framed
+from interp_lab.corpus.criteria.named import NAMED
 from interp_lab.corpus.criteria.scene import Scene
 from interp_lab.corpus.lexicon import Unit
 from interp_lab.corpus.morphology import capitalised, past
@@ -163,7 +164,7 @@ _FAMILIES: dict[str, Family] = {
     "heated": _heated,
     "walked": _walked,
     "distance": _distance,
-    **framed("units", write=_framed),
+    **framed("units", NAMED, write=_framed),
 }
 
 
@@ -220,6 +221,6 @@ CRITERION = Criterion(
     DESCRIPTION,
     _FAMILIES,
     module=__name__,
-    version=2,
+    version=3,
     context=Context(sentences=(0, 0, 1), earlier=Earlier(_earlier, "earlier_number")),
 )
