@@ -84,3 +84,5 @@ def test_what_the_decoder_would_say_is_refused(tmp_path: Path, tiny_models) -> N
         read(tmp_path, tiny_models("t5"), addresses=["logits"])
     with pytest.raises(InvalidRequest):
         read(tmp_path, tiny_models("t5"), metrics=["loss"])
+    with pytest.raises(InvalidRequest):
+        read(tmp_path, tiny_models("t5"), generate={"max_new_tokens": 2})
