@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.dictionaries import DictionaryConfig
-from interp_lab.dictionaries.formats.parts import read_object
-from interp_lab.dictionaries.formats.saelens_config import read_cfg
 from interp_lab.errors import DictionaryMismatch
 from interp_lab.models.facts import ModelFacts
 from interp_lab.points import Address
@@ -25,6 +23,9 @@ def dictionary_configs(names: Sequence[str], settings: Settings) -> tuple[Dictio
         InvalidDictionary, UnsupportedDictionary, MalformedFile: It is not one.
         UnknownArtifact, ArtifactCorrupt, InvalidPath, PathOutsideWorkspace: There is nothing to be read.
     """
+    from interp_lab.dictionaries.formats.parts import read_object  # lazy: numpy is not needed to list tools
+    from interp_lab.dictionaries.formats.saelens_config import read_cfg  # lazy: comes with read_object
+
     return tuple(
         read_cfg(read_object(dictionary_folder(name, settings) / CONFIG)).config.model_copy(update={"source": name})
         for name in dict.fromkeys(names)

@@ -12,10 +12,7 @@ from interp_lab.contracts.encode_store import (
     EncodeStoreResult,
 )
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.named_folders import dictionary_folder
-from interp_lab.workflows.training.columns import store_hash
-from interp_lab.workflows.training.encoding import encodings
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 
@@ -27,6 +24,10 @@ _ACTIVE_BYTES = 16
 
 
 def _plan(request: EncodeStoreRequest, lab: Lab) -> Plan:
+    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.columns import store_hash  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.encoding import encodings  # lazy: numpy is not needed to list tools
+
     store = open_named_store(request.store, lab.settings)
     found = encodings(store, request, [dictionary_folder(name, lab.settings) for name in request.dictionaries])
     counts = [each.k for each in found]

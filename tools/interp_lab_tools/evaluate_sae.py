@@ -22,12 +22,10 @@ from interp_lab.errors import HubUnreachable
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.evaluation.cost import plan as cost
 from interp_lab.workflows.evaluation.cost import refuse_unfit
 from interp_lab.workflows.evaluation.places import places_of
-from interp_lab.workflows.training.columns import store_hash
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 
@@ -39,6 +37,9 @@ _CHARACTERS_PER_TOKEN = 2
 
 
 def _plan(request: EvaluateSaeRequest, lab: Lab) -> Plan:
+    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.columns import store_hash  # lazy: numpy is not needed to list tools
+
     settings = lab.settings
     (config,) = dictionary_configs([request.dictionary], settings)
     inputs = {"dictionary": dictionary_stamp(request.dictionary, settings)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp_lab.artifacts.paths import resolve_input
-from interp_lab.bridges.dictionary_formats import files_of, format_of
 from interp_lab.contracts.import_dictionary import HubSource, ImportDictionaryRequest, ImportDictionaryResult
 from interp_lab.settings import Settings
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 
 def _plan(request: ImportDictionaryRequest, lab: Lab) -> Plan:
+    from interp_lab.bridges.dictionary_formats import files_of, format_of  # lazy: numpy is not needed to list tools
+
     source = request.source
     if isinstance(source, HubSource):
         name = f"{source.repo}/{source.folder}".rstrip("/")

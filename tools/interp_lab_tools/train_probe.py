@@ -8,8 +8,6 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.probe import ProbeReport, TrainProbePlan, TrainProbeRequest, TrainProbeResult
 from interp_lab.settings import Settings
-from interp_lab.workflows.train_probe import plan_probes, train_probe
-from interp_lab.workflows.training.columns import store_hash
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 
@@ -21,6 +19,9 @@ _BYTES_PER_EXAMPLE = 28
 
 
 def _plan(request: TrainProbeRequest, lab: Lab) -> Plan:
+    from interp_lab.workflows.train_probe import plan_probes  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.columns import store_hash  # lazy: numpy is not needed to list tools
+
     view, keys, plan = plan_probes(request, lab.settings)
     widest = max(view.column(key).width for key in keys)
     counts = plan.counts()
@@ -46,6 +47,8 @@ def _plan(request: TrainProbeRequest, lab: Lab) -> Plan:
 
 
 def _handle(request: TrainProbeRequest, run: Run) -> TrainProbeResult:
+    from interp_lab.workflows.train_probe import train_probe  # lazy: numpy is not needed to list tools
+
     return train_probe(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
 
 

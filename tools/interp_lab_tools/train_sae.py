@@ -20,8 +20,6 @@ from interp_lab.errors import HubUnreachable
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
-from interp_lab.workflows.training.columns import dense_widths, store_hash, token_split
 from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse_unfit
 from interp_lab.workflows.training.plan import Planned, planned
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -40,6 +38,13 @@ def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
 
 
 def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Settings) -> Plan:
+    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.columns import (
+        dense_widths,
+        store_hash,
+        token_split,
+    )  # lazy: numpy is not needed to list tools
+
     store = open_named_store(source.store, settings)
     n_train = int(token_split(store, request).train.sum())
     dictionaries = planned(request, dense_widths(store, request), n_train=n_train)
