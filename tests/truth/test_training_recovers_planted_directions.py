@@ -37,7 +37,7 @@ def _world() -> Planted:
 
 
 def _config(k: float) -> DictionaryConfig:
-    """Return one whose k is the number of features that are truly active: with more, latents split; with fewer, they merge."""
+    """Return one whose k is the number of truly active features: with more, latents split; with fewer, they merge."""
     return DictionaryConfig(architecture="batchtopk", d_in=WIDTH, d_out=WIDTH, n_latents=2 * FEATURES, k=k)
 
 
