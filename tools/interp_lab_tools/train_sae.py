@@ -46,12 +46,12 @@ def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Setting
     )  # lazy: numpy is not needed to list tools
 
     store = open_named_store(source.store, settings)
-    n_train = int(token_split(store, request).train.sum())
-    dictionaries = planned(request, dense_widths(store, request), n_train=n_train)
+    n_train = int(columns.token_split(store, request).train.sum())
+    dictionaries = planned(request, columns.dense_widths(store, request), n_train=n_train)
     refuse_unfit(dictionaries)
     plan = _cost(request, dictionaries, settings, (store.n_rows, n_train))
     warnings = tuple(_warnings(plan, n_train))
-    return _as_plan(plan, settings, {"store": store_hash(store)}, warnings)
+    return _as_plan(plan, settings, {"store": columns.store_hash(store)}, warnings)
 
 
 def _stream_plan(request: TrainSaeRequest, source: StreamSource, settings: Settings) -> Plan:
