@@ -3,7 +3,8 @@
 """Edits as data: which unit of a model is changed, to what, how far, and at which tokens. Nothing runs here.
 
 Every edit of a unit with one value is a special case of one rule, so that many different ones share a pass:
-new = old + pull·(goal − old) + push + sign(old)·max(grow, −|old|). All factors zero means that nothing changes.
+new = old + pull·(goal − old) + push + sign(old − center)·max(grow, −|old − center|), where center is the unit's resting
+value. All factors zero means that nothing changes.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Unit:
     """Factor per token from what is written to, for dictionaries that normalise each token; None means 1."""
     center: float = 0.0
     floor: float = 0.0
-    """It counts as active where its value is farther from `center` than `floor`."""
+    """It rests at `center` (0 for a latent) and counts as active where its value is farther from it than `floor`."""
 
     @property
     def reads(self) -> tuple[Address, ...]:
@@ -121,14 +122,14 @@ def ablate(target: Target, *, to: Goal = 0.0, strength: float = 1.0, where: Wher
 
 
 def suppress(target: Target, step: float, *, where: Where = "all") -> Edit:
-    """Return the edit that brings the value nearer to 0 by `step`, never past it; of a slice, by that share."""
+    """Return the edit that brings the value nearer to rest by `step`, never past it; of a slice, by that share."""
     if isinstance(target, Slice):
         return Edit(target, "suppress", where, pull=step)
     return Edit(target, "suppress", where, grow=-step)
 
 
 def amplify(target: Target, step: float, *, where: Where = "all") -> Edit:
-    """Return the edit that brings the value farther from 0 by `step` where it is not 0; of a slice, by that share."""
+    """Return the edit that brings a value not at rest farther from it by `step`; of a slice, by that share."""
     if isinstance(target, Slice):
         return Edit(target, "amplify", where, pull=-step)
     return Edit(target, "amplify", where, grow=step)

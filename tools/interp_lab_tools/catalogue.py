@@ -20,6 +20,7 @@ from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
 from interp_lab_tools.import_dictionary import IMPORT_DICTIONARY
 from interp_lab_tools.inspect import INSPECT
+from interp_lab_tools.intervene import INTERVENE
 from interp_lab_tools.job_cancel import JOB_CANCEL
 from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
@@ -49,6 +50,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     SEARCH_FEATURES,
     SHOW_FEATURE,
     INSPECT,
+    INTERVENE,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

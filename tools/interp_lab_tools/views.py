@@ -70,6 +70,8 @@ def job_entry(lab: Lab, job: Job) -> JobEntry:
 def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
     """Return the answer to a dry run: the plan, and the call that would carry it out."""
     arguments: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
+    if type(request).model_fields["dry_run"].default:
+        arguments["dry_run"] = False
     return JobView(
         summary=f"Dry run, nothing started. {plan.summary}",
         warnings=plan.warnings,

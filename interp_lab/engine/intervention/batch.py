@@ -103,7 +103,7 @@ class Batch:
         gains = changes.deltas(coefficients, x).norm(dim=2) if _has_gain(changes) else None
         lengths = coefficients.abs() * changes.directions.norm(dim=1, keepdim=True) if gains is None else gains
         relative = lengths / x.norm(dim=1).clamp(min=1e-30)
-        self.size.index_add_(0, changes.rows, relative.sum(1) / (coefficients != 0).sum(1).clamp(min=1))
+        self.size.scatter_reduce_(0, changes.rows, relative.amax(1), "amax")
 
     def touch(self, edits: Sequence[Edit], rows: Sequence[int]) -> None:
         """Note the tokens of edits whose coefficients are not known before the run."""

@@ -77,8 +77,9 @@ class UnitChanges:
         pull, push, grow, center, floor = self.factors.unsqueeze(-1).unbind(1)
         goal = self._goals(tokens, n_pos).to(values)
         toward = torch.where(goal.isnan(), 0.0, goal - values)
-        change = pull * toward + push + values.sign() * torch.maximum(grow, -values.abs())
-        counted = self._mask(tokens, n_pos) & (self.always | ((values - center).abs() > floor))
+        away = values - center
+        change = pull * toward + push + away.sign() * torch.maximum(grow, -away.abs())
+        counted = self._mask(tokens, n_pos) & (self.always | (away.abs() > floor))
         return torch.where(counted, change, 0.0)
 
     def deltas(self, coefficients: Float[Tensor, "edit pos"], x: Tensor) -> Float[Tensor, "edit pos width"]:

@@ -45,7 +45,7 @@ class Outcome:
     dose: Float[Tensor, " variant"]
     """Sum over tokens of what was added to the unit's value; of slices, -1 where they are taken away and 1 else."""
     size: Float[Tensor, " variant"]
-    """Mean length of the change over the length of what it was added to, at the tokens that were edited."""
+    """Length of the change over the length of what it was added to, at the token where that is largest."""
 
 
 class Runner:

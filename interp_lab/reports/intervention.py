@@ -1,0 +1,79 @@
+"""The intervention report as a self-contained HTML page and as Markdown; both show the numbers of report.json."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
+from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.markdown import MarkdownText, code_span, escaped
+from interp_lab.reports.numbers import chance, percent, short
+from interp_lab.reports.visible import visible
+
+_HEAD = (
+    "| unit | edit | effect | control | beyond control (95 %) | q | same sign | on negatives (bound) | size |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def render_intervention(report: InterveneReport) -> str:
+    """Return a complete HTML document; equal reports give equal pages."""
+    return _environment().get_template("intervention.html.j2").render(report=report)
+
+
+def render_intervention_markdown(report: InterveneReport) -> str:
+    """Return the report as GitHub-flavoured Markdown that ends in one newline."""
+    behaviour = report.behaviour
+    lines = ["# Intervention report", "", escaped(report.headline), ""]
+    lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
+    lines += [
+        "",
+        f"Model {code_span(report.model.id)}, {report.dataset.n_prompts} prompts, {report.n_runs} edited runs.",
+    ]
+    lines += [
+        f"Behaviour: {escaped(behaviour.metric)} in {escaped(behaviour.unit)}, "
+        f"targets {_words(behaviour.targets)} against {_words(behaviour.alternatives)} ({behaviour.target_tokens})."
+    ]
+    lines += [f"- {escaped(flag.text)}" for flag in behaviour.flags]
+    lines += ["", "## Effects", "", _HEAD, *(_row(unit, edit) for unit in report.units for edit in unit.edits)]
+    lines += ["", "## Grades", "", *(_grade(unit) for unit in report.units)]
+    lines += ["", "## Doses, on explore prompts", "", *(_doses(u, e) for u in report.units for e in u.edits)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(unit: UnitCard, edit: EditCard) -> str:
+    found = edit.confirm or edit.explore
+    side, interval = edit.side_effects, found.difference_interval
+    part = "" if edit.confirm else " (explore only)"
+    return (
+        f"| {escaped(unit.unit)} | {escaped(edit.edit)} × {short(edit.strength)}{part} | {short(found.effect)} "
+        f"| {short(found.control)} | [{short(interval.low)}, {short(interval.high)}] | {chance(found.q_value)} "
+        f"| {percent(found.sign_consistency)} | {short(side.shift_upper)} ({short(side.bound)}) "
+        f"| {percent(edit.relative_size)} |"
+    )
+
+
+def _grade(unit: UnitCard) -> str:
+    reasons = "; ".join(escaped(reason.text) for reason in unit.reasons)
+    return f"- {escaped(unit.unit)}: **{escaped(unit.grade)}**. {reasons}"
+
+
+def _doses(unit: UnitCard, edit: EditCard) -> str:
+    points = ", ".join(f"{short(p.strength)} → {short(p.effect)}" for p in edit.doses)
+    return f"- {escaped(unit.unit)}, {escaped(edit.edit)}: {escaped(points)}"
+
+
+def _words(texts: tuple[str, ...]) -> str:
+    return ", ".join(code_span(text) for text in texts)
+
+
+@cache
+def _environment() -> Environment:
+    return environment(_printable)
+
+
+def _printable(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines, MarkdownText)) else value

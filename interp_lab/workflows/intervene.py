@@ -1,0 +1,101 @@
+# pyright: standard
+"""Intervene: what edits of units do to a behaviour, beside controls, from prompts to a published report."""
+
+from __future__ import annotations
+
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.intervene import InterveneRequest, InterveneResult
+from interp_lab.jobs.run import Run
+from interp_lab.settings import Settings
+from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.measure import Design, design
+from interp_lab.workflows.intervening.behaviour import choose, flags, words
+from interp_lab.workflows.intervening.cards import unit_cards
+from interp_lab.workflows.intervening.grading import associations, grade_units
+from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
+from interp_lab.workflows.intervening.records import record_lines
+from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
+from interp_lab.workflows.intervening.sources import find_units
+from interp_lab.workflows.intervening.trials import Maker
+from interp_lab.workflows.intervening.units import Subject, open_subjects, with_companions
+from interp_lab.workflows.intervening.values import read
+
+
+def intervene(request: InterveneRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InterveneResult:
+    """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    Raises:
+        LabError: whatever is wrong with the request, the model or the prompts, before or while it is edited.
+    """
+    run.progress(0, None, "opening the model and the prompts")
+    inputs = open_inputs(_as_inspected(request), settings)
+    found = find_units(request, inputs.prompts, settings)
+    subjects = open_subjects(found, inputs.loaded, settings)
+    run.seed, run.device = request.seed, str(inputs.loaded.device)
+    run.inputs |= inputs.provenance() | ({"report": request.report} if request.report else {})
+    plan = design(inputs)
+    explore = plan.split.rows("explore")
+    subjects = with_companions(
+        subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
+    )
+    bench, maker = _prepared(request, inputs, plan, subjects=subjects, run=run)
+    measured = measure(bench, maker.trials(), run)
+    stuck = flags(request.metric, bench.chosen, measured.largest_change)
+    seen = associations(inputs, plan, maker.reading, subjects)
+    graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share)
+    cards = unit_cards(request, subjects, measured, graded=graded, found=seen, reading=maker.reading)
+    report = assemble(request, inputs, plan, chosen=bench.chosen, measured=measured, flags=stuck, cards=cards, run=run)
+    report = report.model_copy(update={"agent_next_actions": suggest(report)})
+    tokens = {
+        "target_token_strategy": "explicit" if bench.chosen.how == "given" else "auto",
+        "target_tokens": list(words(inputs.loaded, bench.chosen.targets)),
+        "alternative_tokens": list(words(inputs.loaded, bench.chosen.alternatives)),
+    }
+    lines = record_lines(inputs, subjects, measured, criterion=request.criterion, metric=request.metric, tokens=tokens)
+    publish(report, list(lines), run)
+    return short_form(report)
+
+
+def _as_inspected(request: InterveneRequest) -> InspectRequest:
+    """The same model, prompts, threshold and seed, so that both split the prompts alike."""
+    return InspectRequest(
+        model=request.model,
+        criterion=request.criterion,
+        dataset=request.dataset,
+        pooling=request.pooling,
+        threshold=request.threshold,
+        seed=request.seed,
+    )
+
+
+def _prepared(
+    request: InterveneRequest, inputs: Inputs, plan: Design, *, subjects: tuple[Subject, ...], run: Run
+) -> tuple[Bench, Maker]:
+    """Read the unedited model: target tokens and scales from explore prompts only."""
+    labels, explore = plan.sample.labels, plan.split.rows("explore")
+    run.progress(0, None, "choosing target tokens")
+    chosen = choose(
+        inputs.loaded,
+        request,
+        [inputs.tokens[i] for i in explore if labels[i]],
+        [inputs.tokens[i] for i in explore if not labels[i]],
+        check=run.check,
+    )
+    run.progress(0, None, "reading the units")
+    targets = [target for subject in subjects for target in (subject.target, *subject.companions)]
+    latents = frozenset(t for s in subjects if s.is_latent for t in (s.target, *s.companions))
+    reading = read(inputs.loaded, inputs.tokens, targets, explore=explore, latents=latents, check=run.check)
+    bench = Bench(
+        inputs, plan, chosen, request.metric, spans_of(inputs), request.side_effect_share, request.least_effect
+    )
+    return bench, Maker(request, subjects, reading, partners_of(inputs))
+
+
+def partners_of(inputs: Inputs) -> tuple[int | None, ...]:
+    """Return for each prompt the other one of its pair, where there is exactly one."""
+    members: dict[str, list[int]] = {}
+    for place, prompt in enumerate(inputs.prompts.prompts):
+        if prompt.pair is not None:
+            members.setdefault(prompt.pair, []).append(place)
+    other = {place: pair[1 - pair.index(place)] for pair in members.values() if len(pair) == 2 for place in pair}
+    return tuple(other.get(place) for place in range(len(inputs.prompts.prompts)))

@@ -1,0 +1,115 @@
+# pyright: standard
+"""The behaviour: which tokens stand for it, given exactly or chosen on explore prompts, and whether it can move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interp_lab.contracts.inspect_report import ReasonCode
+from interp_lab.contracts.intervene import InterveneRequest, Metric
+from interp_lab.engine.intervention.measures import Behaviour
+from interp_lab.engine.intervention.resume import base_run
+from interp_lab.errors import TargetTokensUnclear
+from interp_lab.models.load import LoadedModel
+from interp_lab.models.tokens import TokenizedPrompt, special_ids
+
+N_CHOSEN = 5
+"""Tokens chosen on each side."""
+SATURATED, NEAR_ZERO = 0.99, 1e-4
+"""Probability of the targets above, or below, which its logarithm cannot rise, or says little."""
+STILL = 1e-4
+"""Largest change of the metric, over every edit and control, below which it does not move at all."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The tokens that stand for the behaviour."""
+
+    targets: tuple[int, ...]
+    alternatives: tuple[int, ...]
+    how: Literal["given", "chosen"]
+    target_probability: float
+    """Median over explore positives."""
+
+    def behaviour(self, *, cross_entropy: bool) -> Behaviour:
+        """Return what is read of each run."""
+        return Behaviour(self.targets, self.alternatives, cross_entropy)
+
+
+def choose(
+    loaded: LoadedModel,
+    request: InterveneRequest,
+    positives: Sequence[TokenizedPrompt],
+    negatives: Sequence[TokenizedPrompt],
+    *,
+    check: Callable[[], None],
+) -> Chosen:
+    """Return the tokens of a request; those not given are the tokens that explore positives predict more, or less.
+
+    Raises:
+        TargetTokensUnclear: A word is not exactly one token, stands on both sides, or no token tells the sides apart.
+    """
+    on = _next_token(loaded, positives, check)
+    shift = on.mean(axis=0) - _next_token(loaded, negatives, check).mean(axis=0)
+    shift[list(special_ids(loaded.tokenizer))] = 0.0
+    targets = _exact(loaded, request.targets)
+    alternatives = _exact(loaded, request.alternatives)
+    free = shift.copy()
+    free[[*targets, *alternatives]] = 0.0
+    how = "given" if targets and alternatives else "chosen"
+    targets = targets or tuple(int(i) for i in np.argsort(-free)[:N_CHOSEN] if free[i] > 0)
+    alternatives = alternatives or tuple(int(i) for i in np.argsort(free)[:N_CHOSEN] if free[i] < 0)
+    if not targets or not alternatives or set(targets) & set(alternatives):
+        raise TargetTokensUnclear("Targets and alternatives must be different tokens, at least one of each.")
+    return Chosen(targets, alternatives, how, float(np.median(on[:, list(targets)].sum(axis=1))))
+
+
+def words(loaded: LoadedModel, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return tokens as text."""
+    return tuple(str(loaded.tokenizer.decode([token])) for token in ids)
+
+
+def flags(metric: Metric, chosen: Chosen, largest_change: float) -> tuple[ReasonCode, ...]:
+    """Return why the metric may be unable to move."""
+    found: list[ReasonCode] = []
+    p = chosen.target_probability
+    if metric == "log_probability" and p > SATURATED:
+        text = f"The targets already have probability {p:.4f} on most positives; more of it cannot show."
+        found.append(ReasonCode(code="saturated", text=text))
+    if metric == "log_probability" and p < NEAR_ZERO:
+        text = f"The targets have probability {p:.1e} on most positives; changes of it are not behaviour."
+        found.append(ReasonCode(code="near_zero", text=text))
+    if largest_change < STILL:
+        text = f"No edit and no control moves the metric by more than {largest_change:.1e}."
+        found.append(ReasonCode(code="does_not_move", text=text))
+    return tuple(found)
+
+
+def _next_token(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt], check: Callable[[], None]) -> Floats:
+    rows: list[Floats] = []
+    for prompt in prompts:
+        check()
+        logits = base_run(loaded, prompt.ids, [], keep_cache=False).logits[-1]
+        rows.append(torch.softmax(logits.double(), dim=-1).cpu().numpy())
+    return np.stack(rows)
+
+
+def _exact(loaded: LoadedModel, texts: Sequence[str]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_one_token(loaded, text) for text in texts))
+
+
+def _one_token(loaded: LoadedModel, text: str) -> int:
+    ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+    unknown = loaded.tokenizer.unk_token_id
+    if isinstance(ids, list) and len(ids) == 1 and ids[0] != unknown:
+        return int(ids[0])
+    pieces = [str(loaded.tokenizer.decode([token])) for token in ids] if isinstance(ids, list) else []
+    raise TargetTokensUnclear(f"{text!r} is not one token of this model but {pieces[:6]}.")

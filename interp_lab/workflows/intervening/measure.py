@@ -1,0 +1,252 @@
+# pyright: standard
+"""Effects of all trials: at every strength on explore prompts, on confirm prompts at the one that explore chose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interp_lab.contracts.intervene import EditName
+from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL
+from interp_lab.engine.intervention.run import Runner
+from interp_lab.engine.precision import matmul_precision
+from interp_lab.jobs.run import Run
+from interp_lab.methods.causal_effect import Contrast, contrast
+from interp_lab.models.tokens import TokenizedPrompt
+from interp_lab.statistics.clustered_mean import MeanEstimate, clustered_mean
+from interp_lab.statistics.false_discovery import benjamini_hochberg
+from interp_lab.workflows.inspection.inputs import Inputs
+from interp_lab.workflows.inspection.measure import Design
+from interp_lab.workflows.intervening.behaviour import Chosen
+from interp_lab.workflows.intervening.trials import CONTROL_ROLES, Trial
+
+Floats = NDArray[np.float64]
+Key = tuple[tuple[int, ...], EditName]
+"""Subjects and edit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Some trials on some prompts."""
+
+    trials: tuple[Trial, ...]
+    prompts: tuple[int, ...]
+    base: Floats
+    """`(n_prompts, n_measures)`."""
+    change: Floats
+    """Edited less unedited `(n_prompts, n_trials, n_measures)`."""
+    sign: Floats
+    """Whether the edit raised the unit's value or lowered it `(n_prompts, n_trials)`."""
+    size: Floats
+    """Relative length of the edit `(n_prompts, n_trials)`."""
+    names: tuple[str, ...]
+    """The measures."""
+
+    def oriented(self, trial: Trial, metric: str) -> Floats:
+        """Return the change per prompt, positive if more of the unit raises the metric."""
+        t = self.trials.index(trial)
+        return self.change[:, t, self.names.index(metric)] * self.sign[:, t]
+
+    def plain(self, trial: Trial, metric: str) -> Floats:
+        """Return the change per prompt as it is."""
+        return self.change[:, self.trials.index(trial), self.names.index(metric)]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One edit at one strength on one part: positives beside controls, and negatives."""
+
+    trial: Trial
+    contrast: Contrast
+    q: float
+    controls: dict[str, float]
+    as_large: float
+    """Share of control edits with at least as large an effect, either way."""
+    wrong_sign: float
+    placebo: float
+    kl: float
+    relative_size: float
+    shift: MeanEstimate
+    """Size of the metric's change on negatives."""
+    shift_kl: float
+    shift_cross_entropy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything that was measured."""
+
+    doses: dict[Key, tuple[Part, ...]]
+    """Every strength on explore prompts."""
+    best: dict[Key, Part]
+    """The strength that explore prompts chose."""
+    confirm: dict[Key, Part]
+    """The same trials on confirm prompts."""
+    largest_change: float
+    baseline: tuple[float, float]
+    """Metric on explore positives and negatives."""
+    floor: float
+    """Smallest effect that matters, in the metric's unit."""
+    n_runs: int
+    records: tuple[Runs, ...]
+    """Positives of each part, for the record of every run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What runs trials: the model, the prompts, their halves and the behaviour."""
+
+    inputs: Inputs
+    design: Design
+    chosen: Chosen
+    metric: str
+    spans: tuple[tuple[bool, ...], ...]
+    side_effect_share: float
+    least_effect: float
+    """Smallest effect that matters, as a share of how far prompts lie apart unedited."""
+
+    def rows(self, part: str, *, positive: bool) -> list[int]:
+        """Return the prompts of one part and label."""
+        labels = self.design.sample.labels
+        return [i for i in self.design.split.rows(part) if bool(labels[i]) is positive]  # pyright: ignore[reportArgumentType]
+
+    def run(self, trials: Sequence[Trial], rows: Sequence[int], run: Run, *, cross_entropy: bool, what: str) -> Runs:
+        """Run the trials on these prompts."""
+        behaviour = self.chosen.behaviour(cross_entropy=cross_entropy)
+        runner = Runner(self.inputs.loaded, [trial.variant for trial in trials], behaviour)
+        found = []
+        with matmul_precision():
+            for done, row in enumerate(rows):
+                run.progress(done, len(rows), what, "prompts")
+                found.append(runner(self.inputs.tokens[row], row, self.spans[row]))
+        base = np.stack([outcome.base.numpy() for outcome in found])
+        edited = np.stack([outcome.edited.numpy() for outcome in found])
+        return Runs(
+            tuple(trials),
+            tuple(rows),
+            base,
+            edited - base[:, None, :],
+            np.stack([np.sign(outcome.dose.numpy()) for outcome in found]).astype(np.float64),
+            np.stack([outcome.size.numpy() for outcome in found]).astype(np.float64),
+            behaviour.names,
+        )
+
+
+def measure(bench: Bench, trials: Sequence[Trial], run: Run) -> Measured:
+    """Return the effects: explore prompts choose the strength of every edit, confirm prompts measure it again."""
+    effects = [trial for trial in trials if trial.role == "effect"]
+    on = bench.run(trials, bench.rows("explore", positive=True), run, cross_entropy=False, what="explore positives")
+    off = bench.run(effects, bench.rows("explore", positive=False), run, cross_entropy=True, what="explore negatives")
+    column = on.names.index(bench.metric)
+    baseline = (float(on.base[:, column].mean()), float(off.base[:, column].mean()))
+    # Where the sides hardly differ, the metric's own variation is what an effect has to be seen against.
+    spread = float(np.concatenate([on.base[:, column], off.base[:, column]]).std())
+    floor = bench.least_effect * max(abs(baseline[0] - baseline[1]), spread)
+    doses = _by_key(_parts(bench, on, off, floor))
+    best = {key: _best(parts, bench.side_effect_share) for key, parts in doses.items()}
+    confirm, again = _confirm(bench, trials, [part.trial for part in best.values()], floor=floor, run=run)
+    return Measured(
+        doses=doses,
+        best=best,
+        confirm={(part.trial.subjects, part.trial.edit): part for part in confirm},
+        largest_change=float(np.abs(on.change[:, :, column]).max()),
+        baseline=baseline,
+        floor=floor,
+        n_runs=sum(runs.change.shape[0] * runs.change.shape[1] for runs in (on, off, *again)),
+        records=(on, *again[:1]),
+    )
+
+
+def _confirm(
+    bench: Bench, trials: Sequence[Trial], chosen: Sequence[Trial], *, floor: float, run: Run
+) -> tuple[list[Part], list[Runs]]:
+    """Measure the chosen strengths on prompts that had no part in choosing them, if there are any."""
+    positives, negatives = bench.rows("confirm", positive=True), bench.rows("confirm", positive=False)
+    if not positives or not negatives:
+        return [], []
+    same = {(trial.subjects, trial.edit, trial.strength) for trial in chosen}
+    kept = [trial for trial in trials if (trial.subjects, trial.edit, trial.strength) in same]
+    effects = [trial for trial in kept if trial.role == "effect"]
+    on = bench.run(kept, positives, run, cross_entropy=False, what="confirm positives")
+    off = bench.run(effects, negatives, run, cross_entropy=True, what="confirm negatives")
+    return list(_parts(bench, on, off, floor)), [on, off]
+
+
+def _parts(bench: Bench, on: Runs, off: Runs, floor: float) -> Iterator[Part]:
+    groups = bench.design.sample.groups
+    effects = [trial for trial in on.trials if trial.role == "effect"]
+    found = [_compare(bench, on, trial, floor) for trial in effects]
+    q = benjamini_hochberg([each.contrast.p for each in found])
+    for place, (trial, (one, controls, as_large)) in enumerate(zip(effects, found, strict=True)):
+        shift = np.abs(off.plain(trial, bench.metric))
+        yield Part(
+            trial=trial,
+            contrast=one,
+            q=float(q[place]),
+            controls=controls,
+            as_large=as_large,
+            wrong_sign=float(np.mean([on.oriented(t, bench.metric).mean() for t in _like(on, trial, "wrong_sign")])),
+            placebo=max(float(np.abs(on.plain(t, bench.metric)).max()) for t in _like(on, trial, "placebo")),
+            kl=float(on.plain(trial, KL).mean()),
+            relative_size=float(on.size[:, on.trials.index(trial)].mean()),
+            shift=clustered_mean(shift, groups[list(off.prompts)]),
+            shift_kl=float(off.plain(trial, KL).mean()),
+            shift_cross_entropy=float(off.plain(trial, CROSS_ENTROPY).mean()),
+        )
+
+
+class _Compared(NamedTuple):
+    contrast: Contrast
+    controls: dict[str, float]
+    as_large: float
+
+
+def _compare(bench: Bench, on: Runs, trial: Trial, floor: float) -> _Compared:
+    kinds = {role: [on.oriented(t, bench.metric) for t in _like(on, trial, role)] for role in CONTROL_ROLES}
+    means = {role: np.mean(rows, axis=0) for role, rows in kinds.items() if rows}
+    stacked = np.stack(list(means.values())) if means else np.zeros((0, len(on.prompts)))
+    groups = bench.design.sample.groups[list(on.prompts)]
+    one = contrast(on.oriented(trial, bench.metric), stacked, groups, floor=floor)
+    sizes = [abs(float(rows.mean())) for found in kinds.values() for rows in found]
+    as_large = float(np.mean([size >= abs(one.effect.mean) for size in sizes])) if sizes else 0.0
+    return _Compared(one, {role: float(rows.mean()) for role, rows in means.items()}, as_large)
+
+
+def _like(runs: Runs, trial: Trial, role: str) -> list[Trial]:
+    same = (trial.subjects, trial.edit, trial.strength)
+    return [t for t in runs.trials if t.role == role and (t.subjects, t.edit, t.strength) == same]
+
+
+def _by_key(parts: Iterator[Part]) -> dict[Key, tuple[Part, ...]]:
+    found: dict[Key, tuple[Part, ...]] = {}
+    for part in parts:
+        key = (part.trial.subjects, part.trial.edit)
+        found[key] = (*found.get(key, ()), part)
+    return found
+
+
+def _best(parts: Sequence[Part], share: float) -> Part:
+    """The strength with the largest effect beyond its control among those whose side effects are within the bound."""
+
+    def order(part: Part) -> tuple[bool, float, float]:
+        within = part.shift.high <= share * abs(part.contrast.effect.mean)
+        return within, abs(part.contrast.difference), abs(part.contrast.effect.mean)
+
+    return max(parts, key=order)
+
+
+def spans_of(inputs: Inputs) -> tuple[tuple[bool, ...], ...]:
+    """Return which tokens of each prompt lie in one of its labelled spans."""
+    found: list[tuple[bool, ...]] = []
+    for prompt, tokens in zip(inputs.prompts.prompts, inputs.tokens, strict=True):
+        covered = [tokens.covers((span.start, span.end)) for span in prompt.spans] if tokens.offsets else []
+        found.append(tuple(map(any, zip(*covered, strict=True))) if covered else _nowhere(tokens))
+    return tuple(found)
+
+
+def _nowhere(tokens: TokenizedPrompt) -> tuple[bool, ...]:
+    return (False,) * len(tokens)

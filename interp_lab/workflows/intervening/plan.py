@@ -1,0 +1,43 @@
+"""How many runs a request asks for, and what can be refused before a model is opened. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interp_lab.contracts.intervene import GRADED_EDITS, EditName, InterveneRequest
+from interp_lab.errors import ImpossibleEdit
+
+EFFECT_ALIKE = 3
+"""The edit, its opposite and its placebo."""
+
+
+def strengths_of(name: EditName, request: InterveneRequest) -> tuple[float, ...]:
+    """Return the strengths at which an edit is made; one that has none is made whole."""
+    return request.strengths if name in GRADED_EDITS else (1.0,)
+
+
+def refuse_unfit(request: InterveneRequest, *, has_pairs: bool, has_heads: bool) -> None:
+    """Check what needs no model.
+
+    Raises:
+        ImpossibleEdit: Patching without pairs, or a head with an edit that needs one number.
+    """
+    if "patch" in request.edits and not has_pairs:
+        raise ImpossibleEdit(
+            "Patching takes values from the other prompt of a pair, and no prompt has a pair.",
+            remedy="Give prompts with 'pair', or use another edit.",
+        )
+    if has_heads and {"clamp", "steer"} & set(request.edits):
+        raise ImpossibleEdit("A head has many values, so it cannot be clamped or steered.")
+    if has_heads and request.where == "active":
+        raise ImpossibleEdit("A head is active everywhere.", remedy="Choose other tokens with where.")
+
+
+def n_trials(request: InterveneRequest, *, kinds: Sequence[int], once: bool = False) -> tuple[int, int]:
+    """Return the edited runs per positive and per negative; `kinds` has the controls per unit and control number.
+
+    `once` counts each edit at one strength, as confirm prompts see it.
+    """
+    per_unit = sum(1 if once else len(strengths_of(name, request)) for name in request.edits)
+    units = [*kinds, *([min(kinds)] if request.together and len(kinds) > 1 else [])]
+    return per_unit * sum(EFFECT_ALIKE + request.n_controls * n for n in units), per_unit * len(units)

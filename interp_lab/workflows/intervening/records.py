@@ -1,0 +1,83 @@
+# pyright: standard
+"""Every run as one JSON line, in the record format that other tools exchange: what was done, before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from interp_lab.workflows.inspection.inputs import Inputs
+from interp_lab.workflows.intervening.measure import Measured, Runs
+from interp_lab.workflows.intervening.trials import Trial
+from interp_lab.workflows.intervening.units import Subject
+
+SCHEMA = "interp-lab.intervention_record.v1"
+_WORDS = {
+    "ablate_zero": "ablate", "ablate_mean": "ablate", "ablate_resample": "ablate", "suppress": "suppress",
+    "amplify": "amplify", "clamp": "clamp", "steer": "steer", "patch": "patch",
+}  # fmt: skip
+_CONTROL_TYPES = {
+    "random_direction": "random",
+    "matched_latent": "matched_frequency",
+    "other_head": "random_feature",
+    "wrong_sign": "negative_control",
+    "placebo": "placebo",
+}
+
+
+def record_lines(
+    inputs: Inputs,
+    subjects: Sequence[Subject],
+    measured: Measured,
+    *,
+    criterion: str,
+    metric: str,
+    tokens: Mapping[str, Any],
+) -> Iterator[str]:
+    """Yield one line per run on a positive; runs of controls say so in `metadata.control_type`."""
+    side = {
+        (part.trial.subjects, part.trial.edit, part.trial.strength): part.shift.mean
+        for parts in measured.doses.values()
+        for part in parts
+    }
+    for part, runs in zip(("explore", "confirm"), measured.records, strict=False):
+        column = runs.names.index(metric)
+        for row, prompt in enumerate(runs.prompts):
+            for place, trial in enumerate(runs.trials):
+                before = float(runs.base[row, column])
+                record = {
+                    "schema_version": SCHEMA,
+                    "model": inputs.request.model.id,
+                    "feature_id": _name(trial, subjects),
+                    "intervention": _WORDS[trial.edit],
+                    "baseline_score": before,
+                    "intervention_score": before + float(runs.change[row, place, column]),
+                    "criterion": criterion,
+                    "prompt_id": inputs.prompts.prompts[prompt].id,
+                    "side_effect_score": side.get((trial.subjects, trial.edit, trial.strength))
+                    if trial.role == "effect"
+                    else None,
+                    "metadata": _metadata(runs, trial, place, row, part=part, metric=metric) | dict(tokens),
+                }
+                yield json.dumps(record, allow_nan=False)
+
+
+def _metadata(runs: Runs, trial: Trial, place: int, row: int, *, part: str, metric: str) -> dict[str, Any]:
+    first = trial.variant.edits[0]
+    found: dict[str, Any] = {
+        "behavior_score": metric,
+        "part": part,
+        "edit": trial.edit,
+        "where": first.where,
+        "address": str(first.target.writes),
+        "requested_strength": trial.strength,
+        "relative_size": float(runs.size[row, place]),
+    }
+    if trial.role != "effect":
+        found["control_type"] = _CONTROL_TYPES[trial.role]
+    return found
+
+
+def _name(trial: Trial, subjects: Sequence[Subject]) -> str:
+    return "+".join(subjects[place].key for place in trial.subjects)

@@ -1,0 +1,132 @@
+"""Which units a request means: those it names, or coordinates of an inspect report. Torch-free, so plans use it too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
+from interp_lab.contracts.intervene import InterveneRequest, UnitRef
+from interp_lab.corpus.prompt_set import PromptSet
+from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
+from interp_lab.points import Address
+from interp_lab.settings import Settings
+from interp_lab.workflows.dictionary_facts import dictionary_configs
+
+_KIND = "inspect_report"
+_MAX_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One unit to edit, and what an earlier run said of it."""
+
+    ref: UnitRef
+    explore_q: float | None = None
+    """Over every coordinate that the report tested; None for a unit that the caller named."""
+    n_tested: int | None = None
+
+    @property
+    def key(self) -> str:
+        """How the unit is called."""
+        ref = self.ref
+        if ref.name is not None:
+            return ref.name
+        if ref.dictionary is not None:
+            return f"{ref.dictionary[:40]} #{ref.index}"
+        what = f"head {ref.head}" if ref.head is not None else f"#{ref.index}" if ref.direction is None else "direction"
+        return f"{ref.address} {what}"
+
+
+def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings) -> tuple[Found, ...]:
+    """Return the units of a request, each with a name of its own.
+
+    Raises:
+        DiscoveryRowsReused: The report's coordinates were chosen on rows that would grade them here.
+        InvalidRequest: The report is about another model, or has no coordinate of that rank.
+        UnknownArtifact, ArtifactCorrupt: There is no such report.
+    """
+    if request.report is None:
+        return _distinct([Found(ref) for ref in request.units])
+    report, dictionaries = _read(request.report, settings)
+    _refuse_other_question(report, request)
+    _refuse_other_split(report, request, prompts)
+    cards = {card.rank: card for card in report.coordinates}
+    if missing := sorted(set(request.ranks) - set(cards)):
+        raise InvalidRequest(f"The report describes ranks 1 to {len(cards)}, so there is no rank {missing[0]}.")
+    keys = _lens_keys(dictionaries, settings)
+    return _distinct([_of_card(cards[rank], keys, report.n_tested) for rank in dict.fromkeys(request.ranks)])
+
+
+def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...]]:
+    store = ArtifactStore(WorkspacePaths.of(settings))
+    manifest = store.open(artifact_id)
+    if manifest.kind != _KIND:
+        raise InvalidRequest(f"Artifact {artifact_id} is a {manifest.kind}, not an {_KIND}.")
+    try:
+        report = InspectReport.model_validate_json(store.read_file(artifact_id, "report.json", limit=_MAX_BYTES))
+    except ValidationError as error:
+        raise InvalidRequest(f"The report of artifact {artifact_id} is not one this version reads.") from error
+    numbered = [(name, value) for name, value in manifest.inputs.items() if name.startswith("dictionary ")]
+    return report, tuple(value for _, value in sorted(numbered, key=lambda item: int(item[0].split()[1])))
+
+
+def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
+    for name, there, here in (
+        ("model", report.model.id, request.model.id),
+        ("criterion", report.criterion, request.criterion),
+        ("pooling", report.pooling, request.pooling),
+    ):
+        if there != here:
+            raise InvalidRequest(
+                f"The report's {name} is {there!r}, not {here!r}.", remedy=f"Ask with {name} {there!r}."
+            )
+
+
+def _refuse_other_split(report: InspectReport, request: InterveneRequest, prompts: PromptSet) -> None:
+    """The halves follow from prompts, threshold and seed; any other would grade on rows that chose the coordinates."""
+    if report.dataset.sha256 != prompts.sha256:
+        raise DiscoveryRowsReused(
+            "These are not the prompts of the report, so which of them chose its coordinates is not known.",
+            remedy=f"Use the report's dataset, {report.dataset.name!r}, as it was.",
+        )
+    if report.run.seed != request.seed or report.dataset.n_positive != sum(prompts.positive(request.threshold)):
+        raise DiscoveryRowsReused(
+            f"The report split its prompts with seed {report.run.seed} and {report.dataset.n_positive} positives; any "
+            "other split would grade its coordinates on rows that chose them.",
+            remedy=f"Use seed {report.run.seed} and the report's threshold.",
+        )
+
+
+def _of_card(card: CoordinateCard, keys: dict[str, str], n_tested: int) -> Found:
+    q = card.explore.q_value
+    name = f"{card.address} #{card.index}"[:60]
+    if "/" in card.address:
+        if card.address not in keys:
+            raise InvalidRequest(f"The dictionary of {name} is no longer where the report read it.")
+        ref = UnitRef(dictionary=keys[card.address], index=card.index, name=name)
+    else:
+        ref = UnitRef(address=Address.parse(card.address), index=card.index, name=name)
+    return Found(ref, 1.0 if q is None else q, n_tested)
+
+
+def _lens_keys(names: Sequence[str], settings: Settings) -> dict[str, str]:
+    """Return the dictionary behind each address of latents, named as reports name them."""
+    configs = dictionary_configs(names, settings)
+    keys = [f"{'+'.join(c.addresses_in)}/{c.architecture}-{c.n_latents}" for c in configs]
+    taken = Counter(keys)
+    numbered = (key if taken[key] == 1 else f"{key}-{number}" for number, key in enumerate(keys))
+    return dict(zip(numbered, dict.fromkeys(names), strict=True))
+
+
+def _distinct(found: Sequence[Found]) -> tuple[Found, ...]:
+    keys = [each.key for each in found]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidRequest(f"Two units are called {twice!r}.", remedy="Give each a name of its own.")
+    return tuple(found)

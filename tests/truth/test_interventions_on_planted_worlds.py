@@ -1,0 +1,135 @@
+"""Grades on models whose causal structure is planted: the cause is found with its sign, decoys are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_lab.contracts.intervene import InterveneRequest, InterveneResult, UnitEffect
+from interp_lab.contracts.intervene_report import InterveneReport
+from interp_lab.contracts.worlds import PlantedTruth
+from interp_lab.jobs.run import LocalRun
+from interp_lab.settings import Settings
+from interp_lab.workflows.intervene import intervene
+from interp_lab.worlds.catalogue import make_world
+from interp_lab.worlds.folder import write_world
+
+SEEDS = (2, 3)
+BASES = ("tiny-gpt2", "tiny-llama")
+DECOYS = ("inert", "redundant", "suppressor", "echo", "impostor")
+
+Intervene = Callable[..., tuple[InterveneResult, PlantedTruth, Path]]
+
+
+@pytest.fixture(scope="module")
+def intervene_in(tmp_path_factory: pytest.TempPathFactory) -> Intervene:
+    made: dict[int, tuple[Path, Any]] = {}
+
+    def run(seed: int, roles: tuple[str, ...], **options: Any) -> tuple[InterveneResult, PlantedTruth, Path]:
+        if seed not in made:
+            world = make_world("planted", seed, base=BASES[seed % 2], decoys=DECOYS, prompts=64, confounding=0.5)
+            folder = tmp_path_factory.mktemp("world") / "world"
+            write_world(world, folder)
+            made[seed] = folder, world.truth
+        folder, truth = made[seed]
+        units = [
+            {"address": f.address, "direction": f.direction, "name": f.name} for f in truth.features if f.name in roles
+        ]
+        given = {"targets": truth.targets, "alternatives": truth.alternatives, "edits": ["ablate_zero"], "units": units}
+        request = InterveneRequest.model_validate(
+            {"model": "model", "criterion": "ends in a trigger", "dataset": "prompts.jsonl", "dry_run": False}
+            | {"n_controls": 1, **given, **options}
+        )
+        out = tmp_path_factory.mktemp("out")
+        with LocalRun(out, workspace=folder) as local:
+            result = intervene(request, local, settings=Settings(workspace=folder), suggest=lambda _: ())
+        return result, truth, local.written[0]
+
+    return run
+
+
+def by_name(result: InterveneResult) -> dict[str, UnitEffect]:
+    return {unit.unit: unit for unit in result.units}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_planted_cause_moves_the_behaviour_as_planted_and_decoys_do_not(intervene_in: Intervene, seed: int) -> None:
+    result, truth, _ = intervene_in(seed, ("cause", "inert", "redundant_a", "echo", "impostor"))
+    units = by_name(result)
+    planted = next(feature for feature in truth.features if feature.name == "cause")
+    assert units["cause"].effect == pytest.approx(planted.measured_effect, rel=0.1)
+    assert "effect_confirmed" in units["cause"].reasons
+    assert units["cause"].beyond_control is not None
+    assert units["cause"].beyond_control[0] > 0
+    assert units["cause"].grade in {"validated", "plausible"}
+    for decoy in ("inert", "redundant_a", "echo", "impostor"):
+        assert "effect_like_control" in units[decoy].reasons
+        assert units[decoy].grade != "validated"
+
+
+def test_a_suppressor_is_found_with_its_negative_sign(intervene_in: Intervene) -> None:
+    result, truth, _ = intervene_in(2, ("suppressor",))
+    planted = next(feature for feature in truth.features if feature.name == "suppressor")
+    found = by_name(result)["suppressor"]
+    assert found.effect == pytest.approx(planted.measured_effect, rel=0.15)
+    assert found.beyond_control is not None
+    assert found.beyond_control[1] < 0
+    assert "effect_confirmed" in found.reasons
+
+
+def test_a_redundant_pair_is_seen_only_together(intervene_in: Intervene) -> None:
+    result, truth, _ = intervene_in(2, ("redundant_a", "redundant_b"), together=True)
+    units = by_name(result)
+    (pair,) = truth.redundant
+    assert units["all together"].effect == pytest.approx(pair.measured_joint_effect, rel=0.15)
+    assert "effect_confirmed" in units["all together"].reasons
+    for member in pair.members:
+        assert "effect_like_control" in units[member].reasons
+
+
+def test_words_that_the_cause_has_no_say_in_show_no_effect(intervene_in: Intervene) -> None:
+    """The negative twin: the same unit and edit, with targets that are not its own."""
+    truth = intervene_in(2, ("cause",))[1]
+    result, _, _ = intervene_in(2, ("cause",), targets=truth.plain, alternatives=truth.triggers)
+    assert "effect_confirmed" not in by_name(result)["cause"].reasons, by_name(result)["cause"]
+
+
+def test_chosen_target_words_are_what_positives_are_followed_by(intervene_in: Intervene) -> None:
+    result, truth, _ = intervene_in(2, ("cause",), targets=(), alternatives=())
+    assert result.target_tokens == "chosen"
+    assert set(result.targets) <= set(truth.targets)
+    assert "effect_confirmed" in by_name(result)["cause"].reasons
+
+
+def test_the_report_has_doses_controls_a_silent_placebo_and_every_run(intervene_in: Intervene) -> None:
+    edits = ["ablate_zero", "ablate_mean", "ablate_resample", "suppress", "amplify", "clamp", "steer", "patch"]
+    result, _, folder = intervene_in(2, ("cause",), edits=edits, strengths=(0.5, 1.0), where="last")
+    report = InterveneReport.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
+    (card,) = report.units
+    assert {edit.edit for edit in card.edits} == set(edits)
+    for edit in card.edits:
+        assert len(edit.doses) == (1 if edit.edit.startswith(("ablate", "patch")) else 2)
+        assert edit.confirm is not None
+        assert edit.confirm.placebo < 1e-4
+        assert edit.confirm.controls.keys() == {"random_direction"}
+    lines = [json.loads(line) for line in (folder / "interventions.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {line["schema_version"] for line in lines} == {"interp-lab.intervention_record.v1"}
+    assert {line["metadata"].get("control_type") for line in lines} == {None, "random", "negative_control", "placebo"}
+    effects = [r for r in lines if "control_type" not in r["metadata"] and r["metadata"]["part"] == "confirm"]
+    ablated = [r["baseline_score"] - r["intervention_score"] for r in effects if r["metadata"]["edit"] == "ablate_zero"]
+    found = next(edit.confirm for edit in card.edits if edit.edit == "ablate_zero")
+    assert found is not None
+    assert sum(ablated) / len(ablated) == pytest.approx(found.effect, rel=1e-3)
+    assert len(result.model_dump_json()) < 4000
+    assert "<script" not in (folder / "report.html").read_text(encoding="utf-8")
+    assert (folder / "report.md").read_text(encoding="utf-8").startswith("# Intervention report")
+
+
+def test_the_same_request_gives_the_same_numbers(intervene_in: Intervene) -> None:
+    first, _, _ = intervene_in(2, ("cause",), edits=["ablate_resample"])
+    again, _, _ = intervene_in(2, ("cause",), edits=["ablate_resample"])
+    assert first == again

@@ -1,0 +1,131 @@
+"""What intervene plans and refuses before any model is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from interp_lab import errors
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.intervene import InterveneRequest
+from interp_lab.contracts.jobs import JobView
+from interp_lab.settings import Settings
+from interp_lab.workflows.intervening.sources import _refuse_other_question, _refuse_other_split
+from interp_lab_tools.dispatch import dispatch
+from interp_lab_tools.intervene import INTERVENE
+from interp_lab_tools.lab import Lab
+
+EXAMPLE = dict(INTERVENE.example)
+UNIT = {"address": "resid_post.2", "index": 5}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab.open(Settings(workspace=tmp_path, offline=True, worker_command=("/bin/sleep", "600"))) as opened:
+        yield opened
+
+
+def plan(lab: Lab, **options: Any) -> JobView:
+    view = dispatch(lab, "intervene", {**EXAMPLE, **options})
+    assert isinstance(view, JobView)
+    return view
+
+
+def test_without_being_told_it_only_plans_and_says_how_to_carry_it_out(lab: Lab) -> None:
+    view = plan(lab)
+    assert view.state == "planned"
+    (action,) = view.agent_next_actions
+    assert action.arguments["dry_run"] is False
+    assert InterveneRequest.model_validate(action.arguments).dry_run is False
+    assert view.plan is not None
+    assert {row["grade"] for row in view.plan["outcomes"]} >= {"validated", "contradicted"}  # type: ignore[index,union-attr]
+    assert view.plan["power"] > 0  # type: ignore[operator]
+    assert len(view.model_dump_json()) < 4000
+
+
+def test_more_strengths_and_units_cost_more_passes(lab: Lab) -> None:
+    passes = [
+        plan(lab, **options).plan["n_passes"]  # type: ignore[index]
+        for options in ({}, {"strengths": [1, 2, 4]}, {"units": [UNIT, {**UNIT, "index": 6}]})
+    ]
+    assert passes[0] < passes[1] < passes[2]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        [],
+        [{"address": "resid_post.1"}],
+        [{"index": 3}],
+        [{**UNIT, "head": 1}],
+        [{"address": "z.0", "direction": [0.0]}],
+    ],
+)
+def test_units_that_name_nothing_or_two_things_are_refused(units: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValidationError):
+        InterveneRequest.model_validate({**EXAMPLE, "units": units})
+
+
+def test_two_units_of_one_name_are_refused(lab: Lab) -> None:
+    with pytest.raises(errors.InvalidRequest, match="Two units"):
+        plan(lab, units=[UNIT, UNIT])
+
+
+def test_a_head_cannot_be_steered(lab: Lab) -> None:
+    with pytest.raises(errors.ImpossibleEdit):
+        plan(lab, units=[{"address": "z.1", "head": 0}], edits=["steer"])
+
+
+def test_patching_needs_pairs(lab: Lab) -> None:
+    words = ("river", "stone", "window", "garden", "table", "mirror", "engine", "violin")
+    prompts = [{"text": f"the {w} stands {k} apart from {w[::-1]}", "score": k % 2} for k, w in enumerate(words)]
+    with pytest.raises(errors.ImpossibleEdit, match="pair"):
+        plan(lab, dataset={"prompts": prompts}, edits=["patch"])
+
+
+def test_a_report_that_does_not_exist_is_refused(lab: Lab) -> None:
+    arguments = {name: value for name, value in EXAMPLE.items() if name != "units"}
+    with pytest.raises(errors.UnknownArtifact):
+        dispatch(lab, "intervene", {**arguments, "report": "0" * 64})
+
+
+def report_like(**changes: Any) -> InspectReport:
+    """As much of a report as decides whether its rows can be graded here."""
+    facts = {"sha256": "a" * 64, "n_positive": 3, "name": "d"} | changes.pop("dataset", {})
+    dataset = InspectReport.model_fields["dataset"].annotation.model_construct(**facts)  # type: ignore[union-attr]
+    run = InspectReport.model_fields["run"].annotation.model_construct(seed=changes.pop("seed", 0))  # type: ignore[union-attr]
+    model = InspectReport.model_fields["model"].annotation.model_construct(id="builtin:pocket-llama")  # type: ignore[union-attr]
+    given = {"criterion": EXAMPLE["criterion"], "pooling": "max", "dataset": dataset, "run": run, "model": model}
+    return InspectReport.model_construct(**{**given, **changes})
+
+
+class _Prompts:
+    sha256 = "a" * 64
+
+    def positive(self, threshold: float) -> tuple[bool, ...]:
+        return (True, True, True, False)
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"dataset": {"n_positive": 2}}, {"dataset": {"sha256": "b" * 64}}])
+def test_rows_that_chose_a_unit_never_grade_it(changes: dict[str, Any]) -> None:
+    request = InterveneRequest.model_validate({**EXAMPLE, "units": [UNIT]})
+    with pytest.raises(errors.DiscoveryRowsReused):
+        _refuse_other_split(report_like(**changes), request, _Prompts())  # type: ignore[arg-type]
+    _refuse_other_split(report_like(), request, _Prompts())  # type: ignore[arg-type]
+
+
+def test_a_report_about_something_else_is_refused() -> None:
+    request = InterveneRequest.model_validate({**EXAMPLE, "units": [UNIT]})
+    with pytest.raises(errors.InvalidRequest, match="criterion"):
+        _refuse_other_question(report_like(criterion="something else"), request)
+    _refuse_other_question(report_like(), request)
+
+
+def test_the_split_of_a_report_follows_from_what_both_requests_share() -> None:
+    shared = {"model", "criterion", "dataset", "threshold", "seed", "pooling"}
+    assert shared <= set(InspectRequest.model_fields) & set(InterveneRequest.model_fields)

@@ -1,0 +1,226 @@
+"""intervene: what editing a unit does to a behaviour, beside controls; a dry run unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.intervene import IntervenePlan, InterveneRequest, InterveneResult, OutcomeGrade
+from interp_lab.contracts.intervene_report import InterveneReport
+from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.errors import HubUnreachable, SplitImpossible
+from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
+from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
+from interp_lab.models.preflight import preflight
+from interp_lab.models.reference import fingerprint, locate
+from interp_lab.settings import Settings
+from interp_lab.statistics.power import detectable_mean
+from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
+from interp_lab.workflows.intervening.sources import Found, find_units
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+GROUPED_AT_ONCE = 2000
+"""Prompts that are compared with each other while the caller waits."""
+
+_OUTCOMES = (
+    OutcomeGrade(
+        if_found="confirm effect beyond its control, q ≤ 0.05, same sign as on explore, side effects within the bound, "
+        "and an association that is confirmed and no confound explains",
+        grade="validated",
+    ),
+    OutcomeGrade(if_found="the same, with an association that is confirmed but confounded", grade="plausible"),
+    OutcomeGrade(if_found="a confirmed association, and no effect beyond its control", grade="needs_causal_evidence"),
+    OutcomeGrade(if_found="edits that each exceed their control and disagree in sign", grade="contradicted"),
+    OutcomeGrade(if_found="no association on explore prompts", grade="weak"),
+)
+
+
+class _Halves(NamedTuple):
+    explore: tuple[int, int]
+    """Positives and negatives."""
+    confirm: tuple[int, int]
+    groups: int
+    """Of confirm positives."""
+
+
+def _plan(request: InterveneRequest, lab: Lab) -> Plan:
+    prompts = open_prompts(request.dataset, lab.settings)
+    refuse_one_sided(prompts, request.threshold)
+    if "span" in (request.pooling, request.where):
+        refuse_without_spans(prompts)
+    found = find_units(request, prompts, lab.settings)
+    has_pairs = any(prompt.pair for prompt in prompts.prompts)
+    refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
+    _check_model(request, prompts, found, lab.settings)
+    halves = _halves(request, prompts)
+    plan = _cost(request, prompts, found, halves)
+    dictionaries = [each.ref.dictionary for each in found if each.ref.dictionary is not None]
+    return Plan(
+        summary=_in_words(plan, request.model.id),
+        details=plan.model_dump(mode="json", exclude_none=True),
+        label=f"{request.criterion[:80]} in {request.model.id}",
+        slot=_slot(request.model.device, lab.settings),
+        inputs={
+            "prompts": prompts.sha256,
+            "model": fingerprint(request.model, lab.settings),
+            **({"report": request.report} if request.report else {}),
+            **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in dict.fromkeys(dictionaries)},
+        },
+        warnings=plan.advisories,
+    )
+
+
+def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings) -> None:
+    dictionaries = dictionary_configs([f.ref.dictionary for f in found if f.ref.dictionary is not None], settings)
+    source = locate(request.model, settings)
+    if source is None:
+        if settings.offline:
+            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
+        return
+    facts = preflight(
+        source.directory,
+        addresses=tuple(dict.fromkeys(each.ref.address for each in found if each.ref.address is not None)),
+        prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
+        allow_remote_code=settings.trust_remote_code,
+    )
+    for dictionary in dictionaries:
+        addresses_read(dictionary, facts)
+
+
+def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
+    """Return the sizes of the halves; None for a set that takes too long to compare before the job starts."""
+    if len(prompts.prompts) > GROUPED_AT_ONCE:
+        return None
+    labels, groups = prompts.positive(request.threshold), prompt_groups(prompts)
+    try:
+        split = split_groups(prompts.texts(), labels, groups, seed=request.seed, shares=DEFAULT_SHARES)
+    except SplitImpossible:
+        split = split_groups(prompts.texts(), labels, groups, seed=request.seed, shares={"explore": 1.0})
+    explore, confirm = split.rows("explore"), split.rows("confirm")
+    n_on = [sum(labels[i] for i in rows) for rows in (explore, confirm)]
+    return _Halves(
+        explore=(n_on[0], len(explore) - n_on[0]),
+        confirm=(n_on[1], len(confirm) - n_on[1]),
+        groups=len({groups[i] for i in confirm if labels[i]}),
+    )
+
+
+def _cost(
+    request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], halves: _Halves | None
+) -> IntervenePlan:
+    positive = sum(prompts.positive(request.threshold))
+    half = (positive // 2, (len(prompts.prompts) - positive) // 2)
+    explore, confirm = (half, half) if halves is None else (halves.explore, halves.confirm)
+    kinds = [3 if f.ref.dictionary is not None else 1 if f.ref.head is not None else 2 for f in found]
+    every, effects = n_trials(request, kinds=kinds)
+    chosen, chosen_effects = n_trials(request, kinds=kinds, once=True)
+    edited = explore[0] * every + explore[1] * effects + confirm[0] * chosen + confirm[1] * chosen_effects
+    groups = None if halves is None else halves.groups
+    return IntervenePlan(
+        units=tuple(each.key for each in found),
+        edits=tuple(f"{name} × {', '.join(f'{s:g}' for s in strengths_of(name, request))}" for name in request.edits),
+        controls=_controls(request, kinds),
+        n_explore=None if halves is None else sum(explore),
+        n_confirm=None if halves is None else sum(confirm),
+        n_groups=groups,
+        n_passes=edited + 3 * len(prompts.prompts),
+        power=round(detectable_mean(1.0, groups), 3) if groups is not None and groups > 1 else None,
+        outcomes=_OUTCOMES,
+        advisories=tuple(_advisories(request, found, groups)),
+    )
+
+
+def _controls(request: InterveneRequest, kinds: Sequence[int]) -> tuple[str, ...]:
+    n = request.n_controls
+    lines = [f"{n} random directions of equal norm, each with its opposite"] if max(kinds) > 1 else []
+    lines += [f"{n} latents matched on firing rate and decoder norm"] if 3 in kinds else []
+    lines += [f"{n} other heads of the layer"] if 1 in kinds else []
+    return (*lines, "the opposite edit", "the same edit at strength 0", "the same edit on negatives")
+
+
+def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int | None) -> Iterator[str]:
+    if groups is not None and groups < LEAST_CONFIRM_GROUPS:
+        yield (
+            f"Only {groups} independent groups of positives are left to confirm; {LEAST_CONFIRM_GROUPS} are needed "
+            "before anything can be validated."
+        )
+    if request.report is None:
+        yield "Units named by hand are taken as chosen without these prompts; from an inspect run, give its report."
+    if len(found) == 1:
+        yield "One unit alone shows nothing if another can replace it; name several with together=true for that."
+    if not request.targets:
+        yield "Target words will be chosen from what the model predicts on explore prompts, and listed."
+
+
+def _in_words(plan: IntervenePlan, model_id: str) -> str:
+    groups = "" if plan.n_groups is None else f", {plan.n_groups} groups of positives to grade on"
+    power = "" if plan.power is None else f"; effects from {plan.power:g} standard deviations on are found"
+    return (
+        f"{len(plan.units)} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{groups}"
+        f"{power}."
+    )
+
+
+def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
+    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
+    return "gpu" if wants_gpu else "cpu"
+
+
+def _handle(request: InterveneRequest, run: Run) -> InterveneResult:
+    from interp_lab.workflows.intervene import intervene  # lazy: the workflow imports torch, and only the worker may
+
+    return intervene(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
+
+
+def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAction, ...]:
+    """Return the calls that would settle what the report leaves open, ready to be made."""
+    if isinstance(request.dataset, InlinePrompts):
+        return ()  # the prompts would have to be repeated in every action
+    arguments = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    single = [unit for unit in report.units if not unit.members]
+    unmoved = [unit for unit in single if any(reason.code == "effect_like_control" for reason in unit.reasons)]
+    if len(unmoved) > 1 and not request.together:
+        why = "Several units show nothing alone: together they would, if any one of them suffices."
+        return (NextAction(tool="intervene", arguments={**arguments, "together": True, "dry_run": False}, why=why),)
+    if any(unit.grade == "validated" for unit in single) and "ablate_resample" not in request.edits:
+        why = "An effect that holds for other ablations is not an artefact of the value that was put in."
+        other: dict[str, JsonValue] = {**arguments, "edits": ["ablate_mean", "ablate_resample"], "dry_run": False}
+        return (NextAction(tool="intervene", arguments=other, why=why),)
+    return ()
+
+
+INTERVENE = JobCapability(
+    name="intervene",
+    title="Edit units of a model and measure what it does to a behaviour",
+    guidance=(
+        "The step from correlation to cause. Give the report of an inspect run (or name units: coordinates, latents, "
+        "heads, directions) with the same model and prompts. Ablates, amplifies, clamps, steers or patches, beside "
+        "controls in the same run; strengths and target words are chosen on explore prompts, effects graded on "
+        "confirm prompts, side effects measured on negatives. Without dry_run=false it only plans: passes, controls, "
+        "power, what each outcome would be graded. Shows what this edit does here, not why. Runs as a job: if state is "
+        "not final, call job_wait. The artifact has report.md, report.html, report.json and interventions.jsonl."
+    ),
+    request=InterveneRequest,
+    result=InterveneResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, idempotent=True, open_world=True),
+    toolset="evidence",
+    example={
+        "model": "builtin:pocket-llama",
+        "criterion": "the word is a person's name",
+        "dataset": "builtin:person-name",
+        "units": [{"address": "resid_post.2", "index": 5}],
+    },
+)
