@@ -39,11 +39,7 @@ def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
 
 def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Settings) -> Plan:
     from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
-    from interp_lab.workflows.training.columns import (
-        dense_widths,
-        store_hash,
-        token_split,
-    )  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training import columns  # lazy: numpy is not needed to list tools
 
     store = open_named_store(source.store, settings)
     n_train = int(columns.token_split(store, request).train.sum())
