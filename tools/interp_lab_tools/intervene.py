@@ -20,7 +20,6 @@ from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.statistics.power import detectable_mean
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.sources import Found, find_units
@@ -119,6 +118,8 @@ def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
 def _cost(
     request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], halves: _Halves | None
 ) -> IntervenePlan:
+    from interp_lab.statistics.power import detectable_mean  # lazy: numpy is not needed to list tools
+
     positive = sum(prompts.positive(request.threshold))
     half = (positive // 2, (len(prompts.prompts) - positive) // 2)
     explore, confirm = (half, half) if halves is None else (halves.explore, halves.confirm)
