@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
 from interp_lab.artifacts.durable import free_bytes
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
@@ -174,6 +172,8 @@ def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | Non
 @cache
 def matrix_rate() -> float:
     """Return the multiply-adds per second of a float32 matrix product in this process, measured once."""
+    import numpy as np  # lazy: not needed to list tools
+
     left = np.full((_SIZE, _SIZE), 0.5, np.float32)
     times: list[float] = []
     for _ in range(_REPEATS):
