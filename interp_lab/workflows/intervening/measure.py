@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from interp_lab.contracts.intervene import EditName
 from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL
 from interp_lab.engine.intervention.run import Runner
-from interp_lab.engine.precision import matmul_precision
 from interp_lab.jobs.run import Run
 from interp_lab.methods.causal_effect import Contrast, contrast
 from interp_lab.models.tokens import TokenizedPrompt
@@ -119,10 +118,9 @@ class Bench:
         behaviour = self.chosen.behaviour(cross_entropy=cross_entropy)
         runner = Runner(self.inputs.loaded, [trial.variant for trial in trials], behaviour)
         found = []
-        with matmul_precision():
-            for done, row in enumerate(rows):
-                run.progress(done, len(rows), what, "prompts")
-                found.append(runner(self.inputs.tokens[row], row, self.spans[row]))
+        for done, row in enumerate(rows):
+            run.progress(done, len(rows), what, "prompts")
+            found.append(runner(self.inputs.tokens[row], row, self.spans[row]))
         base = np.stack([outcome.base.numpy() for outcome in found])
         edited = np.stack([outcome.edited.numpy() for outcome in found])
         return Runs(
