@@ -49,7 +49,10 @@ def _names_only(record: Schema) -> Schema:
     """Return a record inside another record by the names of its fields; schemas/ has their words."""
     if "properties" not in record:
         return record
-    kept: Schema = {"type": "object", "properties": {name: {} for name in record["properties"]}}
+    kept: Schema = {
+        "type": "object",
+        "properties": {name: _choices(body) for name, body in record["properties"].items()},
+    }
     return {**kept, "required": record["required"]} if record.get("required") else kept
 
 
@@ -73,8 +76,8 @@ def output_schema(answer: type[Contract]) -> Schema:
 
 
 def _choices(field: Schema) -> Schema:
-    """Return what may stand in a field, where that is one of a few words; of others the name is enough."""
-    return field if field.keys() & {"enum", "const"} else {}
+    """Return what may stand in a field, where that is one of a few words; of others the type is enough."""
+    return field if field.keys() & {"enum", "const"} or "type" not in field else {"type": field["type"]}
 
 
 def _portable(schema: Schema, dropped: frozenset[str], *, null_is_absent: bool) -> Schema:
