@@ -139,13 +139,12 @@ from interp_lab.errors.store import (
     UnknownColumn,
     ValueOverflow,
 )
-from interp_lab.errors.training import CannotFit, EvaluationUnfit, TrainingDiverged, TrainingSourceUnfit
+from interp_lab.errors.training import EvaluationUnfit, TrainingDiverged, TrainingSourceUnfit
 
 __all__ = [
     "AbsentFeature",
     "ArtifactCorrupt",
     "ArtifactTooNew",
-    "CannotFit",
     "CatalogBusy",
     "CatalogCorrupt",
     "CatalogTooNew",

@@ -5,13 +5,6 @@ from __future__ import annotations
 from interp_lab.errors.base import OperationError, RequestError
 
 
-class CannotFit(RequestError):
-    """The work needs more memory than this machine has."""
-
-    code = "cannot_fit"
-    default_remedy = "Use fewer latents, fewer dictionaries in one call, or a machine with more memory."
-
-
 class TrainingSourceUnfit(RequestError):
     """The activations cannot be trained on as they are."""
 

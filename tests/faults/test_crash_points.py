@@ -35,7 +35,7 @@ def test_a_runner_killed_at_any_line_loses_nothing_and_publishes_once(workspace:
     whole = engine.submit(spec("count", steps=STEPS, book=str(book), pad=0))
     finish(engine, whole.id)
     lines_file = workspace / "die" / f"{whole.id}.lines"
-    wait_for(lines_file.exists)
+    wait_for(lambda: lines_file.exists() and lines_file.stat().st_size > 0)
     lines = int(lines_file.read_text())
     points = range(1, lines + 1) if LONG else range(1, lines + 1, max(1, lines // SAMPLES))
 

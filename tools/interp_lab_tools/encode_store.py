@@ -15,6 +15,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.named_folders import dictionary_folder
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -42,7 +43,7 @@ def _plan(request: EncodeStoreRequest, lab: Lab) -> Plan:
         summary=f"{store.n_rows:,} rows by {len(found)} dictionaries; {size}.",
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"encode {request.store[:12]} by {len(found)} dictionaries",
-        slot="gpu" if lab.settings.gpu_slots > 0 else "cpu",
+        slot=slot_for("auto", lab.settings),
         inputs={"store": store_hash(store), **{each.key: each.dictionary_id for each in found}},
     )
 

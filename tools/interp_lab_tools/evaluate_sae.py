@@ -28,6 +28,7 @@ from interp_lab.workflows.evaluation.cost import refuse_unfit
 from interp_lab.workflows.evaluation.places import places_of
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -87,7 +88,7 @@ def _tokens_at_most(prompts: PromptSet) -> int:
 
 
 def _as_plan(request: EvaluateSaeRequest, found: EvaluateSaePlan, settings: Settings, inputs: dict[str, str]) -> Plan:
-    slot = "gpu" if settings.gpu_slots > 0 else "cpu"
+    slot = slot_for("auto", settings)
     peak = "memory unknown"
     if found.peak_bytes is not None:
         peak = f"about {found.peak_bytes / 2**20:.0f} MiB at the peak"

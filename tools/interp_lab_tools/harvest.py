@@ -30,6 +30,7 @@ from interp_lab.workflows.harvesting.cost import (
 )
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -66,7 +67,7 @@ def _plan(request: HarvestRequest, lab: Lab) -> Plan:
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{beginning.name} through {request.model.id}"[:200],
-        slot=_slot(request.model.device, settings),
+        slot=slot_for(request.model.device, settings),
         inputs={
             "dataset": corpus_stamp(request.dataset, settings),
             "model": fingerprint(request.model, settings),
@@ -128,7 +129,7 @@ def _cost(request: HarvestRequest, facts: ModelFacts | None, tokens: _Tokens, se
             needed, tokens.tokens, len(widths), folder=settings.workspace, reserve=settings.min_free_bytes
         )
     peak = None if facts is None else peak_bytes(facts.weights.n_bytes)
-    if peak is not None and _slot(request.model.device, settings) == "cpu":
+    if peak is not None and slot_for(request.model.device, settings) == "cpu":
         refuse_unfit_memory(peak)
     took = _time(request, facts, tokens.tokens, settings)
     return HarvestPlan(
@@ -155,7 +156,7 @@ def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | Non
     macs = macs_per_token(facts, deepest((*request.addresses, *logits), facts.n_layers))
     if not macs:
         return _Time(None, None, None)
-    slot = _slot(request.model.device, settings)
+    slot = slot_for(request.model.device, settings)
     dtype = request.model.dtype if request.model.dtype != "auto" else "float32" if slot == "cpu" else str(facts.dtype)
     key = device_key("cuda" if slot == "gpu" else "cpu", dtype, settings.threads_per_slot())
     rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(request.model, settings), key)
@@ -181,12 +182,6 @@ def matrix_rate() -> float:
         np.matmul(left, left)
         times.append(time.perf_counter() - start)
     return _SIZE**3 / max(min(times), 1e-9)
-
-
-def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
-    """Return the slot whose device the job will see."""
-    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
-    return "gpu" if wants_gpu else "cpu"
 
 
 def _in_words(plan: HarvestPlan, model_id: str) -> str:

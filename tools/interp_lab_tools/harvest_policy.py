@@ -12,6 +12,7 @@ from interp_lab.models.policy_files import CONFIG, WEIGHTS, read_config
 from interp_lab.settings import Settings
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -29,7 +30,6 @@ def _plan(request: HarvestPolicyRequest, lab: Lab) -> Plan:
         n_parameters=config.n_parameters,
         columns=tuple(str(address) for address in request.addresses),
     )
-    wants_gpu = request.device.startswith("cuda") or (request.device == "auto" and settings.gpu_slots > 0)
     return Plan(
         summary=(
             f"{plan.n_episodes} episodes of {request.environment}, at most {plan.n_steps_at_most} steps, "
@@ -37,7 +37,7 @@ def _plan(request: HarvestPolicyRequest, lab: Lab) -> Plan:
         ),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.policy} in {request.environment}"[:200],
-        slot="gpu" if wants_gpu else "cpu",
+        slot=slot_for(request.device, settings),
         inputs={"policy": hash_file(folder / CONFIG)[0], "weights": hash_file(folder / WEIGHTS)[0]},
     )
 

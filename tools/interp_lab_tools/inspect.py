@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
@@ -24,6 +24,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -49,7 +50,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
-        slot=_slot(request.model.device, lab.settings),
+        slot=slot_for(request.model.device, lab.settings),
         inputs={
             "prompts": prompts.sha256,
             "model": fingerprint(request.model, lab.settings),
@@ -105,12 +106,6 @@ def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts 
         prompts=texts,
         allow_remote_code=lab.settings.trust_remote_code,
     )
-
-
-def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
-    """Return the slot whose device the job will see: a job in a CPU slot sees no accelerator, whatever it asks for."""
-    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
-    return "gpu" if wants_gpu else "cpu"
 
 
 def _cost(

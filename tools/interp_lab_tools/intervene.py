@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
@@ -25,6 +25,7 @@ from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, streng
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -69,7 +70,7 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
-        slot=_slot(request.model.device, lab.settings),
+        slot=slot_for(request.model.device, lab.settings),
         inputs={
             "prompts": prompts.sha256,
             "model": fingerprint(request.model, lab.settings),
@@ -171,11 +172,6 @@ def _in_words(plan: IntervenePlan, model_id: str) -> str:
         f"{len(plan.units)} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{groups}"
         f"{power}."
     )
-
-
-def _slot(device: str, settings: Settings) -> Literal["cpu", "gpu"]:
-    wants_gpu = device.startswith("cuda") or (device == "auto" and settings.gpu_slots > 0)
-    return "gpu" if wants_gpu else "cpu"
 
 
 def _handle(request: InterveneRequest, run: Run) -> InterveneResult:

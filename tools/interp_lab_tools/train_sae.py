@@ -24,6 +24,7 @@ from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse
 from interp_lab.workflows.training.plan import Planned, planned
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -114,7 +115,7 @@ def _as_plan(plan: TrainSaePlan, settings: Settings, inputs: dict[str, str], war
         summary=f"{what}: {plan.tokens:,} tokens in {plan.steps:,} steps; {peak}; {time}.",
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"train {what}"[:200],
-        slot="gpu" if settings.gpu_slots > 0 else "cpu",
+        slot=slot_for("auto", settings),
         inputs=inputs,
         warnings=warnings,
     )
