@@ -10,17 +10,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+from interp_lab.artifacts.durable import write_durably
 
 MAX_RELATIVE_ERROR = 2e-6
 _SIZE = 256
 _REPEATS = 5
 
 Mode = Literal["default", "onednn"]
+
+_RECORD = "matmul.txt"
+_DECIDED: ContextVar[Mode | None] = ContextVar("decided_matmul", default=None)
 
 
 class MatmulPrecision(NamedTuple):
@@ -47,9 +54,27 @@ def probe_matmul() -> MatmulPrecision:
 
 
 @contextmanager
+def decided_matmul(folder: Path) -> Iterator[Mode]:
+    """Keep to one path inside the block: the one on record in that folder, else the probe's, which is put on record.
+
+    The probe times, and a busy machine may change its mind; work that goes on after an interruption must not.
+    """
+    record = folder / _RECORD
+    if not record.exists():
+        write_durably(record, probe_matmul().mode.encode())
+    mode: Mode = "onednn" if record.read_bytes() == b"onednn" else "default"
+    token = _DECIDED.set(mode)
+    try:
+        yield mode
+    finally:
+        _DECIDED.reset(token)
+
+
+@contextmanager
 def matmul_precision() -> Iterator[MatmulPrecision]:
-    """Use the path that `probe_matmul` chose inside the block, for the whole process, on the CPU only."""
+    """Use the path that was decided, else the one that `probe_matmul` chose, for the whole process, on the CPU only."""
     chosen = probe_matmul()
+    chosen = chosen._replace(mode=_DECIDED.get() or chosen.mode)
     if chosen.mode == "default":
         yield chosen
         return

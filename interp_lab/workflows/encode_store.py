@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from interp_lab.contracts.encode_store import EncodedColumn, EncodeStoreRequest,
 from interp_lab.contracts.store import STORE_KIND, CodeColumn
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import load_dictionary
-from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.precision import decided_matmul, matmul_precision
 from interp_lab.errors import NonFiniteActivations
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
@@ -53,7 +54,7 @@ def encode_store(request: EncodeStoreRequest, run: Run, *, settings: Settings, s
     run.inputs |= {"store": store_hash(store), **{each.name: each.dictionary_id for each in found}}
     pairs = [_Pair(e, load_dictionary(f, device=str(device))) for e, f in zip(found, folders, strict=True)]
     folder = run.checkpoint_dir / "store"
-    with _extension(store, request, found, folder) as extension, matmul_precision():
+    with _extension(store, request, found, folder) as extension, _same_matmul(run):
         for start, stop in _runs(store, extension.finished_rows):
             extension.add(_blocks(store, pairs, start, stop), stop - start)
             run.progress(stop, store.n_rows, "encoding", "rows")
@@ -63,6 +64,13 @@ def encode_store(request: EncodeStoreRequest, run: Run, *, settings: Settings, s
         publish_store(folder, files)
         files.metrics |= {"n_rows": store.n_rows}
     return _answer(store, columns, suggest(columns))
+
+
+@contextmanager
+def _same_matmul(run: Run) -> Iterator[None]:
+    """The fast matrix path where it is exact, and the same one after an interruption."""
+    with decided_matmul(run.checkpoint_dir), matmul_precision():
+        yield
 
 
 def _extension(

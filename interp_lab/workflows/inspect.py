@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
 from interp_lab.contracts.inspect_report import Context
+from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
@@ -26,10 +27,11 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     run.seed, run.device = request.seed, str(inputs.loaded.device)
     run.inputs |= inputs.provenance()
     plan = design(inputs)
-    pooled = pool_prompts(inputs, run)
-    run.progress(0, None, "ranking and confirming")
-    findings = measure(inputs, pooled, plan)
-    cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
+    with decided_matmul(run.checkpoint_dir):
+        pooled = pool_prompts(inputs, run)
+        run.progress(0, None, "ranking and confirming")
+        findings = measure(inputs, pooled, plan)
+        cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
     report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, pooled, run)

@@ -17,6 +17,7 @@ from interp_lab.contracts.train_sae import (
     TrainSaeResult,
 )
 from interp_lab.dictionaries.formats.saelens import CONFIG, WEIGHTS, save_files
+from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
@@ -45,10 +46,11 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
     run.seed, run.device = request.seed, str(device)
     run.inputs |= feed.inputs
     loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
-    loop.train()
-    loop.save()
-    _remember(loop, settings, run, device)
-    return publish_all(loop, run, suggest)
+    with decided_matmul(run.checkpoint_dir):
+        loop.train()
+        loop.save()
+        _remember(loop, settings, run, device)
+        return publish_all(loop, run, suggest)
 
 
 def publish_all(loop: Loop, run: Run, suggest: Suggest) -> TrainSaeResult:

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.artifacts.mapped_matrix import map_matrices
-from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.reading import read_json
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
 from interp_lab.contracts.features import DirectionSearch
 from interp_lab.errors import InvalidRequest, UnknownUnit
 from interp_lab.settings import Settings
+from interp_lab.workflows.named_folders import named_folder
 
 DIRECTION_KIND: Final = "direction"
 _TENSORS, _RECORD = "direction.safetensors", "direction.json"
@@ -37,7 +35,7 @@ def read_direction(by: DirectionSearch, settings: Settings) -> SavedDirection:
         UnknownUnit: It has no output of that number.
         LabError: as `resolve_input`, `ArtifactStore.open` and `map_matrices`.
     """
-    folder = _folder(by.direction, settings)
+    folder = named_folder(by.direction, DIRECTION_KIND, settings, refusal=InvalidRequest)
     if not (folder / _TENSORS).is_file():
         raise InvalidRequest(f"{by.direction[:80]} holds no {_TENSORS}.", remedy="train_probe publishes directions.")
     tensor = map_matrices(folder / _TENSORS).get(by.tensor)
@@ -47,16 +45,6 @@ def read_direction(by: DirectionSearch, settings: Settings) -> SavedDirection:
     if by.output >= len(table):
         raise UnknownUnit(f"The direction has outputs 0 to {len(table) - 1}, not {by.output}.")
     return SavedDirection(table[by.output], _address(folder / _RECORD))
-
-
-def _folder(name: str, settings: Settings) -> Path:
-    if not is_artifact_id(name):
-        return resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
-    artifacts = ArtifactStore(WorkspacePaths.of(settings))
-    kind = artifacts.open(name).kind
-    if kind != DIRECTION_KIND:
-        raise InvalidRequest(f"Artifact {name} is a {kind}, not a direction.")
-    return settings.workspace.resolve() / artifacts.relative_folder(name)
 
 
 def _address(record: Path) -> str | None:

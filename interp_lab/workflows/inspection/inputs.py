@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import ModelFacts
@@ -17,6 +18,7 @@ from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import every_layer
 from interp_lab.settings import Settings
+from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.inspection.lenses import dictionary_lenses
 
 
@@ -30,6 +32,8 @@ class Inputs:
     loaded: LoadedModel
     sites: tuple[Site, ...]
     checks: SelfCheck
+    dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name of each dictionary → artifact id, or a stamp of the files in its folder."""
 
     @property
     def n_tokens(self) -> int:
@@ -41,7 +45,7 @@ class Inputs:
         source = self.loaded.source
         model = f"{source.id}@{source.commit}" if source.commit else f"{source.id} sha256:{weights_hash(self.loaded)}"
         read = {"model": model, "prompts": f"{self.prompts.name} sha256:{self.prompts.sha256}"}
-        return read | {f"dictionary {i}": name for i, name in enumerate(self.request.dictionaries)}
+        return read | dict(self.dictionaries)
 
 
 def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
@@ -63,8 +67,9 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         allow_remote_code=settings.trust_remote_code,
     )
     sites = _sites(request, loaded, settings)
+    stamps = {f"dictionary {name}": dictionary_stamp(name, settings) for name in request.dictionaries}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
-    return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded))
+    return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps)
 
 
 def _sites(request: InspectRequest, loaded: LoadedModel, settings: Settings) -> tuple[Site, ...]:

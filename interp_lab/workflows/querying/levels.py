@@ -26,7 +26,7 @@ from interp_lab.workflows.querying.columns import (
 )
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.targets import field_values
-from interp_lab.workflows.querying.texts import TOKEN_CHARS, clipped
+from interp_lab.workflows.querying.texts import TOKEN_CHARS, clipped_apart
 from interp_lab.workflows.querying.view import StoreView
 
 MOST_LEVELS = 12
@@ -91,7 +91,7 @@ def _levels(rows: RowSet, query: LevelsQuery, *, most: int | None) -> Levels:
         )
     number_of = np.full(len(names) + 1, -1)
     number_of[kept] = np.arange(kept.size)
-    shown = tuple(clipped(str(names[int(code)].as_py()), TOKEN_CHARS) for code in kept)
+    shown = clipped_apart([str(names[int(code)].as_py()) for code in kept], TOKEN_CHARS)
     return Levels(shown, number_of[codes], int(np.count_nonzero(count)) - kept.size)
 
 

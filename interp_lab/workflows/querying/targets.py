@@ -12,7 +12,7 @@ from interp_lab.errors import InvalidCondition
 from interp_lab.statistics.block_association import Target
 from interp_lab.store.arrow import arrow
 from interp_lab.workflows.querying.rows import RowSet
-from interp_lab.workflows.querying.texts import clipped
+from interp_lab.workflows.querying.texts import clipped_apart
 
 _NAME_CHARS = 60
 
@@ -107,7 +107,5 @@ def _one_against_rest(name: str, values: Any, max_values: int) -> list[Target | 
     if len(levels) == 2:
         # The other value is the same test with the sign turned.
         order = order[1:]
-    return [
-        Target(f"{name}={clipped(levels[code], _NAME_CHARS)}", (codes == code).astype(np.float64), known, is_label=True)
-        for code in order
-    ]
+    shown = clipped_apart(levels, _NAME_CHARS)
+    return [Target(f"{name}={shown[code]}", (codes == code).astype(np.float64), known, is_label=True) for code in order]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from interp_lab.workflows.querying.view import StoreView
@@ -46,6 +48,18 @@ def token_texts(view: StoreView, start: int, stop: int) -> list[str]:
     """Return the tokens of rows `start:stop`; a row without one has an empty text."""
     texts = view.tokens.texts
     return [texts[int(code)].as_py() if code >= 0 else "" for code in view.tokens.codes[start:stop]]
+
+
+def clipped_apart(texts: Sequence[str], limit: int) -> tuple[str, ...]:
+    """Return every text cut to about `limit` characters, those that would look the same told apart by a number."""
+    short = [clipped(text, limit) for text in texts]
+    counts = Counter(short)
+    seen: Counter[str] = Counter()
+    named: list[str] = []
+    for text in short:
+        seen[text] += 1
+        named.append(f"{text} ({seen[text]})" if counts[text] > 1 else text)
+    return tuple(named)
 
 
 def clipped(text: str, limit: int = CELL_CHARS) -> str:

@@ -110,6 +110,28 @@ def test_every_file_has_its_own_name_in_the_folder_that_the_store_gives(
     assert store.verify(artifact_id).ok
 
 
+def test_a_folder_is_handed_out_only_with_the_bytes_that_were_published(
+    paths: WorkspacePaths, store: ArtifactStore
+) -> None:
+    artifact = publish(paths, store, {"a.txt": b"one", "b.txt": b"two"})
+    folder = store.checked_folder(artifact)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"a.txt": b"one", "b.txt": b"two"}
+    (folder / "a.txt").unlink()  # as on a disk without hard links
+    (folder / "b.txt").unlink()
+    (folder / "b.txt").write_bytes(b"2!!")
+    again = store.checked_folder(artifact)
+    assert {p.name: p.read_bytes() for p in again.iterdir()} == {"a.txt": b"one", "b.txt": b"two"}
+
+
+def test_a_folder_with_damaged_content_is_refused(paths: WorkspacePaths, store: ArtifactStore) -> None:
+    artifact = publish(paths, store, {"a.txt": b"one"})
+    blob = paths.blob(store.manifest(artifact).files[0].sha256)
+    blob.chmod(0o644)
+    blob.write_bytes(b"1!!")
+    with pytest.raises(ArtifactCorrupt):
+        store.checked_folder(artifact)
+
+
 def test_a_part_of_a_file_can_be_read(paths: WorkspacePaths, store: ArtifactStore) -> None:
     artifact_id = publish(paths, store, {"a.txt": b"0123456789"})
     assert store.read_file(artifact_id, "a.txt", offset=3, limit=4) == b"3456"
