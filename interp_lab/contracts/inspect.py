@@ -51,7 +51,8 @@ class InspectRequest(JobRequest):
     criterion: Criterion = Field(examples=["the next token is a measurement unit"])
     """What the positives have and the negatives lack, in plain words."""
     dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
-    """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or inline."""
+    """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or
+    {'prompts': [{'text': …, 'score': 0 to 1}, …]}."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
     """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer, or nothing but
     the dictionaries if there are any."""

@@ -86,11 +86,11 @@ class JobRequest(Contract):
     """What every request for long-running work can say about how it is run."""
 
     dry_run: bool = False
-    """Check everything and say what the run would cost; start nothing."""
+    """Check everything, say what it would cost, start nothing."""
     wait_s: Annotated[FiniteFloat, Field(ge=0, le=45)] = 20.0
-    """Seconds to wait for the end before the handle is returned; the job goes on either way."""
+    """Seconds to wait before the handle is returned; the job goes on."""
     request_key: RequestKey | None = None
-    """The same key with the same request returns the same job, so that a lost answer can be asked for again."""
+    """A repeated key returns the same job, so that a lost answer can be asked for again."""
 
 
 RUN_CONTROLS = frozenset({"dry_run", "wait_s", "request_key"})

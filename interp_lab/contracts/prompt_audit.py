@@ -106,7 +106,8 @@ class AuditPromptsRequest(Contract):
     """Look at a prompt set before any model reads it."""
 
     dataset: PromptArgument = Field(examples=["builtin:question"])
-    """Scored prompts: 'builtin:NAME', a JSON Lines file, or inline."""
+    """Scored prompts: 'builtin:NAME', a JSON Lines file, or
+    {'prompts': [{'text': …, 'score': 0 to 1}, …]}."""
     threshold: FiniteFloat = 0.5
     """Prompts scored at or above it are positives, the others negatives."""
     seed: Seed = 0

@@ -1,8 +1,9 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
 Input schemas keep the words and leave out limits that a model does not plan by; the server checks them all. A record
-inside a record is told by the names of its fields. Output schemas name the fields of an answer: models do not read
-them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is optional.
+inside a record, and one for which a plain string will do, is told by the names of its fields. Output schemas name the
+fields of an answer: models do not read them, and schemas/ holds every word. Answers leave out what is null, so a field
+that can be null is optional.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def input_schema(request: type[Contract]) -> Schema:
     """Return the schema of a tool's arguments."""
     schema = _portable(request.model_json_schema(mode="validation"), _NOISE | _LIMITS, null_is_absent=False)
     definitions: Schema = schema.get("$defs", {})
-    near = _references({key: value for key, value in schema.items() if key != "$defs"})
+    near = _references(_without_shorthands({key: value for key, value in schema.items() if key != "$defs"}))
     for name, body in definitions.items():
         definitions[name] = _open(body) if f"#/$defs/{name}" in near else _names_only(body)
     used = _references(schema)
@@ -38,6 +39,18 @@ def input_schema(request: type[Contract]) -> Schema:
     if not schema["$defs"]:
         del schema["$defs"]
     return schema
+
+
+def _without_shorthands(node: Any) -> Any:
+    """Return the node without those unions of which a plain string is a branch: few callers write the long form."""
+    if isinstance(node, list):
+        return [_without_shorthands(item) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    record = cast("Schema", node)
+    if any(branch.get("type") == "string" for branch in cast("list[Schema]", record.get("anyOf", []))):
+        return {}
+    return {key: _without_shorthands(value) for key, value in record.items()}
 
 
 def _open(record: Schema) -> Schema:
@@ -51,9 +64,14 @@ def _names_only(record: Schema) -> Schema:
         return record
     kept: Schema = {
         "type": "object",
-        "properties": {name: _choices(body) for name, body in record["properties"].items()},
+        "properties": {name: _names(body) for name, body in record["properties"].items()},
     }
     return {**kept, "required": record["required"]} if record.get("required") else kept
+
+
+def _names(field: Schema) -> Schema:
+    """Return what may stand in a field, without its words."""
+    return {key: value for key, value in _choices(field).items() if key not in _WORDS}
 
 
 def _references(node: Any) -> set[str]:

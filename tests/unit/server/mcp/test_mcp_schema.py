@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.jobs import JobFailure, JobView
 from interp_lab.contracts.operations import JobListRequest
 from interp_lab_server.schema import input_schema, output_schema
@@ -70,3 +72,16 @@ def test_answers_fit_the_published_output_schema_without_their_nulls() -> None:
     validator.validate(as_json(view))
     assert not validator.is_valid({**as_json(view), "state": "lost"})
     assert not validator.is_valid({**as_json(view), "more": 1})
+
+
+def test_what_a_string_can_say_is_told_by_the_names_of_its_fields() -> None:
+    schema = input_schema(InspectRequest)
+    model = schema["$defs"]["ModelRef"]["properties"]
+    assert set(model) == {"id", "revision", "dtype", "device"}
+    assert not any("description" in field for field in model.values())
+    assert schema["properties"]["model"]["description"]
+
+
+def test_a_record_that_has_no_short_form_keeps_its_words() -> None:
+    units = input_schema(InterveneRequest)["$defs"]["UnitRef"]["properties"]
+    assert all("description" in field for field in units.values())
