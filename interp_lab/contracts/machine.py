@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.results import Result
+
+PROFILE_KIND: Final = "machine_profile"
+PROFILE_FILE: Final = "profile.json"
 
 RouteName = Literal["local_cpu", "one_gpu", "several_gpus", "cluster", "remote_api", "streamed_frontier"]
 
@@ -72,14 +75,17 @@ class Accelerator(Contract):
 class MeasuredRate(Contract):
     """One rate that was measured here."""
 
-    what: Literal["matmul_fp32", "matmul_fp32_onednn", "matmul_bf16", "copy"]
-    """Matrix product in float32, the same through oneDNN where it stays float32, in bfloat16; or copying memory."""
+    what: Literal["matmul_fp32", "matmul_fp32_onednn", "matmul_bf16", "copy", "forward", "train_sae"]
+    """Matrix product in float32, the same through oneDNN where it stays float32, in bfloat16; copying memory; the lab's
+    own harvest of a small model; or its own dictionary training (one product to encode counted)."""
     device: str
     """Where."""
     value: PositiveFloat
     """Billions of floating-point operations, or of bytes read and written, per second: the median of repeats."""
     unit: Literal["GFLOP/s", "GB/s"]
     """Unit of the value."""
+    size: NonNegativeInt | None = None
+    """forward: width of the model; train_sae: inputs times latents."""
     repeats: NonNegativeInt
     """Measurements."""
     spread: NonNegativeFloat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from interp_lab.errors.base import NotFoundError, OperationError, StateError
+from interp_lab.errors.base import NotFoundError, OperationError, RequestError, StateError
 
 
 class UnknownAsset(NotFoundError):
@@ -30,6 +30,13 @@ class UnknownArtifact(NotFoundError):
 
     code = "unknown_artifact"
     default_remedy = "Call artifact_list for the artifacts of this workspace."
+
+
+class InvalidMachineProfile(RequestError):
+    """The file is no machine profile."""
+
+    code = "invalid_machine_profile"
+    default_remedy = "Give the artifact id of a profile_env run, or the profile.json of one."
 
 
 class QueueFull(StateError):

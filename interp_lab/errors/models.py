@@ -40,6 +40,13 @@ class UnknownModel(RequestError):
     default_remedy = "Use builtin:NAME, a model directory inside the workspace, or a hub id such as owner/name."
 
 
+class UnknownModelSize(RequestError):
+    """The size of the model is not known: its files are not here."""
+
+    code = "unknown_model_size"
+    default_remedy = "Give parameters, such as '70B', and n_layers and d_model if you know them."
+
+
 class InvalidModel(RequestError):
     """The directory does not hold a model that can be loaded."""
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from interp_lab.contracts.machine import MachineProfile, MeasuredRate, ProfileEnvRequest, ProfileEnvResult
+from interp_lab.contracts.machine import (
+    PROFILE_FILE,
+    PROFILE_KIND,
+    MachineProfile,
+    MeasuredRate,
+    ProfileEnvRequest,
+    ProfileEnvResult,
+)
+from interp_lab.dictionaries.training.probe import SHAPES, training_rate
+from interp_lab.engine.probes import WIDTHS, forward_rate
 from interp_lab.engine.rates import accelerators, measured_rates
 from interp_lab.jobs.filesystem import filesystem_type, mounts
 from interp_lab.jobs.run import Run
 from interp_lab.machine.hardware import disk, memory, processor
 from interp_lab.machine.routes import routes
 from interp_lab.machine.surroundings import credentials, engines, libraries
-
-KIND = "machine_profile"
 
 
 def profile_env(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
@@ -26,8 +34,8 @@ def profile_env(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
     """
     run.progress(0, None, "measuring the machine")
     profile = _profile(request, run)
-    with run.artifact(KIND, f"Machine profile of {profile.processor.name}") as artifact:
-        artifact.write_json("profile.json", profile.model_dump(mode="json"))
+    with run.artifact(PROFILE_KIND, f"Machine profile of {profile.processor.name}") as artifact:
+        artifact.write_json(PROFILE_FILE, profile.model_dump(mode="json"))
     return ProfileEnvResult(summary=_in_words(profile), warnings=tuple(_warnings(profile)), profile=profile)
 
 
@@ -39,7 +47,8 @@ def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
     rates: list[MeasuredRate] = []
     for device in where:
         run.check()
-        rates += measured_rates(device, request.seconds / len(where))
+        rates += measured_rates(device, request.seconds / len(where) / 2)
+        rates += _own_work(device, request.seconds / len(where) / 2, run)
     return MachineProfile(
         measured_at=datetime.now(UTC),
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
@@ -56,8 +65,22 @@ def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
     )
 
 
+def _own_work(device: str, seconds: float, run: Run) -> Iterator[MeasuredRate]:
+    """Yield how fast the lab reads models and trains dictionaries there, each at two sizes."""
+    share = seconds / (len(WIDTHS) + len(SHAPES))
+    run.progress(0, None, f"measuring the lab's own work on {device}")
+    for width in WIDTHS:
+        run.check()
+        yield forward_rate(width, run.checkpoint_dir, device=device, seconds=share)
+    for d_in, n_latents in SHAPES:
+        run.check()
+        yield training_rate(d_in, n_latents, device=device, seconds=share)
+
+
 def _in_words(profile: MachineProfile) -> str:
-    best = max((rate for rate in profile.rates if rate.unit == "GFLOP/s"), key=lambda rate: rate.value)
+    best = max(
+        (rate for rate in profile.rates if rate.unit == "GFLOP/s" and not rate.size), key=lambda rate: rate.value
+    )
     where = f"{profile.processor.usable:g} cores, {profile.memory.available / 2**30:.1f} GiB free"
     devices = ", ".join(device.name for device in profile.accelerators) or "no accelerator"
     return (

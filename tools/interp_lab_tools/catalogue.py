@@ -26,6 +26,7 @@ from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
 from interp_lab_tools.search_features import SEARCH_FEATURES
@@ -37,6 +38,7 @@ from interp_lab_tools.train_sae import TRAIN_SAE
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     PROFILE_ENV,
+    PLAN_SCALE,
     BUILD_PROMPTS,
     AUDIT_PROMPTS,
     QUERY_ACTIVATIONS,

@@ -1,0 +1,189 @@
+"""A run by every route: does it fit, how long it takes, what decides it, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from interp_lab.contracts.machine import MachineProfile, RouteName
+from interp_lab.contracts.plan_scale import PlanScaleRequest, RoutePlan, Stage, StageTime
+from interp_lab.contracts.sizes import bytes_in_words
+from interp_lab.machine.scale.costs import STREAM_ROWS, Costs, calls_for_shards
+from interp_lab.machine.scale.devices import DEVICES
+from interp_lab.machine.scale.shape import Shape
+from interp_lab.machine.scale.speeds import Speed, matrix_speed, measured_speed, published_speed
+
+_BASE = 600 * 2**20
+"""Libraries."""
+_PASS_BYTES = 256 * 2**20
+"""Activations of one pass and what a shard holds back."""
+_WHILE_READ = {"local_cpu": 2.0}
+"""Copies of the weights while they are read: on a processor the file's and the model's."""
+
+
+class Place(NamedTuple):
+    """Where a run could go."""
+
+    route: RouteName
+    machine: str
+    n_devices: int
+    memory: float
+    """Bytes of one device."""
+    disk: float | None
+    write_bytes_per_s: float | None
+    forward: Speed | None
+    training: Speed | None
+
+
+def places(request: PlanScaleRequest, profile: MachineProfile | None, shape: Shape, costs: Costs) -> Iterator[Place]:
+    """Yield the routes of the profiled machine, then the accelerators that the request asks about."""
+    if profile is not None:
+        yield from _here(request, profile, shape, costs)
+    if request.device is not None:
+        sheet, speed = DEVICES[request.device], published_speed(request.device)
+        route: RouteName = "one_gpu" if request.n_devices == 1 else "several_gpus"
+        if request.n_devices > 8:
+            route = "streamed_frontier" if costs.stream else "cluster"
+        name = f"{request.n_devices} × {request.device}"
+        yield Place(route, name, request.n_devices, sheet.memory, request.disk, None, speed, speed)
+
+
+def _here(request: PlanScaleRequest, profile: MachineProfile, shape: Shape, costs: Costs) -> Iterator[Place]:
+    disk = float(request.disk or profile.disk.free)
+    write = profile.disk.write_mb_per_s * 1e6
+    step = shape.d_model * costs.n_latents
+    forward, training = (
+        measured_speed(profile.rates, what, "cpu", size=size) or matrix_speed(profile.rates, "cpu")
+        for what, size in (("forward", shape.d_model), ("train_sae", step))
+    )
+    name = f"{profile.processor.name}, {profile.processor.usable:g} cores"
+    yield Place("local_cpu", name, 1, profile.memory.available, disk, write, forward, training)
+    usable = [device for device in profile.accelerators if device.kind != "mps"]
+    if usable:
+        smallest = min(usable, key=lambda device: device.free)
+        speed = matrix_speed(profile.rates, "cuda:0")
+        yield Place("one_gpu", smallest.name, 1, smallest.free, disk, write, speed, speed)
+        if len(usable) > 1:
+            name = f"{len(usable)} × {smallest.name}"
+            yield Place("several_gpus", name, len(usable), smallest.free, disk, write, speed, speed)
+
+
+def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> RoutePlan:
+    """Return the run in that place."""
+    needed = max(_memory(place, costs).values())
+    stages = tuple(_stages(request, place, costs))
+    seconds = sum(stage.seconds for stage in stages) if stages else None
+    enough_disk = costs.stream or place.disk is None or costs.kept_bytes <= place.disk
+    fits = needed <= place.memory and enough_disk
+    hours = (seconds or 0) / 3600
+    return RoutePlan(
+        route=place.route,
+        machine=place.machine,
+        n_devices=place.n_devices,
+        fits=fits,
+        memory_needed=needed,
+        memory_there=place.memory,
+        stages=stages,
+        seconds=seconds,
+        bottleneck=_bottleneck(place, costs, stages, enough_disk=enough_disk),
+        n_shards=_shards(request, stages),
+        change=tuple(_changes(request, place, costs, enough_disk=enough_disk)),
+        risks=tuple(_risks(request, place, costs, stages)),
+        money=_money(request.price_per_hour, hours, place.n_devices) if stages else None,
+        energy_kwh=_money(request.watts, hours / 1000, place.n_devices) if stages else None,
+    )
+
+
+def _memory(place: Place, costs: Costs) -> dict[str, float]:
+    """Return the bytes on one device at the peak of each stage; a model is held whole on every device."""
+    weights = costs.weight_bytes * _WHILE_READ.get(place.route, 1.0)
+    held = costs.kept_bytes if costs.stream else 0.0
+    return {
+        "weights": _BASE + _PASS_BYTES + weights,
+        "dictionary": _BASE + _PASS_BYTES + costs.training_bytes + held + (costs.weight_bytes if costs.stream else 0.0),
+    }
+
+
+def _stages(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[StageTime]:
+    work: tuple[tuple[Stage, float, Speed | None], ...] = (
+        ("harvest", costs.harvest_flops, place.forward),
+        ("train", costs.training_flops, place.training),
+        ("interventions", costs.edited_flops, place.forward),
+    )
+    for stage, flops, speed in work:
+        if speed is None:
+            continue
+        low, planned, high = (flops / (rate * place.n_devices) for rate in (speed.high, speed.planned, speed.low))
+        waits = dict(_waits(request, place, costs)) if stage == "harvest" else {}
+        slowest = max(waits, key=lambda name: waits[name], default=None)
+        extra = sum(waits.values())
+        bound = slowest if slowest is not None and waits[slowest] > planned else "arithmetic"
+        yield StageTime(
+            stage=stage,
+            seconds=planned + extra,
+            low=low + extra,
+            high=high + extra,
+            bound_by="disk" if bound == "disk" else "network" if bound == "network" else "arithmetic",
+            basis=speed.basis,
+        )
+
+
+def _waits(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[tuple[str, float]]:
+    if not costs.stream and place.write_bytes_per_s:
+        yield "disk", costs.kept_bytes / place.write_bytes_per_s
+    if request.network:
+        yield "network", costs.weight_bytes / request.network
+
+
+def _bottleneck(place: Place, costs: Costs, stages: tuple[StageTime, ...], *, enough_disk: bool) -> str:
+    memory = _memory(place, costs)
+    fullest = max(memory, key=lambda name: memory[name])
+    if memory[fullest] > place.memory:
+        return f"memory: {fullest} need {bytes_in_words(memory[fullest])} of {bytes_in_words(place.memory)} on a device"
+    if not enough_disk:
+        return f"disk: the store takes {bytes_in_words(costs.kept_bytes)} of {bytes_in_words(place.disk or 0)}"
+    if not stages:
+        return "unknown: no speed is measured or published for it"
+    longest = max(stages, key=lambda stage: stage.seconds)
+    return f"{longest.stage}, bound by {longest.bound_by}"
+
+
+def _shards(request: PlanScaleRequest, stages: tuple[StageTime, ...]) -> int:
+    harvest = next((stage.seconds for stage in stages if stage.stage == "harvest"), 0.0)
+    return calls_for_shards(harvest, request.shard_hours)
+
+
+def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_disk: bool) -> Iterator[str]:
+    memory = _memory(place, costs)
+    if memory["weights"] > place.memory:
+        devices = -(-int(costs.weight_bytes) // max(1, int(place.memory * 0.6)))
+        narrower = {"float32": "bfloat16", "bfloat16": "int8"}.get(request.model_dtype)
+        if narrower is not None:
+            yield f"model_dtype '{narrower}': less than {bytes_in_words(costs.weight_bytes)} of weights"
+        yield f"hold the model over at least {devices} such devices, 60 % of each for weights"
+    if memory["dictionary"] > place.memory:
+        per_latent = costs.training_bytes / costs.n_latents
+        spare = place.memory - (memory["dictionary"] - costs.training_bytes)
+        n = int(spare // per_latent)
+        yield f"n_latents {n:,}" if n > 0 else "a device with more memory: not one latent fits beside the rest"
+    if not enough_disk and place.disk is not None:
+        tokens = int(costs.tokens * place.disk / costs.kept_bytes)
+        yield f"storage 'streamed' ({STREAM_ROWS:,} tokens in memory, nothing on disk), or tokens {tokens:,}"
+
+
+def _risks(request: PlanScaleRequest, place: Place, costs: Costs, stages: tuple[StageTime, ...]) -> Iterator[str]:
+    if costs.weight_bytes > place.memory:
+        yield "the lab loads a model onto one device; over several it has to be served by the operator's own engine"
+    elif place.n_devices > 1:
+        yield "several devices share the harvest as independent shards, each with its own copy of the model"
+    if costs.stream:
+        yield "streamed activations can be trained on once; another dictionary reads the corpus again"
+    if request.model_dtype == "int8":
+        yield "int8 weights are another model: compare it with the original before claims are carried over"
+    longest = max((stage.high for stage in stages), default=0.0)
+    if longest > 24 * 3600:
+        yield "stages of more than a day: keep shards short, an interrupted one starts again at its last shard"
+
+
+def _money(per_hour: float | None, hours: float, n_devices: int) -> float | None:
+    return None if per_hour is None else per_hour * hours * n_devices

@@ -1,0 +1,112 @@
+"""Plan a large run: what it takes, and every route with its time and what decides it. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from interp_lab.artifacts.paths import open_input
+from interp_lab.artifacts.reading import read_json
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
+from interp_lab.contracts.machine import PROFILE_FILE, PROFILE_KIND, MachineProfile
+from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult, RoutePlan
+from interp_lab.contracts.sizes import bytes_in_words, in_words, time_in_words
+from interp_lab.errors import InvalidMachineProfile, UnknownModelSize
+from interp_lab.machine.scale.costs import quantities
+from interp_lab.machine.scale.routes import places, planned_route
+from interp_lab.machine.scale.shape import Shape, assumed_shape
+from interp_lab.models.facts import ModelFacts, read_facts
+from interp_lab.models.rates import macs_per_token
+from interp_lab.models.reference import locate
+from interp_lab.settings import Settings
+from interp_lab.workflows.scale_calls import planned_calls
+
+
+def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | None) -> PlanScaleResult:
+    """Return the plan; `latest` is the artifact of the last profile of this machine, if there is one.
+
+    Raises:
+        UnknownModelSize: The model is not here and no size was given.
+        InvalidMachineProfile: What should be a profile is none.
+        LabError: as `locate`, `open_input` and `ArtifactStore.open`.
+    """
+    shape = _shape(request, settings)
+    profile = _profile(request.profile or latest, settings)
+    costs, rows = quantities(request, shape)
+    found = [planned_route(request, place, costs) for place in places(request, profile, shape, costs)]
+    routes = tuple(sorted(found, key=lambda route: (not route.fits, route.seconds is None, route.seconds or 0.0)))
+    return PlanScaleResult(
+        summary=_in_words(request, shape, costs.kept_bytes, routes),
+        warnings=_warnings(request, shape, profile),
+        quantities=rows,
+        routes=routes,
+        calls=planned_calls(request, shape),
+    )
+
+
+def _shape(request: PlanScaleRequest, settings: Settings) -> Shape:
+    source = locate(request.model, settings) if request.model is not None else None
+    if source is not None:
+        return _of_files(read_facts(source.directory))
+    if request.parameters is None:
+        raise UnknownModelSize(f"{request.model.id if request.model else 'The model'} is not on this machine.")
+    return assumed_shape(
+        request.parameters, request.active_parameters, n_layers=request.n_layers, d_model=request.d_model
+    )
+
+
+def _of_files(facts: ModelFacts) -> Shape:
+    blocks = macs_per_token(facts, facts.n_layers - 1) or facts.weights.n_parameters
+    d_kv = (facts.n_kv_heads or 0) * (facts.d_head or 0) or facts.d_model
+    return Shape(facts.weights.n_parameters, blocks, facts.n_layers, facts.d_model, d_kv, "files")
+
+
+def _profile(name: str | None, settings: Settings) -> MachineProfile | None:
+    if name is None:
+        return None
+    if is_artifact_id(name):
+        data = ArtifactStore(WorkspacePaths.of(settings)).read_file(name, PROFILE_FILE)
+        return _validated(data, name)
+    with open_input(settings.workspace, name, read_roots=settings.read_roots) as file:
+        read_json(file, where=Path(name).name)  # strictly: refuses what pydantic's reader would let pass
+        file.seek(0)
+        return _validated(file.read(), name)
+
+
+def _validated(data: bytes, name: str) -> MachineProfile:
+    try:
+        return MachineProfile.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidMachineProfile(
+            f"{name[:80]} is no {PROFILE_KIND}: {error.error_count()} fields are wrong."
+        ) from None
+
+
+def _in_words(request: PlanScaleRequest, shape: Shape, kept: float, routes: tuple[RoutePlan, ...]) -> str:
+    size = (
+        f"{in_words(shape.parameters)} parameters, {in_words(request.tokens)} tokens, {request.n_addresses} addresses"
+    )
+    held = f"{bytes_in_words(kept)} {'held in memory' if request.storage == 'streamed' else 'stored'}"
+    if not routes:
+        return f"{size}: {held}; no machine to plan for: run profile_env, or name a device."
+    best = routes[0]
+    time = f"about {time_in_words(best.seconds)}" if best.seconds is not None else "time unknown"
+    verdict = f"fits {best.route} ({best.machine}), {time}" if best.fits else f"does not fit {best.route} as it is"
+    return f"{size}: {held}; {verdict}; bottleneck: {best.bottleneck}. An estimate, not a measurement of this run."
+
+
+def _warnings(request: PlanScaleRequest, shape: Shape, profile: MachineProfile | None) -> tuple[str, ...]:
+    found: list[str] = []
+    if shape.known == "assumed":
+        found.append(
+            f"{shape.n_layers} layers of width {shape.d_model} are only usual for this size; give n_layers and d_model."
+        )
+    if profile is None:
+        found.append("This machine has not been profiled: no local route is planned.")
+    elif not any(rate.what == "forward" for rate in profile.rates):
+        found.append("The profile has no probes of the lab's own work; times rest on published utilisation.")
+    if request.device is not None:
+        found.append("Times on accelerators rest on published figures; the lab has not been measured on them.")
+    return tuple(found)

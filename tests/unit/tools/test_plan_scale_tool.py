@@ -1,0 +1,91 @@
+"""plan_scale as it is called: for models that are here, for models on paper, for this machine and for others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult
+from interp_lab.errors import InvalidMachineProfile, LabError, UnknownModelSize
+from interp_lab.settings import Settings
+from interp_lab_tools.catalogue import BY_NAME, find
+from interp_lab_tools.lab import Lab
+
+PROFILE: dict[str, Any] = {
+    "measured_at": "2026-01-01T00:00:00Z",
+    "host": "h",
+    "system": "s",
+    "processor": {"name": "cpu", "cores": 2, "usable": 2, "limited_by": "machine", "features": []},
+    "memory": {"total": 2**34, "available": 2**34, "limited_by": "machine"},
+    "disk": {"file_system": "ext4", "free": 2**40, "write_mb_per_s": 100, "read_mb_per_s": 1000},
+    "accelerators": [],
+    "rates": [
+        {"what": "forward", "device": "cpu", "value": 50, "unit": "GFLOP/s", "size": 128, "repeats": 3, "spread": 0.1},
+        {"what": "train_sae", "device": "cpu", "value": 20, "unit": "GFLOP/s", "size": 9, "repeats": 3, "spread": 0.1},
+    ],
+    "libraries": {},
+    "credentials": [],
+    "engines": [],
+    "routes": [],
+}
+
+
+def ask(workspace: Path, **request: object) -> PlanScaleResult:
+    with Lab.open(Settings(workspace=workspace)) as lab:
+        result = find("plan_scale").handler(PlanScaleRequest.model_validate(request), lab)
+    assert isinstance(result, PlanScaleResult)
+    return result
+
+
+def test_without_a_profile_the_plan_says_so_and_offers_to_make_one(tmp_path: Path) -> None:
+    result = ask(tmp_path, parameters="70B", tokens="1B tokens")
+    assert "no machine to plan for" in result.summary
+    assert [action.tool for action in result.agent_next_actions] == ["profile_env"]
+    assert result.routes == ()
+    assert any("only usual for this size" in warning for warning in result.warnings)
+
+
+def test_a_saved_profile_of_another_machine_can_be_planned_for(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps(PROFILE))
+    result = ask(tmp_path, parameters="100M", tokens="1M", profile="other.json")
+    route = result.routes[0]
+    assert (route.route, route.fits) == ("local_cpu", True)
+    assert [stage.stage for stage in route.stages] == ["harvest", "train", "interventions"]
+    assert "An estimate" in result.summary
+
+
+def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps({**PROFILE, "memory": "much"}))
+    with pytest.raises(InvalidMachineProfile):
+        ask(tmp_path, parameters="1B", profile="other.json")
+    (tmp_path / "nan.json").write_text(json.dumps(PROFILE).replace("50,", "NaN,"))
+    with pytest.raises(LabError):
+        ask(tmp_path, parameters="1B", profile="nan.json")
+
+
+def test_the_shape_of_a_model_that_is_here_is_read_from_its_files(tmp_path: Path) -> None:
+    result = ask(tmp_path, model="builtin:pocket-gpt2", dataset="builtin:person-name", tokens=1000, n_addresses=2)
+    found = {row.name: row for row in result.quantities if row.group == "model"}
+    assert (found["n_layers"].value, found["d_model"].value, found["d_model"].known) == (4, 160, "files")
+    assert [call.tool for call in result.calls] == ["harvest", "train_sae"]
+
+
+@pytest.mark.parametrize("storage", ["stored", "streamed"])
+def test_the_calls_of_a_plan_are_valid_once_what_they_wait_for_is_filled_in(tmp_path: Path, storage: str) -> None:
+    result = ask(
+        tmp_path, model="builtin:pocket-gpt2", dataset="builtin:person-name", tokens="1M", storage=storage, k=8
+    )
+    for call in result.calls:
+        BY_NAME[call.tool].request.model_validate(call.arguments | dict.fromkeys(call.fill, "a" * 64))
+    for action in result.agent_next_actions:
+        BY_NAME[action.tool].request.model_validate(action.arguments)
+    assert any(action.tool in ("harvest", "train_sae") for action in result.agent_next_actions)
+
+
+def test_a_model_that_is_not_here_needs_a_size(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModelSize):
+        ask(tmp_path, model="meta-llama/Llama-2-70b-hf")
+    assert ask(tmp_path, model="meta-llama/Llama-2-70b-hf", parameters="69B", n_layers=80, d_model=8192).quantities

@@ -1,0 +1,53 @@
+"""plan_scale: what a large run would take, before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.machine import PROFILE_KIND
+from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult
+from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.lab import Lab
+
+
+def _handle(request: PlanScaleRequest, lab: Lab) -> PlanScaleResult:
+    from interp_lab.workflows.plan_scale import plan_scale  # lazy: pyarrow and safetensors, only when asked
+
+    profiles = lab.engine.list_artifacts(kind=PROFILE_KIND, limit=1).items
+    latest = profiles[0].id if profiles else None
+    result = plan_scale(request, settings=lab.settings, latest=latest)
+    return result.model_copy(update={"agent_next_actions": tuple(_next(request, result, latest))})
+
+
+def _next(request: PlanScaleRequest, result: PlanScaleResult, latest: str | None) -> Iterator[NextAction]:
+    if request.profile is None and latest is None:
+        yield NextAction(
+            tool="profile_env",
+            arguments={},
+            why="Measures this machine, so that the plan can say what it would take here.",
+        )
+    for call in result.calls:
+        if not call.fill:
+            arguments = {**call.arguments, "dry_run": True}
+            yield NextAction(
+                tool=call.tool, arguments=arguments, why="Checks this stage of the plan on the real files."
+            )
+
+
+PLAN_SCALE = InlineCapability(
+    name="plan_scale",
+    title="Plan a large run",
+    guidance=(
+        "What harvesting, dictionary training and interventions would take, for a model that is here or only on paper "
+        "('70B', '1T'; '1B tokens'): memory, bytes, arithmetic, time by route, the bottleneck, what to change to fit, "
+        "money and energy. Every number has its formula and source. Times use this machine's profile (call profile_env "
+        "first), or published figures for a named device. Starts nothing; dry_run of the calls it returns is exact."
+    ),
+    request=PlanScaleRequest,
+    result=PlanScaleResult,
+    handler=_handle,
+    effects=Effects(read_only=True),
+    toolset="ops",
+    example={"parameters": "70B", "tokens": "1B tokens", "n_addresses": 4, "device": "h100-sxm", "n_devices": 8},
+)
