@@ -63,6 +63,8 @@ class Settings:
     """Whether models may bring code of their own; never a request's choice."""
     offline: bool = False
     """Whether workers may not reach the network."""
+    investigator: str = ""
+    """Who works through this server; runs and hypotheses carry it, so that a dossier can tell investigations apart."""
     crash_budget: int = 3
     """Crashes of one job after which it fails."""
     start_budget: int = 5
@@ -160,6 +162,7 @@ def _is_strings(value: object) -> TypeGuard[list[str]]:
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "Path": Path,
+    "str": str,
     "Path | None": Path,
     "tuple[Path, ...]": lambda text: tuple(Path(item) for item in _parse_strings(text)),
     "tuple[str, ...]": _parse_strings,

@@ -21,6 +21,9 @@ Grade = Literal["validated", "needs_causal_evidence", "plausible", "contradicted
 Provenance = Literal["measured", "imported", "asserted"]
 """Measured by this software, imported from a named file or service, or merely said by a person or an agent."""
 
+HypothesisId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""Hash of a registered hypothesis."""
+
 
 class Contract(BaseModel):
     """Base of every wire record: immutable, unknown fields refused, no NaN or infinity."""

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, FiniteFloat, NonNegativeInt, model_va
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
+from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
 from interp_lab.contracts.pooling import Pooling
 
 
@@ -276,3 +277,5 @@ class InspectReport(Contract):
     """Calls that would settle what is open."""
     run: RunFacts
     """How the numbers came about."""
+    hypothesis: HypothesisOutcome | None = None
+    """What was registered beforehand, and what came."""

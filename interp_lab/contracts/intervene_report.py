@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import FiniteFloat, NonNegativeInt
+from pydantic import Field, FiniteFloat, NonNegativeInt
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance
+from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
 from interp_lab.contracts.inspect_report import DatasetFacts, ModelFacts, ReasonCode, RunFacts
 from interp_lab.contracts.intervene import EditName, EditWhere, Metric
 
@@ -204,3 +205,7 @@ class InterveneReport(Contract):
     """Calls that would settle what is open."""
     run: RunFacts
     """How the numbers came about."""
+    earlier_looks: dict[str, NonNegativeInt] = Field(default_factory=dict[str, int])
+    """Units that runs before this one graded on the same confirm prompts with other settings, and how many did."""
+    hypothesis: HypothesisOutcome | None = None
+    """What was registered beforehand, and what came."""

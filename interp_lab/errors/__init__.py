@@ -79,6 +79,13 @@ from interp_lab.errors.lab import (
     WorkerKilled,
     WorkspaceUnusable,
 )
+from interp_lab.errors.memory import (
+    DifferentQuestions,
+    HypothesisMismatch,
+    NoDossier,
+    RegistryBroken,
+    UnknownHypothesis,
+)
 from interp_lab.errors.models import (
     CheckpointMismatch,
     CorruptWeights,
@@ -155,6 +162,7 @@ __all__ = [
     "DamagedAsset",
     "DeviceUnavailable",
     "DictionaryMismatch",
+    "DifferentQuestions",
     "DiscoveryRowsReused",
     "DiskFull",
     "DoesNotFit",
@@ -170,6 +178,7 @@ __all__ = [
     "GroupsLeak",
     "HookPointUnavailable",
     "HubUnreachable",
+    "HypothesisMismatch",
     "ImpossibleEdit",
     "ImpossibleWorld",
     "IncompleteWeights",
@@ -193,6 +202,7 @@ __all__ = [
     "MalformedFile",
     "NetworkFileSystem",
     "NgramOrderUnfit",
+    "NoDossier",
     "NoFigure",
     "NoSuchSlot",
     "NoUnembedding",
@@ -217,6 +227,7 @@ __all__ = [
     "QuotaExceeded",
     "RaggedRows",
     "ReadOnlyLab",
+    "RegistryBroken",
     "RemoteCodeNotAllowed",
     "RemoteRefused",
     "RemoteStoreFailed",
@@ -247,6 +258,7 @@ __all__ = [
     "UnknownField",
     "UnknownGenerationRequest",
     "UnknownHookPoint",
+    "UnknownHypothesis",
     "UnknownJob",
     "UnknownModel",
     "UnknownModelSize",

@@ -34,6 +34,8 @@ class JobSpec:
     """What the plan warned of; every view of the job repeats it."""
     trace: str = ""
     """W3C traceparent of the submission, if it was traced."""
+    investigator: str = ""
+    """Who asked, where the server was told; equal work of two is one job."""
 
     def auto_key(self) -> str:
         """Return the idempotency key of a submission without one: equal work has an equal key."""

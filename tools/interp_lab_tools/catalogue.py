@@ -14,6 +14,7 @@ from interp_lab_tools.artifact_read import ARTIFACT_READ
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.harvest import HARVEST
@@ -53,6 +54,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     SHOW_FEATURE,
     INSPECT,
     INTERVENE,
+    DOSSIER,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from interp_lab.contracts.jobs import FINAL_STATES, RUN_CONTROLS, JobRequest, JobView
@@ -85,7 +85,7 @@ def _start(lab: Lab, capability: JobCapability, request: JobRequest) -> Result |
     plan = capability.plan(request, lab)
     if request.dry_run:
         return plan_view(capability.name, request, plan)
-    spec = job_spec(capability, request, plan)
+    spec = replace(job_spec(capability, request, plan), investigator=lab.settings.investigator)
     job = lab.engine.submit(spec, request_key=request.request_key)
     lab.engine.tick()
     return Pending(lab=lab, job_id=job.id, wait_s=request.wait_s)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from interp_lab.contracts.base import Contract
+from interp_lab.contracts.dossier import Dossier
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.presets import CriterionPreset
@@ -15,6 +16,7 @@ from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.catalogue import CAPABILITIES
 
 RECORDS: dict[str, type[Contract]] = {
+    "dossier": Dossier,
     "inspect_report": InspectReport,
     "scored_prompt": ScoredPrompt,
     "criterion_preset": CriterionPreset,

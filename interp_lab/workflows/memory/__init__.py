@@ -1,0 +1,1 @@
+"""What a workspace remembers: reports read back from artifacts, units by one name in all of them, observations."""

@@ -1,0 +1,75 @@
+"""One name for one unit in every report: where it lies and which it is, not what a run called it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+
+from pydantic import ValidationError
+
+from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.intervene import UnitRef
+from interp_lab.errors import LabError
+from interp_lab.workflows.intervening.sources import Found
+from interp_lab.workflows.memory.history import PastRun
+
+_NAME = 60
+"""Characters of a name that a unit of a report keeps."""
+
+
+def unit_id(ref: UnitRef) -> str:
+    """Return the id of a unit that a request names."""
+    if ref.dictionary is not None:
+        return f"{ref.dictionary}#{ref.index}"
+    if ref.head is not None:
+        return f"{ref.address}.head{ref.head}"
+    if ref.direction is not None:
+        digest = hashlib.sha256(json.dumps([round(value, 12) for value in ref.direction]).encode()).hexdigest()
+        return f"{ref.address}~{digest[:16]}"
+    return f"{ref.address}#{ref.index}"
+
+
+def coordinate_ids(run: PastRun) -> dict[str, str]:
+    """Return the id of every described coordinate of an inspect report, by the name that the report gives it."""
+    report = run.report
+    if not isinstance(report, InspectReport):
+        return {}
+    behind = _dictionaries(run, report)
+    return {
+        name_of(card.address, card.index): f"{behind.get(card.address, card.address)}#{card.index}"
+        for card in report.coordinates
+    }
+
+
+def edited_ids(run: PastRun, inspected: Callable[[str], PastRun | None]) -> dict[str, str]:
+    """Return the id of every unit that an intervention edited, by the name that its report gives it.
+
+    `inspected` returns the inspect run of an artifact, where it is still there.
+    """
+    source = run.request.get("report")
+    if isinstance(source, str):
+        found = inspected(source)
+        return {} if found is None else {name[:_NAME]: unit for name, unit in coordinate_ids(found).items()}
+    named: dict[str, str] = {}
+    units = run.request.get("units")
+    for raw in units if isinstance(units, list) else []:
+        try:
+            ref = UnitRef.model_validate(raw)
+            named[Found(ref).key] = unit_id(ref)
+        except (ValidationError, LabError):
+            continue
+    return named
+
+
+def name_of(address: str, index: int) -> str:
+    """Return what reports call a coordinate."""
+    return f"{address} #{index}"
+
+
+def _dictionaries(run: PastRun, report: InspectReport) -> Mapping[str, str]:
+    """Return the dictionary behind each address of latents: reports list them in the order of the request."""
+    labels = [row.address for row in report.layers if "/" in row.address]
+    asked = run.request.get("dictionaries")
+    names = list(dict.fromkeys(str(name) for name in asked)) if isinstance(asked, list) else []
+    return dict(zip(labels, names, strict=True)) if len(labels) == len(names) else {}

@@ -1,0 +1,171 @@
+"""dossier: what this workspace knows of a model and a criterion, over all runs and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.artifacts import ArtifactRef
+from interp_lab.contracts.dossier import DOSSIER_KIND, Dossier, DossierParts, DossierRequest, DossierResult
+from interp_lab.contracts.jobs import JobState
+from interp_lab.errors import LabError, ReadOnlyLab
+from interp_lab.jobs.job import Job
+from interp_lab.workflows.dossier import Unfinished, list_dossiers, make_dossier, next_cursor, page_of
+from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.versions import code_version, package_versions
+from interp_lab_tools.views import artifact_ref, as_json
+
+_ENDED_EMPTY: tuple[JobState, ...] = ("failed", "cancelled")
+_MOST_JOBS = 1000
+_MOST_CHARS = 16_000
+"""Size of the parts of one answer; entries are left out from the longest part until it fits."""
+_OBSERVING = frozenset({"inspect", "intervene", "steer", "trace_paths", "validate_paths", "calibrate"})
+
+
+def _handle(request: DossierRequest, lab: Lab) -> DossierResult:
+    if request.model is None and request.criterion is None:
+        return _listed(lab)
+    if request.publish and lab.read_only:
+        raise ReadOnlyLab(remedy="Leave publish out, or start the server without --read-only.")
+    dossier = make_dossier(request, lab.settings, tuple(_unfinished(lab)))
+    parts = _fitting(page_of(dossier, request))
+    cursor = next_cursor(dossier, request, parts)
+    return DossierResult(
+        summary=_in_words(dossier),
+        warnings=_warnings(dossier),
+        artifacts=(_publish(dossier, request, lab),) if request.publish else (),
+        agent_next_actions=tuple(_actions(dossier, request, cursor)),
+        model=dossier.model,
+        weights=dossier.weights,
+        criterion=dossier.criterion,
+        grades=dossier.grades,
+        investigators=dossier.investigators,
+        counts=dossier.counts,
+        parts=parts,
+        next_cursor=cursor,
+    )
+
+
+def _listed(lab: Lab) -> DossierResult:
+    entries = list_dossiers(lab.settings)
+    actions = [
+        NextAction(
+            tool="dossier",
+            arguments={"model": entry.model, "criterion": entry.criterion},
+            why="See what is known.",
+        )
+        for entry in entries[:1]
+    ]
+    return DossierResult(
+        summary=f"Reports of this workspace are about {len(entries)} pairs of a model and a criterion; latest first.",
+        agent_next_actions=tuple(actions),
+        dossiers=entries[:50],
+    )
+
+
+def _unfinished(lab: Lab) -> Iterator[Unfinished]:
+    """Yield jobs that published nothing: that something was tried and did not work is knowledge too."""
+    for job in lab.engine.list_jobs(states=_ENDED_EMPTY, limit=_MOST_JOBS).items:
+        if job.capability not in _OBSERVING:
+            continue
+        try:
+            spec = lab.engine.spec(job.id)
+        except LabError:
+            continue
+        model, criterion = spec.request.get("model"), spec.request.get("criterion")
+        if isinstance(model, dict):
+            model = model.get("id")
+        yield Unfinished(
+            job_id=job.id,
+            capability=job.capability,
+            ended=job.ended_at or job.created_at,
+            state=job.state,
+            text=_why(job),
+            investigator=spec.investigator,
+            model=str(model),
+            criterion=str(criterion),
+        )
+
+
+def _why(job: Job) -> str:
+    return f"{job.error.code}: {job.error.what}"[:300] if job.error is not None else "cancelled"
+
+
+def _in_words(dossier: Dossier) -> str:
+    counts = dossier.counts
+    grades = ", ".join(f"{n} {grade}" for grade, n in dossier.grades.items())
+    return (
+        f"{dossier.headline}\n{counts.runs} runs, {counts.claims} units ({grades}), {counts.transitions} changes of "
+        f"standing, {counts.contradictions} contradictions, {counts.disagreements} disagreements, "
+        f"{counts.negatives} negative results."
+    )
+
+
+def _warnings(dossier: Dossier) -> tuple[str, ...]:
+    lines = ["A standing sums up runs by a fixed rule; read the run that it rests on before you use it."]
+    if dossier.unreadable:
+        lines.append(f"{len(dossier.unreadable)} reports of the workspace cannot be read and are left out.")
+    return tuple(lines)
+
+
+def _actions(dossier: Dossier, request: DossierRequest, cursor: str | None) -> Iterator[NextAction]:
+    again: dict[str, JsonValue] = {"model": dossier.model, "criterion": dossier.criterion}
+    if cursor is not None and request.section is not None:
+        page: dict[str, JsonValue] = {"section": request.section, "limit": request.limit, "cursor": cursor}
+        yield NextAction(tool="dossier", arguments=again | page, why="Read on.")
+    yield NextAction(tool="plan_evidence", arguments=again, why="See what would move each claim, and at what cost.")
+    if not request.publish:
+        yield NextAction(tool="dossier", arguments=again | {"publish": True}, why="Write it as HTML and Markdown.")
+
+
+def _fitting(parts: DossierParts) -> DossierParts:
+    """Return the parts with so many entries that the answer stays readable; the counts tell what is left out."""
+    while len(str(as_json(parts))) > _MOST_CHARS:
+        sizes = {name: len(str([as_json(e) for e in getattr(parts, name)])) for name in DossierParts.model_fields}
+        longest = max(sizes, key=lambda name: sizes[name])
+        parts = parts.model_copy(update={longest: getattr(parts, longest)[:-1]})
+    return parts
+
+
+def _publish(dossier: Dossier, request: DossierRequest, lab: Lab) -> ArtifactRef:
+    from interp_lab.reports.dossier import render_dossier, render_dossier_markdown  # lazy: templates, when asked
+
+    origin = Origin(
+        job=None,
+        attempt=0,
+        started=datetime.now(UTC),
+        spec={"capability": "dossier", "request": request.model_dump(mode="json", exclude_defaults=True)},
+        inputs={f"report {n}": run.run for n, run in enumerate(dossier.parts.runs) if run.state == "succeeded"},
+        code_version=code_version(),
+        package_versions=package_versions(),
+    )
+    title = f"Dossier: {dossier.criterion[:120]} in {dossier.model}"[:200]
+    with lab.engine.inline.artifact(DOSSIER_KIND, title, origin) as writer:
+        writer.write_json("dossier.json", dossier.model_dump(mode="json"))
+        writer.write_text("dossier.md", render_dossier_markdown(dossier))
+        writer.write_text("dossier.html", render_dossier(dossier))
+    return artifact_ref(lab, writer.manifest)
+
+
+DOSSIER = InlineCapability(
+    name="dossier",
+    title="What is known of a model and a criterion",
+    guidance=(
+        "Everything this workspace has on one model and criterion: how each unit's claim stands after all runs, every "
+        "change of standing, edits that contradict each other, runs that disagree, what was looked for and not found, "
+        "registered hypotheses with what came of them, explanations, and failed runs. Pools parallel investigations. "
+        "Derived anew from artifacts and jobs. Without model and criterion: the list of dossiers. With section: one "
+        "part, page by page. publish writes JSON, Markdown and HTML. It adds no evidence: grades are those of the runs."
+    ),
+    request=DossierRequest,
+    result=DossierResult,
+    handler=_handle,
+    effects=Effects(read_only=True),
+    toolset="evidence",
+    example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},
+)
