@@ -27,7 +27,7 @@ class JobRun(Run):
     ) -> None:
         super().__init__(job_id=stored.id, attempt=attempt.number, seed=stored.spec.seed, workspace=paths.workspace)
         self.code_version = stored.spec.code_version
-        kept = {"capability", "request"} | ({"investigator"} if stored.spec.investigator else set())
+        kept = ("capability", "request", *(("investigator",) if stored.spec.investigator else ()))
         self.spec = {name: value for name, value in asdict(stored.spec).items() if name in kept}
         self.sealed: list[Sealed] = []
         """Artifacts that are complete, in order."""
