@@ -28,6 +28,10 @@ def done(lab: Lab, tool: str, arguments: dict[str, Any]) -> JobView:
     return view
 
 
+def wanted_without_top(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if name != "top_k"}
+
+
 def follow(view: JobView, tool: str) -> dict[str, Any]:
     (action,) = [action for action in view.agent_next_actions if action.tool == tool]
     return {name: value for name, value in action.arguments.items() if name != "dry_run"}
@@ -51,6 +55,9 @@ def test_an_agent_gets_from_a_corpus_to_ranked_latents_by_the_calls_it_is_handed
         ranked = done(lab, "inspect", wanted | {"dictionaries": [dictionary.id]})
         assert ranked.result["n_tested"] == 256  # type: ignore[index]
         assert {row["address"] for row in ranked.result["ranking"]} == {f"{PLACE}/topk-256"}  # type: ignore[index,call-overload,union-attr]
+        (report,) = [artifact for artifact in ranked.artifacts if artifact.kind == "inspect_report"]
+        planned = call(lab, "intervene", {**wanted_without_top(wanted), "report": report.id})
+        assert planned.plan["units"] == [f"{PLACE}/topk-256 #{ranked.result['ranking'][0]['index']}"]  # type: ignore[index,call-overload,union-attr]
         listed = call(lab, "lab_overview", {"sections": ["stores", "dictionaries"]}).model_dump()
         assert [artifact["id"] for artifact in listed["dictionaries"]] == [dictionary.id]
         assert len(listed["stores"]) == 2

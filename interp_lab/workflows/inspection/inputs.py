@@ -33,7 +33,7 @@ class Inputs:
     sites: tuple[Site, ...]
     checks: SelfCheck
     dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Name of each dictionary → artifact id, or a stamp of the files in its folder."""
+    """'dictionary NUMBER NAME' → artifact id, or a stamp of the files in its folder."""
 
     @property
     def n_tokens(self) -> int:
@@ -67,7 +67,8 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         allow_remote_code=settings.trust_remote_code,
     )
     sites = _sites(request, loaded, settings)
-    stamps = {f"dictionary {name}": dictionary_stamp(name, settings) for name in request.dictionaries}
+    named = enumerate(dict.fromkeys(request.dictionaries))
+    stamps = {f"dictionary {i} {name}": dictionary_stamp(name, settings) for i, name in named}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
     return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps)
 

@@ -72,8 +72,8 @@ def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[st
         report = InspectReport.model_validate_json(store.read_file(artifact_id, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:
         raise InvalidRequest(f"The report of artifact {artifact_id} is not one this version reads.") from error
-    numbered = [(name, value) for name, value in manifest.inputs.items() if name.startswith("dictionary ")]
-    return report, tuple(value for _, value in sorted(numbered, key=lambda item: int(item[0].split()[1])))
+    numbered = [name.split(" ", 2)[1:] for name in manifest.inputs if name.startswith("dictionary ")]
+    return report, tuple(name for _, name in sorted(numbered, key=lambda item: int(item[0])))
 
 
 def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
