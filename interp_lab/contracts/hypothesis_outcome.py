@@ -8,6 +8,12 @@ from pydantic import AwareDatetime, FiniteFloat, NonNegativeInt
 
 from interp_lab.contracts.base import Contract, HypothesisId, Probability
 
+Verdict = Literal["confirmed", "not_confirmed", "opposite", "not_measured"]
+"""confirmed: on confirm prompts, in the direction said, beyond its control, at the level that its looks leave."""
+
+SizeFound = Literal["at_least", "undecided", "smaller"]
+"""Whether an interval lies wholly beyond the smallest effect of interest, holds it, or lies wholly below."""
+
 
 class HypothesisOutcome(Contract):
     """What was registered, and what came."""
@@ -20,10 +26,10 @@ class HypothesisOutcome(Contract):
     """What was registered, in words."""
     unit: str
     """The unit, as this report calls it."""
-    verdict: Literal["confirmed", "not_confirmed", "opposite", "not_measured"]
-    """confirmed: on confirm prompts, in the direction said, beyond its control, at the level below."""
-    size: Literal["at_least", "undecided", "smaller"] | None
-    """Whether its interval lies wholly beyond the smallest effect of interest, holds it, or lies wholly below."""
+    verdict: Verdict
+    """What came."""
+    size: SizeFound | None
+    """How it compares with the smallest effect of interest; absent where nothing was measured."""
     value: FiniteFloat | None
     """What was measured, in the metric's unit."""
     low: FiniteFloat | None

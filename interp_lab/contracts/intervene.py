@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveFloat, StringConstraints, model_validator
 
-from interp_lab.contracts.base import Contract, Grade, Probability, Seed
+from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.inspect import Criterion, DictionaryRef, ModelArgument
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.pooling import Pooling
@@ -115,6 +115,8 @@ class InterveneRequest(JobRequest):
     """Prompts scored at or above it are positives."""
     seed: Seed = 0
     """Seed of the explore/confirm split, of controls and of resampling."""
+    hypothesis: HypothesisId | None = None
+    """Registered hypothesis that this run tests; refused if anything differs from what was registered."""
 
     @model_validator(mode="after")
     def _names_units(self) -> Self:

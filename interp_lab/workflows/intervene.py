@@ -14,6 +14,7 @@ from interp_lab.workflows.intervening.cards import unit_cards
 from interp_lab.workflows.intervening.grading import associations, grade_units
 from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
+from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
 from interp_lab.workflows.intervening.sources import find_units
 from interp_lab.workflows.intervening.trials import Maker
@@ -42,9 +43,12 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     measured = measure(bench, maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
     seen = associations(inputs, plan, maker.reading, subjects)
-    graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share)
+    looks = earlier_looks_of(request, inputs.prompts, found, settings)
+    counted = [looks.get(subject.key, 0) for subject in subjects]
+    graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share, looks=counted)
     cards = unit_cards(request, subjects, measured, graded=graded, found=seen, reading=maker.reading)
     report = assemble(request, inputs, plan, chosen=bench.chosen, measured=measured, flags=stuck, cards=cards, run=run)
+    report = with_memory(report, request, inputs.prompts, found=found, looks=looks, settings=settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     tokens = {
         "target_token_strategy": "explicit" if bench.chosen.how == "given" else "auto",

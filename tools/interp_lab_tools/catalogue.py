@@ -30,6 +30,7 @@ from interp_lab_tools.lab_overview import lab_overview
 from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
+from interp_lab_tools.register_hypothesis import REGISTER_HYPOTHESIS
 from interp_lab_tools.search_features import SEARCH_FEATURES
 from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.store_export import STORE_EXPORT
@@ -53,6 +54,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     SEARCH_FEATURES,
     SHOW_FEATURE,
     INSPECT,
+    REGISTER_HYPOTHESIS,
     INTERVENE,
     DOSSIER,
     JOB_WAIT,

@@ -22,6 +22,7 @@ from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
+from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
@@ -60,6 +61,7 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     if "span" in (request.pooling, request.where):
         refuse_without_spans(prompts)
     found = find_units(request, prompts, lab.settings)
+    refuse_unregistered(request, prompts, found, lab.settings)
     has_pairs = any(prompt.pair for prompt in prompts.prompts)
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
     _check_model(request, prompts, found, lab.settings)

@@ -12,6 +12,7 @@ from interp_lab.contracts.base import Grade
 from interp_lab.contracts.intervene_report import AssociationFigures
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Effect, InterventionEvidence, Reading
 from interp_lab.evidence.grade import Grading, grade
+from interp_lab.evidence.looks import corrected_q
 from interp_lab.methods.association import Association, associate
 from interp_lab.methods.confounds import control_confounds
 from interp_lab.statistics.adjusted import Adjusted
@@ -54,13 +55,18 @@ def associations(inputs: Inputs, design: Design, values: Values, subjects: Seque
 
 
 def grade_units(
-    measured: Measured, found: Associations, design: Design, *, can_move: bool, share: float
+    measured: Measured, found: Associations, design: Design, *, can_move: bool, share: float, looks: Sequence[int]
 ) -> dict[tuple[int, ...], Grading]:
-    """Return the grade of every unit, and of units together, which is that of the member with the least evidence."""
+    """Return the grade of every unit, and of units together, which is that of the member with the least evidence.
+
+    `looks` says of every unit how often these confirm prompts were asked about it before; see `evidence.looks`.
+    """
     graded: dict[tuple[int, ...], Grading] = {}
     for subjects in dict.fromkeys(key[0] for key in measured.best):
         effects = [
-            _intervention(measured, key, design, can_move=can_move, share=share)
+            _intervention(
+                measured, key, design, can_move=can_move, share=share, looks=max(looks[place] for place in subjects)
+            )
             for key in measured.best
             if key[0] == subjects
         ]
@@ -75,13 +81,13 @@ def bound_of(measured: Measured, key: Key, share: float) -> float:
 
 
 def _intervention(
-    measured: Measured, key: Key, design: Design, *, can_move: bool, share: float
+    measured: Measured, key: Key, design: Design, *, can_move: bool, share: float, looks: int
 ) -> InterventionEvidence:
     best, confirm = measured.best[key], measured.confirm.get(key)
     return InterventionEvidence(
         edit=key[1],
-        explore=_effect(best, design.split.keys("explore")),
-        confirm=None if confirm is None else _effect(confirm, design.split.keys("confirm")),
+        explore=_effect(best, design.split.keys("explore"), looks=0),
+        confirm=None if confirm is None else _effect(confirm, design.split.keys("confirm"), looks=looks),
         side_effect=(confirm or best).shift.high,
         side_effect_bound=bound_of(measured, key, share),
         metric_can_move=can_move,
@@ -89,10 +95,10 @@ def _intervention(
     )
 
 
-def _effect(part: Part, rows: frozenset[str]) -> Effect:
+def _effect(part: Part, rows: frozenset[str], *, looks: int) -> Effect:
     one = part.contrast
     low, high = min(one.low, one.difference), max(one.high, one.difference)
-    return Effect(one.difference, low, high, part.q, one.effect.n_groups, rows)
+    return Effect(one.difference, low, high, corrected_q(part.q, looks), one.effect.n_groups, rows)
 
 
 def _evidence(

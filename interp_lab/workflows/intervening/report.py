@@ -84,7 +84,7 @@ def short_form(report: InterveneReport) -> InterveneResult:
         grades[unit.grade] = grades.get(unit.grade, 0) + 1
     counted = ", ".join(f"{n} {grade}" for grade, n in grades.items())
     return InterveneResult(
-        summary=f"{report.headline}\n{report.n_runs} edited runs; {counted}.",
+        summary=f"{report.headline}\n{report.n_runs} edited runs; {counted}.{_registered(report)}",
         warnings=report.caveats,
         agent_next_actions=report.agent_next_actions,
         criterion=report.criterion,
@@ -97,6 +97,13 @@ def short_form(report: InterveneReport) -> InterveneResult:
         n_runs=report.n_runs,
         units=tuple(_short(card) for card in report.units),
     )
+
+
+def _registered(report: InterveneReport) -> str:
+    found = report.hypothesis
+    if found is None:
+        return ""
+    return f"\nRegistered beforehand ({found.id[:12]}): {found.verdict.replace('_', ' ')}, at q ≤ {found.level:.2g}."
 
 
 def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequence[ReasonCode]) -> str:

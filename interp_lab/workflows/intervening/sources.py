@@ -17,6 +17,7 @@ from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs
+from interp_lab.workflows.memory.units import called
 
 _KIND = "inspect_report"
 _MAX_BYTES = 64 * 2**20
@@ -34,13 +35,7 @@ class Found:
     @property
     def key(self) -> str:
         """How the unit is called."""
-        ref = self.ref
-        if ref.name is not None:
-            return ref.name
-        if ref.dictionary is not None:
-            return f"{ref.dictionary[:40]} #{ref.index}"
-        what = f"head {ref.head}" if ref.head is not None else f"#{ref.index}" if ref.direction is None else "direction"
-        return f"{ref.address} {what}"
+        return called(self.ref)
 
 
 def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings) -> tuple[Found, ...]:

@@ -10,8 +10,6 @@ from pydantic import ValidationError
 
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene import UnitRef
-from interp_lab.errors import LabError
-from interp_lab.workflows.intervening.sources import Found
 from interp_lab.workflows.memory.history import PastRun
 
 _NAME = 60
@@ -28,6 +26,16 @@ def unit_id(ref: UnitRef) -> str:
         digest = hashlib.sha256(json.dumps([round(value, 12) for value in ref.direction]).encode()).hexdigest()
         return f"{ref.address}~{digest[:16]}"
     return f"{ref.address}#{ref.index}"
+
+
+def called(ref: UnitRef) -> str:
+    """Return what reports call a unit that a request names."""
+    if ref.name is not None:
+        return ref.name
+    if ref.dictionary is not None:
+        return f"{ref.dictionary[:40]} #{ref.index}"
+    what = f"head {ref.head}" if ref.head is not None else f"#{ref.index}" if ref.direction is None else "direction"
+    return f"{ref.address} {what}"
 
 
 def coordinate_ids(run: PastRun) -> dict[str, str]:
@@ -56,8 +64,8 @@ def edited_ids(run: PastRun, inspected: Callable[[str], PastRun | None]) -> dict
     for raw in units if isinstance(units, list) else []:
         try:
             ref = UnitRef.model_validate(raw)
-            named[Found(ref).key] = unit_id(ref)
-        except (ValidationError, LabError):
+            named[called(ref)] = unit_id(ref)
+        except ValidationError:
             continue
     return named
 
