@@ -17,7 +17,7 @@ from interp_lab.errors import MalformedFile, UnknownGenerationRequest
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 
 FOLDER = "requests"
-_PER_GROUP = 4
+PER_GROUP = 4
 """Rows of each side that one scene or template is good for."""
 
 RULES = (
@@ -54,7 +54,7 @@ class Asked(Contract):
             request_id=self.id,
             n_positive=self.n_per_side,
             n_negative=self.n_per_side,
-            n_groups=max(2 * LEAST_CONFIRM_GROUPS + 4, self.n_per_side // _PER_GROUP),
+            n_groups=max(2 * LEAST_CONFIRM_GROUPS + 4, self.n_per_side // PER_GROUP),
             rules=RULES,
             row=Candidate.model_json_schema(),
         )

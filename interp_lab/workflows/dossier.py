@@ -22,7 +22,7 @@ from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import InvalidCursor, NoDossier
 from interp_lab.evidence.standing import contradiction, disagreements, standing, transitions
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.history import History, PastRun, of_question, read_history, same_words, weights_of
+from interp_lab.workflows.memory.history import PastRun, of_question, read_history, same_words, weights_of
 from interp_lab.workflows.memory.observations import Seen, negatives, observe
 from interp_lab.workflows.memory.registered import registered
 
@@ -68,7 +68,7 @@ def make_dossier(request: DossierRequest, settings: Settings, unfinished: Sequen
         NoDossier: No report of this workspace is about that model and criterion, or several models fit the name.
     """
     history = read_history(settings)
-    weights, criterion = _question(request, history)
+    weights, criterion = question_of(request, history.runs)
     runs = of_question(history.runs, weights, criterion)
     seen = observe(runs, history.runs)
     lost = [job for job in unfinished if same_words(job.criterion) == same_words(criterion)]
@@ -122,11 +122,16 @@ def _start(request: DossierRequest) -> int:
     return int(request.cursor[:9])
 
 
-def _question(request: DossierRequest, history: History) -> tuple[str, str]:
+def question_of(request: DossierRequest, runs: Sequence[PastRun]) -> tuple[str, str]:
+    """Return the weights and the words that a request means.
+
+    Raises:
+        NoDossier: No report is about them, or several dossiers fit.
+    """
     wanted = None if request.criterion is None else same_words(request.criterion)
     fitting = {
         (weights_of(run.report.model), same_words(run.report.criterion)): (run.report.model.id, run.report.criterion)
-        for run in history.runs
+        for run in runs
         if (wanted is None or same_words(run.report.criterion) == wanted) and _is_named(run, request.model)
     }
     if len(fitting) == 1:

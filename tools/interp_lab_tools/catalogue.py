@@ -27,6 +27,7 @@ from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.plan_evidence import PLAN_EVIDENCE
 from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
@@ -57,6 +58,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     REGISTER_HYPOTHESIS,
     INTERVENE,
     DOSSIER,
+    PLAN_EVIDENCE,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -1,0 +1,193 @@
+"""plan_evidence: what would move each claim, how many prompts it takes, and at what cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue, ValidationError
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.build_prompts import BuildPromptsRequest
+from interp_lab.contracts.evidence_plan import Experiment, ExperimentKind, PlanEvidenceRequest, PlanEvidenceResult
+from interp_lab.contracts.intervene import GRADED_EDITS, InterveneRequest
+from interp_lab.errors import LabError
+from interp_lab.evidence.planning import FORMULA, gain, value_for_cost
+from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.intervene import INTERVENE
+from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.workflows.plan_evidence import Candidate
+
+_MOST_PER_SIDE, _LEAST_PER_SIDE = 500, 8
+_ACTIONS = 3
+_SETTLED_SHOWN = 10
+_PLANNED = 6
+"""Calls that are planned for their exact cost; others of their kind are taken to cost the same."""
+
+
+def _handle(request: PlanEvidenceRequest, lab: Lab) -> PlanEvidenceResult:
+    from interp_lab.workflows.plan_evidence import candidates_for  # lazy: numpy is not needed to list tools
+
+    evidence = candidates_for(request, lab.settings)
+    costs = _Costs(lab)
+    made = [_experiment(candidate, request, costs, evidence.seconds_per_pass) for candidate in evidence.candidates]
+    ranked = sorted((each for each in made if each is not None), key=lambda each: (-each.value, each.unit))
+    shown = tuple(ranked[: request.limit])
+    return PlanEvidenceResult(
+        summary=_in_words(evidence.criterion, shown, len(ranked), len(evidence.settled)),
+        warnings=("Chance and power are expectations, not findings; a call that fails to move a grade is one, too.",),
+        agent_next_actions=_distinct([each.call for each in shown if each.call is not None])[:_ACTIONS],
+        criterion=evidence.criterion,
+        model=evidence.model,
+        experiments=shown,
+        n_experiments=len(ranked),
+        settled=evidence.settled[:_SETTLED_SHOWN],
+        formula=FORMULA,
+    )
+
+
+class _Costs:
+    """Runs of the model that a call takes: asked of the plan itself, a few times, then known by kind."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._known: dict[tuple[str, ExperimentKind], int | None] = {}
+
+    def of(self, candidate: Candidate, arguments: Mapping[str, JsonValue]) -> int | None:
+        """Return the passes of an intervention; None if it would be refused."""
+        key = (candidate.run.id, candidate.remedy.kind)
+        if key not in self._known or len(self._known) < _PLANNED:
+            try:
+                request = InterveneRequest.model_validate(dict(arguments))
+                details = INTERVENE.plan(request, self._lab).details
+                self._known[key] = int(str(details["n_passes"]))
+            except (LabError, ValidationError):
+                return None
+        return self._known[key]
+
+
+def _experiment(
+    candidate: Candidate, request: PlanEvidenceRequest, costs: _Costs, rate: float | None
+) -> Experiment | None:
+    made = _CALLS[candidate.remedy.kind](candidate)
+    if candidate.n_per_side:
+        passes: int | None = 2 * candidate.n_per_side
+    else:
+        passes = 0 if made is None else costs.of(candidate, made.arguments)
+        if passes is None:
+            return None
+    new_prompts = 2 * candidate.n_per_side
+    steps = gain(candidate.grade, candidate.remedy.would_give)
+    value = value_for_cost(
+        candidate.chance, steps, passes=passes, new_prompts=new_prompts, prompt_cost=request.prompt_cost
+    )
+    return Experiment(
+        unit=candidate.name,
+        grade=candidate.grade,
+        missing=candidate.reason.value,
+        kind=candidate.remedy.kind,
+        why=candidate.remedy.why,
+        would_give=candidate.remedy.would_give,
+        n_groups=candidate.n_groups,
+        new_prompts=new_prompts,
+        passes=passes,
+        seconds=None if rate is None else round(rate * passes, 1),
+        chance=candidate.chance,
+        chance_from=candidate.chance_from,
+        value=round(value, 4),
+        call=made,
+    )
+
+
+def _edits(**changes: JsonValue) -> Callable[[Candidate], NextAction | None]:
+    def made(candidate: Candidate) -> NextAction | None:
+        from interp_lab.workflows.plan_evidence import settings_of, unit_of  # lazy: as the handler
+
+        shared = settings_of(candidate.run)
+        if shared is None:
+            return None
+        arguments = {**shared, **unit_of(candidate), **_earlier(candidate), **changes, "dry_run": False}
+        return NextAction(tool="intervene", arguments=arguments, why=candidate.remedy.why)
+
+    return made
+
+
+def _earlier(candidate: Candidate) -> dict[str, JsonValue]:
+    """Return how the unit was measured before, for an experiment that goes on from there."""
+    if candidate.run.manifest.kind != "intervention_report":
+        return {}
+    kept = ("metric", "targets", "alternatives", "where", "edits")
+    return {name: candidate.run.request[name] for name in kept if candidate.run.request.get(name)}
+
+
+def _weaker(candidate: Candidate) -> NextAction | None:
+    used = candidate.run.request.get("strengths")
+    strengths = [float(str(s)) for s in used] if isinstance(used, list) and used else [1.0]
+    graded = [name for name in candidate.run.request.get("edits") or () if name in GRADED_EDITS]  # type: ignore[union-attr]
+    least = min(strengths)
+    return _edits(strengths=[least / 4, least / 2], edits=graded or ["suppress"])(candidate)  # type: ignore[arg-type]
+
+
+def _prompts(candidate: Candidate) -> NextAction | None:
+    name = re.sub(r"[^a-z0-9]+", "-", candidate.run.report.criterion.casefold()).strip("-")[:40].strip("-") or "set"
+    arguments: dict[str, JsonValue] = {
+        "name": f"{name}-{candidate.n_per_side}",
+        "criterion": candidate.run.report.criterion,
+        "source": {"kind": "ask", "n_per_side": min(max(candidate.n_per_side, _LEAST_PER_SIDE), _MOST_PER_SIDE)},
+    }
+    BuildPromptsRequest.model_validate(arguments)
+    return NextAction(tool="build_prompts", arguments=arguments, why=candidate.remedy.why)
+
+
+_CALLS: dict[ExperimentKind, Callable[[Candidate], NextAction | None]] = {
+    "edit": _edits(),
+    "other_measure": _edits(metric="logit_difference"),
+    "doses": _edits(edits=["suppress", "amplify"], strengths=[0.25, 0.5, 1.0, 2.0]),
+    "weaker": _weaker,
+    "other_edit": _edits(edits=["ablate_mean", "ablate_resample"]),
+    "more_prompts": _prompts,
+    "balanced_prompts": _prompts,
+}
+
+
+def _distinct(actions: list[NextAction]) -> tuple[NextAction, ...]:
+    found: list[NextAction] = []
+    for action in actions:
+        if action not in found:
+            found.append(action)
+    return tuple(found)
+
+
+def _in_words(criterion: str, shown: tuple[Experiment, ...], n: int, n_settled: int) -> str:
+    if not shown:
+        return f"No run of this lab would move a claim on '{criterion}'; {n_settled} claims are settled as they stand."
+    best = shown[0]
+    cost = f"{best.passes:,} runs of the model" + (f" and {best.new_prompts} new prompts" if best.new_prompts else "")
+    return (
+        f"Best value for cost: {best.kind.replace('_', ' ')} for {best.unit} ({best.grade}, {best.missing}), which "
+        f"could give {best.would_give} for {cost}; the chance, {best.chance:.2f}, is an expectation "
+        f"({best.chance_from}).\n"
+        f"{n} experiments in all, {n_settled} claims settled."
+    )
+
+
+PLAN_EVIDENCE = InlineCapability(
+    name="plan_evidence",
+    title="Plan which experiment would move which claim",
+    guidance=(
+        "For every claim of a report, or of the dossier of a model and criterion: what keeps it at its grade, which "
+        "experiment would move it as a ready call, how many independent groups and new prompts that takes for 80 % "
+        "power, runs of the model and seconds where a rate was measured, and the chance from what such runs gave here "
+        "before. Ranked by expected grade steps for cost; the formula is in the answer. settled lists claims that more "
+        "of the same would not move. It plans; nothing is run or shown."
+    ),
+    request=PlanEvidenceRequest,
+    result=PlanEvidenceResult,
+    handler=_handle,
+    effects=Effects(read_only=True),
+    toolset="evidence",
+    example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},
+)
