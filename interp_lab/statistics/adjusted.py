@@ -19,6 +19,7 @@ from interp_lab.statistics.ranks import rank_block
 from interp_lab.statistics.sample import Sample
 
 LEAST_LABEL_LEFT = 0.02
+_EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,15 +89,30 @@ def _adjust(block: Matrix, design: _Design) -> Floats:
     slope = ranks @ label / (label @ label)
     null_variance = _variance(ranks, design)
     estimate = np.clip(0.5 + slope, 0.0, 1.0)
+    inside, variance = _off_the_bound(estimate, _variance(ranks - slope[:, None] * label, design))
     low, high = auroc_interval(
-        estimate,
-        _variance(ranks - slope[:, None] * label, design),
+        inside,
+        variance,
         null_variance=null_variance,
         df=np.full(slope.shape, design.df),
         n_groups=(sample.n_positive_groups, sample.n_negative_groups),
         level=design.level,
     )
+    low, high = np.minimum(low, estimate), np.maximum(high, estimate)
     return np.stack([estimate, low, high, np.minimum(1.0, 2 * student_tail(_t(ranks * label, sample), design.df))])
+
+
+def _off_the_bound(estimate: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Return the estimate just inside its bounds, and the variance that the interval of a share should be given there.
+
+    The variance of a share vanishes towards 0 and 1, that of a slope does not. Divided by a vanishing spread it would
+    leave next to no effective sample, and a latent that separates perfectly would look explained by the covariates. So
+    the spread is taken no nearer to the bound than one standard error.
+    """
+    inside = np.clip(estimate, _EDGE, 1 - _EDGE)
+    reach = np.clip(np.sqrt(variance), _EDGE, 0.5)
+    held = np.clip(inside, reach, 1 - reach)
+    return inside, variance * (inside * (1 - inside)) / (held * (1 - held))
 
 
 def _t(products: Floats, sample: Sample) -> Floats:
