@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -31,6 +31,9 @@ class Found:
     explore_q: float | None = None
     """Over every coordinate that the report tested; None for a unit that the caller named."""
     n_tested: int | None = None
+    candidates: frozenset[tuple[str, int]] = frozenset()
+    """Dictionary and index of every latent that the report found to go with the criterion: none of them is a control,
+    because it may be a cause itself."""
 
     @property
     def key(self) -> str:
@@ -55,7 +58,11 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
     if missing := sorted(set(request.ranks) - set(cards)):
         raise InvalidRequest(f"The report describes ranks 1 to {len(cards)}, so there is no rank {missing[0]}.")
     keys = _lens_keys(dictionaries, settings)
-    return _distinct([_of_card(cards[rank], keys, report.n_tested) for rank in dict.fromkeys(request.ranks)])
+    found = [_of_card(cards[rank], keys, report.n_tested) for rank in dict.fromkeys(request.ranks)]
+    candidates = frozenset(
+        (keys[card.address], card.index) for card in report.coordinates if card.grade != "weak" and card.address in keys
+    )
+    return _distinct([replace(each, candidates=candidates) for each in found])
 
 
 def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...]]:

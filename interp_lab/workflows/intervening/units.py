@@ -99,6 +99,7 @@ def with_companions(
             companions = _other_heads(subject.target, loaded, rng, n)
         elif subject.dictionary is not None and subject.lens is not None:
             avoid = {index for lens, index in taken if lens is subject.lens}
+            avoid |= {index for name, index in subject.found.candidates if name == subject.found.ref.dictionary}
             companions = _matched(subject.target, subject.dictionary, rates[subject.lens], avoid=avoid, rng=rng, n=n)
         finished.append(Subject(subject.found, subject.target, subject.lens, subject.dictionary, companions))
     return tuple(finished)
