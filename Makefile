@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-calibration calibrate pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -14,6 +14,7 @@ help:
 	@echo "make generate      rewrite schemas, tool reference and error index"
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
+	@echo "make calibrate     is this lab right, on models whose truth is known"
 	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query"
 	@echo "make pocket-models train the models in the box again"
 
@@ -74,6 +75,14 @@ bench-sae: $(STAMP)
 
 bench-sae-quality: $(STAMP)
 	$(BIN)/python benchmarks/sae_quality/bench.py
+
+# the peer has this package's import name, so only a process of its own sees its folder
+bench-calibration: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
+	$(BIN)/python benchmarks/calibration/bench.py --out .calibration --peer $(VENV)/peer
+
+calibrate: $(STAMP)
+	$(BIN)/interp-lab calibrate --size small --wait-s 45
 
 bench-harvest: $(STAMP)
 	$(BIN)/python benchmarks/harvest/bench.py

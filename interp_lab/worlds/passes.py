@@ -25,6 +25,8 @@ class Edit(NamedTuple):
     layer: int
     direction: Float[Tensor, " d_model"]
     value: float = 0.0
+    above: bool = False
+    """Only where the coordinate is above that value: what ablating a latent that fires above zero does."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def run(stream: Stream, inputs: Inputs, edits: Sequence[Edit] = ()) -> Pass:
     def keep(layer: int, state: Tensor) -> Tensor:
         for edit in edits:
             if edit.layer == layer:
-                coordinate = state @ edit.direction
-                state = state + (edit.value - coordinate)[..., None] * edit.direction
+                lacking = edit.value - state @ edit.direction
+                lacking = lacking.clamp(max=0.0) if edit.above else lacking
+                state = state + lacking[..., None] * edit.direction
         seen.append(state * inputs.mask[..., None])
         return state
 

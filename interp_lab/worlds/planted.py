@@ -174,7 +174,11 @@ def _ids(base: Base, words: Sequence[str]) -> tuple[int, ...]:
 
 def planted_world(dials: PlantDials, seed: int) -> World:
     """Return the files of a planted world."""
-    built = build_planted(dials, seed)
+    return as_world(build_planted(dials, seed), seed)
+
+
+def as_world(built: PlantedWorld, seed: int) -> World:
+    """Return a planted world as its files."""
     return World(
         kind="planted",
         seed=seed,

@@ -13,6 +13,7 @@ from interp_lab_tools.artifact_list import ARTIFACT_LIST
 from interp_lab_tools.artifact_read import ARTIFACT_READ
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
+from interp_lab_tools.calibrate import CALIBRATE
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
@@ -59,6 +60,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     INTERVENE,
     DOSSIER,
     PLAN_EVIDENCE,
+    CALIBRATE,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -1,0 +1,49 @@
+"""Shares of dependent rows: groups count, not rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from interp_lab.errors import TooFewGroups
+from interp_lab.statistics.clustered_share import clustered_share
+from interp_lab.statistics.wilson import wilson_interval
+
+
+def test_where_all_rows_agree_the_interval_counts_groups() -> None:
+    found = clustered_share([True] * 30, np.repeat(np.arange(10), 3))
+    low, high = wilson_interval(1.0, 10)
+    assert (found.share, found.low, found.high) == (1.0, pytest.approx(float(low)), pytest.approx(float(high)))
+    assert (found.n_yes, found.n_rows, found.n_groups) == (30, 30, 10)
+
+
+def test_rows_that_are_alike_within_groups_widen_the_interval() -> None:
+    alike = np.repeat(np.arange(20) % 2 == 0, 5)
+    mixed = np.tile([True, False], 50)
+    groups = np.repeat(np.arange(20), 5)
+    wide, narrow = clustered_share(alike, groups), clustered_share(mixed, groups)
+    assert wide.share == narrow.share == 0.5
+    assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
+
+
+def test_independent_rows_get_wilsons_interval_at_most() -> None:
+    found = clustered_share([True, False, True, True], [0, 1, 2, 3])
+    low, high = wilson_interval(0.75, 4)
+    assert found.low <= float(low)
+    assert found.high >= float(high)
+
+
+def test_the_interval_covers_a_share_of_dependent_rows_at_about_its_level() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    covered = 0
+    for _ in range(400):
+        own = np.repeat(rng.beta(4.0, 1.0, 40), 5)
+        found = clustered_share(rng.random(200) < own, groups)
+        covered += found.low <= 0.8 <= found.high
+    assert covered / 400 > 0.92
+
+
+def test_no_rows_have_no_share() -> None:
+    with pytest.raises(TooFewGroups):
+        clustered_share([], [])
