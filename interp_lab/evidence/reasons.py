@@ -64,6 +64,13 @@ class Reason(StrEnum):
     SIDE_EFFECTS = "side_effects", "The same edit moves the negatives more than the stated bound."
     EFFECTS_DISAGREE = "effects_disagree", "Interventions that each exclude their control disagree in sign."
     EFFECT_CONFIRMED = "effect_confirmed", "An intervention moves the behaviour beyond its control on confirm rows."
+    MATCH_LIKE_CHANCE = (
+        "match_like_chance",
+        "On confirm rows exchanged prompts, or units that nobody chose, are as close; q is not under the level.",
+    )
+    MATCH_SIGN_REVERSED = "match_sign_reversed", "The confirm rows show the opposite sign of what explore rows chose."
+    MATCH_CONFIRMED = "match_confirmed", "Alike on confirm rows beyond exchanged prompts and beyond all other units."
+    EFFECTS_AGREE = "effects_agree", "Interventions on both sides exceed their controls and agree in sign."
 
 
 _MORE_PROMPTS = "More independent prompt groups of both labels narrow the interval."
@@ -89,6 +96,8 @@ NEXT_STEPS: dict[Reason, NextStep] = {
     Reason.EFFECT_LIKE_CONTROL: NextStep("build_prompts", "More groups show a smaller effect; read its power first."),
     Reason.EFFECT_SIGN_UNSTABLE: NextStep("intervene", "Measure the dose response: the sign may depend on strength."),
     Reason.SIDE_EFFECTS: NextStep("steer", "A smaller strength may keep the effect and lose the side effect."),
+    Reason.MATCH_LIKE_CHANCE: NextStep("build_prompts", _MORE_PROMPTS),
+    Reason.MATCH_SIGN_REVERSED: NextStep("build_prompts", _MORE_PROMPTS),
     Reason.EFFECTS_DISAGREE: NextStep("trace_paths", "Two paths of opposite sign would explain it."),
 }
 """What would move a grade that rests on this reason; reasons that need no further call are absent."""

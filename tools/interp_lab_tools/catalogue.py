@@ -15,6 +15,7 @@ from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.calibrate import CALIBRATE
 from interp_lab_tools.capability import InlineCapability, JobCapability
+from interp_lab_tools.compare import COMPARE
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
@@ -58,6 +59,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     INSPECT,
     REGISTER_HYPOTHESIS,
     INTERVENE,
+    COMPARE,
     DOSSIER,
     PLAN_EVIDENCE,
     CALIBRATE,

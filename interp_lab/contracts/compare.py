@@ -1,0 +1,231 @@
+"""Compare two models as it is asked and answered: which units of one are units of the other. Report included."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.base import Contract, Grade, Probability, Seed
+from interp_lab.contracts.dictionaries import DictionaryRef
+from interp_lab.contracts.inspect import Criterion, ModelArgument
+from interp_lab.contracts.inspect_report import ModelFacts, ReasonCode, RunFacts
+from interp_lab.contracts.intervene import ReportId
+from interp_lab.contracts.jobs import JobRequest
+from interp_lab.contracts.pooling import Pooling
+from interp_lab.contracts.prompts import PromptArgument
+from interp_lab.contracts.results import Result
+from interp_lab.points import Address
+
+COMPARISON_KIND: Final = "comparison"
+
+Component = Literal["activation", "direction", "promoted_tokens", "effect"]
+"""What may be alike: responses to prompts; directions through a fitted map; words promoted; measured effects."""
+
+
+class Side(Contract):
+    """One of the two models, and where to look in it."""
+
+    model: ModelArgument
+    """Model."""
+    addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
+    """Where to look; empty means resid_post of every layer, or nothing but the dictionaries if there are any."""
+    dictionaries: Annotated[tuple[DictionaryRef, ...], Field(max_length=50)] = ()
+    """Dictionaries whose latents are compared."""
+    interventions: tuple[ReportId, ...] = ()
+    """Reports of intervene on this model and these prompts, whose effects are compared."""
+
+
+def _side_from_text(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+SideArgument = Annotated[Side, BeforeValidator(_side_from_text, json_schema_input_type=Side | str)]
+"""A side: the id of a model alone, or an object that also says where to look."""
+
+
+class CompareRequest(JobRequest):
+    """Find the units of one model that are units of another, on the same prompts, each with a p-value."""
+
+    left: SideArgument = Field(examples=["builtin:pocket-gpt2"])
+    """Model whose units are looked for; or {model, addresses, dictionaries, interventions}."""
+    right: SideArgument = Field(examples=["builtin:pocket-llama"])
+    """Model in which they are looked for."""
+    criterion: Criterion
+    """What the positives have and the negatives lack, in plain words."""
+    dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
+    """Anchor prompts that both models read."""
+    n_units: Annotated[int, Field(ge=1, le=100)] = 10
+    """Units of each side to match: those that follow the criterion best on explore prompts."""
+    pooling: Pooling = "max"
+    """How token values become one value per prompt."""
+    threshold: FiniteFloat = 0.5
+    """Prompts scored at or above it are positives."""
+    n_permutations: Annotated[int, Field(ge=99, le=100_000)] = 999
+    """Exchanges of prompts behind every p-value."""
+    seed: Seed = 0
+    """Seed of the explore/confirm split and of every exchange."""
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.left == self.right:
+            raise ValueError("left and right are the same; compare two models, or two places of one")
+        return self
+
+
+class ComparedUnit(Contract):
+    """One unit of one side."""
+
+    address: str
+    """Address in canonical form; for a latent with the dictionary behind a slash."""
+    index: NonNegativeInt
+    """Coordinate within the address."""
+    auroc: FiniteFloat
+    """Association with the criterion on confirm prompts, as measured."""
+    promoted: tuple[str, ...]
+    """Tokens that its direction promotes (untrusted text); empty where it has none."""
+    effect: FiniteFloat | None = None
+    """Measured effect on the behaviour, from the interventions named; positive if more of it raises the metric."""
+    effect_confirmed: bool | None = None
+    """Whether that effect exceeds its control on confirm prompts."""
+
+
+class Match(Contract):
+    """One pair, chosen on explore prompts and tested on confirm prompts."""
+
+    left: ComparedUnit
+    """Unit of the left model."""
+    right: ComparedUnit
+    """Its counterpart."""
+    kind: Literal["one_to_one", "nearest"]
+    """Of the best assignment, or the nearest of a unit whose assigned one is another."""
+    similarity: FiniteFloat
+    """Correlation of residual responses to confirm prompts, within label, surface taken out; its sign counts."""
+    interval: tuple[FiniteFloat, FiniteFloat]
+    """95 %, over resampled prompt groups."""
+    p_prompts: Probability
+    """Share of exchanges of prompts that do as well."""
+    p_units: Probability
+    """Share of all units of the right model that are as close."""
+    q_value: Probability
+    """Benjamini-Hochberg over every pair tested, of the larger of the two."""
+    direction_cosine: FiniteFloat | None = None
+    """Cosine of the left direction carried over by a fitted map; absent where the map does not hold."""
+    promoted_overlap: FiniteFloat | None = None
+    """Share of promoted tokens in common; absent without an unembedding on either side."""
+    effect_agrees: bool | None = None
+    """Whether confirmed effects have the same sign, turned by the sign of the similarity; absent without both."""
+    left_out: tuple[Component, ...]
+    """What could not be compared; never counted for or against."""
+    grade: Grade
+    """How far the evidence carries."""
+    reasons: tuple[ReasonCode, ...]
+    """Why."""
+
+
+class DirectionMap(Contract):
+    """The linear map from the left residual stream to the right one."""
+
+    left: str
+    """Address it reads."""
+    right: str
+    """Address it predicts."""
+    held_out_r2: FiniteFloat
+    """Variance of confirm prompts that it explains beyond their mean."""
+
+
+class ComparisonReport(Contract):
+    """The whole comparison."""
+
+    schema_version: Literal["1"] = "1"
+    """Version of this record."""
+    headline: str
+    """One sentence that is true when quoted alone."""
+    criterion: str
+    """As asked."""
+    left: ModelFacts
+    """Left model."""
+    right: ModelFacts
+    """Right model."""
+    dataset: str
+    """Name of the anchor prompts."""
+    dataset_sha256: str
+    """Their hash."""
+    n_explore: NonNegativeInt
+    """Prompts that chose pairs."""
+    n_confirm: NonNegativeInt
+    """Prompts that tested them."""
+    n_groups: NonNegativeInt
+    """Groups of confirm prompts."""
+    n_right_units: PositiveInt
+    """Units of the right model that each pair had to be closer than."""
+    maps: tuple[DirectionMap, ...]
+    """Fitted maps."""
+    matches: tuple[Match, ...]
+    """Pairs, the closest first."""
+    unmatched: tuple[ComparedUnit, ...]
+    """Units of the left model without a match at q ≤ 0.05."""
+    caveats: tuple[str, ...]
+    """What a careful reader must know."""
+    agent_next_actions: tuple[NextAction, ...]
+    """Calls that would settle what is open."""
+    run: RunFacts
+    """How it came about."""
+
+
+class ShortMatch(Contract):
+    """One pair in the short form."""
+
+    left: str
+    """Address and index."""
+    right: str
+    """Address and index."""
+    similarity: FiniteFloat
+    """See the report."""
+    interval: tuple[FiniteFloat, FiniteFloat]
+    """95 %."""
+    q_value: Probability
+    """Over every pair tested."""
+    direction_cosine: FiniteFloat | None = None
+    """Through the fitted map."""
+    promoted_overlap: FiniteFloat | None = None
+    """Share of promoted tokens in common."""
+    effect_agrees: bool | None = None
+    """Signs of confirmed effects."""
+    grade: Grade
+    """How far the evidence carries."""
+    reasons: tuple[str, ...]
+    """Reason codes."""
+
+
+class CompareResult(Result):
+    """The short form of the report."""
+
+    criterion: str
+    """As asked."""
+    left: str
+    """Left model."""
+    right: str
+    """Right model."""
+    n_groups: NonNegativeInt
+    """Groups of confirm prompts."""
+    n_tested: NonNegativeInt
+    """Pairs tested."""
+    n_matched: NonNegativeInt
+    """Of these with q ≤ 0.05."""
+    matches: tuple[ShortMatch, ...]
+    """The closest first."""
+
+
+class ComparePlan(Contract):
+    """What a comparison would do and cost."""
+
+    n_prompts: NonNegativeInt
+    """Prompts that each model reads."""
+    n_pairs_at_most: NonNegativeInt
+    """Pairs tested."""
+    least_q: Probability
+    """Smallest q that so many exchanges can show."""
+    advisories: tuple[str, ...]
+    """What to consider before running it."""

@@ -1,0 +1,1 @@
+"""Steps of a comparison of two models."""

@@ -1,0 +1,133 @@
+# pyright: standard
+"""What else two units may have in common: directions through a fitted map, promoted tokens, measured effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import ValidationError
+
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.compare import DirectionMap
+from interp_lab.contracts.intervene import REPORT_KIND
+from interp_lab.contracts.intervene_report import InterveneReport
+from interp_lab.errors import InvalidRequest, NoUnembedding
+from interp_lab.evidence.reasons import Reason
+from interp_lab.jobs.run import Run
+from interp_lab.methods.direction_map import LinearMap, cosine, fit_map
+from interp_lab.methods.logit_contribution import logit_contribution
+from interp_lab.models.unembedding import Unembedding, read_unembedding
+from interp_lab.models.vocabulary import read_vocabulary
+from interp_lab.points import Address
+from interp_lab.workflows.comparing.pairs import Pair
+from interp_lab.workflows.comparing.sides import ReadSide, pooled_rows
+
+LEAST_R2 = 0.3
+"""A map that explains less of held-out prompts carries no direction."""
+N_PROMOTED = 20
+_MAX_BYTES = 64 * 2**20
+
+
+def direction_cosines(
+    left: ReadSide, right: ReadSide, pairs: Sequence[Pair], run: Run
+) -> tuple[dict[Pair, float], tuple[DirectionMap, ...]]:
+    """Return the cosine of each pair whose directions a map that holds can carry, and every map that was fitted."""
+    places = {pair: (left.stream_address(pair.left), right.stream_address(pair.right)) for pair in pairs}
+    usable = {pair: place for pair, place in places.items() if None not in place}
+    if not usable or not left.plan.rows("confirm").size:
+        return {}, ()
+    ours = pooled_rows(left.inputs, tuple(dict.fromkeys(a for a, _ in usable.values() if a)), run, mean=True)
+    theirs = pooled_rows(right.inputs, tuple(dict.fromkeys(b for _, b in usable.values() if b)), run, mean=True)
+    maps: dict[tuple[Address, Address], LinearMap] = {}
+    found: dict[Pair, float] = {}
+    for pair, (a, b) in usable.items():
+        assert a is not None
+        assert b is not None
+        if (a, b) not in maps:
+            maps[a, b] = _fitted(ours[a], theirs[b], left)
+        one, two = left.direction(pair.left), right.direction(pair.right)
+        if maps[a, b].held_out_r2 >= LEAST_R2 and one is not None and two is not None:
+            found[pair] = cosine(maps[a, b].carried(one), two)
+    records = (DirectionMap(left=str(a), right=str(b), held_out_r2=m.held_out_r2) for (a, b), m in maps.items())
+    return found, tuple(records)
+
+
+def _fitted(ours: np.ndarray, theirs: np.ndarray, left: ReadSide) -> LinearMap:
+    """Fit on explore groups, a quarter of them kept to choose the penalty; confirm prompts say how well it holds."""
+    explore, confirm = left.plan.rows("explore"), left.plan.rows("confirm")
+    groups = left.plan.sample.groups[explore]
+    kept = np.isin(groups, np.unique(groups)[::4])
+    return fit_map(ours, theirs, fit=explore[~kept], tune=explore[kept], test=confirm)
+
+
+def promoted(side: ReadSide, columns: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return the tokens that each unit's direction promotes; units without one, or without unembedding, left out."""
+    directory = side.inputs.loaded.source.directory
+    try:
+        unembedding = read_unembedding(directory)
+    except NoUnembedding:
+        return {}
+    vocabulary = read_vocabulary(directory)
+    found: dict[int, tuple[str, ...]] = {}
+    for column in dict.fromkeys(columns):
+        tokens = _largest(side, column, unembedding)
+        if tokens is not None:
+            found[column] = tuple(dict.fromkeys(vocabulary.text(int(token)) for token in tokens))
+    return found
+
+
+def _largest(side: ReadSide, column: int, unembedding: Unembedding) -> np.ndarray | None:
+    direction = side.direction(column)
+    if direction is None:
+        return None
+    sign = float(side.explore.sign[column]) or 1.0  # what the unit does where the criterion holds
+    made = logit_contribution(sign * direction, unembedding.gain, unembedding.matrix.times, centres=unembedding.centres)
+    return made.largest(N_PROMOTED)
+
+
+def overlap(one: Sequence[str], two: Sequence[str]) -> float:
+    """Return the share of words in common, spaces and case apart, of the shorter list."""
+    ours, theirs = ({word.strip().casefold() for word in words} - {""} for words in (one, two))
+    return len(ours & theirs) / max(1, min(len(ours), len(theirs)))
+
+
+Effects = Mapping[str, tuple[float, bool]]
+"""Unit, as 'ADDRESS #INDEX' → effect on confirm prompts, and whether it exceeds its control there."""
+
+
+def effects_of(side: ReadSide) -> Effects:
+    """Return what the intervention reports of a side say.
+
+    Raises:
+        InvalidRequest: One is of another model or other prompts, or is no such report.
+        UnknownArtifact, ArtifactCorrupt: There is nothing to be read.
+    """
+    found: dict[str, tuple[float, bool]] = {}
+    for artifact in side.side.interventions:
+        report = _report(artifact, side)
+        for unit in report.units:
+            confirmed = [edit for edit in unit.edits if edit.confirm is not None]
+            if confirmed and confirmed[0].confirm is not None:
+                codes = {reason.code for reason in unit.reasons}
+                found[unit.unit] = confirmed[0].confirm.effect, Reason.EFFECT_CONFIRMED.value in codes
+    return found
+
+
+def _report(artifact: str, side: ReadSide) -> InterveneReport:
+    store = ArtifactStore(WorkspacePaths.of(side.settings))
+    kind = store.open(artifact).kind
+    if kind != REPORT_KIND:
+        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not an {REPORT_KIND}.")
+    try:
+        report = InterveneReport.model_validate_json(store.read_file(artifact, "report.json", limit=_MAX_BYTES))
+    except ValidationError as error:
+        raise InvalidRequest(f"The report of artifact {artifact} is not one this version reads.") from error
+    for name, there, here in (
+        ("model", report.model.id, side.inputs.loaded.source.id),
+        ("prompts", report.dataset.sha256, side.inputs.prompts.sha256),
+    ):
+        if there != here:
+            raise InvalidRequest(f"The {name} of intervention report {artifact} are not those of this side.")
+    return report

@@ -1,0 +1,236 @@
+# pyright: standard
+"""Assembles the report of a comparison, publishes it in every form, and gives its short form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.compare import (
+    COMPARISON_KIND,
+    ComparedUnit,
+    CompareRequest,
+    CompareResult,
+    ComparisonReport,
+    Component,
+    DirectionMap,
+    Match,
+    ShortMatch,
+)
+from interp_lab.contracts.inspect_report import ReasonCode, RunFacts
+from interp_lab.engine.lens import Lens
+from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.evidence.match import MatchEvidence, grade_match
+from interp_lab.jobs.run import Run, package_versions
+from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
+from interp_lab.workflows.comparing.components import Effects, overlap
+from interp_lab.workflows.comparing.pairs import Pair, Tested
+from interp_lab.workflows.comparing.sides import ReadSide
+from interp_lab.workflows.inspection.inputs import model_facts
+
+SHOWN = 12
+"""Pairs in the short form."""
+Suggest = Callable[[ComparisonReport], tuple[NextAction, ...]]
+
+
+class Found(NamedTuple):
+    """Everything that was measured of the pairs."""
+
+    tested: Tested
+    cosines: Mapping[Pair, float]
+    maps: tuple[DirectionMap, ...]
+    left_words: Mapping[int, tuple[str, ...]]
+    right_words: Mapping[int, tuple[str, ...]]
+    left_effects: Effects
+    right_effects: Effects
+
+
+def assemble(left: ReadSide, right: ReadSide, found: Found, *, request: CompareRequest, run: Run) -> ComparisonReport:
+    """Return the report, without next actions."""
+    matches = sorted(_matches(left, right, found), key=lambda match: (match.q_value, -abs(match.similarity)))
+    matched = {(m.left.address, m.left.index) for m in matches if m.grade not in ("weak", "plausible")}
+    rest = [_unit(left, pair.left, found.left_words, found.left_effects) for pair in found.tested.pairs]
+    confirm = left.plan.rows("confirm")
+    return ComparisonReport(
+        headline=_headline(matches, left, right, request),
+        criterion=request.criterion,
+        left=model_facts(left.inputs.loaded),
+        right=model_facts(right.inputs.loaded),
+        dataset=left.inputs.prompts.name,
+        dataset_sha256=left.inputs.prompts.sha256,
+        n_explore=len(left.plan.rows("explore")),
+        n_confirm=len(confirm),
+        n_groups=len({int(group) for group in left.plan.sample.groups[confirm]}),
+        n_right_units=right.values.shape[1],
+        maps=found.maps,
+        matches=tuple(matches),
+        unmatched=tuple({(u.address, u.index): u for u in rest if (u.address, u.index) not in matched}.values()),
+        caveats=tuple(_caveats(matches, left, found)),
+        agent_next_actions=(),
+        run=_run_facts(request, left, right, run),
+    )
+
+
+def publish(report: ComparisonReport, run: Run) -> None:
+    """Write the report as JSON, Markdown and HTML."""
+    with run.artifact(COMPARISON_KIND, f"{report.left.id} beside {report.right.id}: {report.criterion[:80]}") as files:
+        files.write_json("report.json", report.model_dump(mode="json"))
+        files.write_text("report.md", render_comparison_markdown(report))
+        files.write_text("report.html", render_comparison(report))
+        files.metrics |= {"n_tested": len(report.matches), "n_matched": _n_matched(report)}
+        files.warnings += report.caveats
+
+
+def short_form(report: ComparisonReport) -> CompareResult:
+    """Return what an agent reads first."""
+    return CompareResult(
+        summary=report.headline,
+        warnings=report.caveats,
+        agent_next_actions=report.agent_next_actions,
+        criterion=report.criterion,
+        left=report.left.id,
+        right=report.right.id,
+        n_groups=report.n_groups,
+        n_tested=len(report.matches),
+        n_matched=_n_matched(report),
+        matches=tuple(_short(match) for match in report.matches[:SHOWN]),
+    )
+
+
+def name_of(unit: ComparedUnit) -> str:
+    """Return how a unit is called: as interventions call it."""
+    return f"{unit.address} #{unit.index}"
+
+
+def _n_matched(report: ComparisonReport) -> int:
+    return sum(match.q_value <= Q_LEVEL and match.grade != "weak" for match in report.matches)
+
+
+def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
+    test, q = found.tested.test, found.tested.q
+    for i, pair in enumerate(found.tested.pairs):
+        one = _unit(left, pair.left, found.left_words, found.left_effects)
+        two = _unit(right, pair.right, found.right_words, found.right_effects)
+        evidence = None
+        if test is not None and q is not None:
+            evidence = MatchEvidence(
+                explore_sign=1 if pair.explore >= 0 else -1,
+                low=float(test.low[i]),
+                high=float(test.high[i]),
+                q=float(q[i]),
+                left_effect=one.effect if one.effect_confirmed else None,
+                right_effect=two.effect if two.effect_confirmed else None,
+            )
+        grading = grade_match(evidence)
+        words = overlap(one.promoted, two.promoted) if one.promoted and two.promoted else None
+        agrees = {"effects_agree": True, "effects_disagree": False}
+        yield Match(
+            left=one,
+            right=two,
+            kind=pair.kind,
+            similarity=_rounded(pair.explore if test is None else float(test.similarity[i])),
+            interval=(-1.0, 1.0) if test is None else (_rounded(float(test.low[i])), _rounded(float(test.high[i]))),
+            p_prompts=1.0 if test is None else float(test.p_prompts[i]),
+            p_units=1.0 if test is None else float(test.p_units[i]),
+            q_value=1.0 if q is None else float(q[i]),
+            direction_cosine=_rounded(found.cosines[pair]) if pair in found.cosines else None,
+            promoted_overlap=None if words is None else _rounded(words),
+            effect_agrees=next((agrees[r.value] for r in grading.reasons if r.value in agrees), None),
+            left_out=tuple(_left_out(pair, found, one, two, words=words)),
+            grade=grading.grade,
+            reasons=tuple(ReasonCode(code=reason.value, text=reason.meaning) for reason in grading.reasons),
+        )
+
+
+def _left_out(
+    pair: Pair, found: Found, one: ComparedUnit, two: ComparedUnit, *, words: float | None
+) -> Iterator[Component]:
+    if pair not in found.cosines:
+        yield "direction"
+    if words is None:
+        yield "promoted_tokens"
+    if one.effect is None or two.effect is None:
+        yield "effect"
+
+
+def _unit(side: ReadSide, column: int, words: Mapping[int, tuple[str, ...]], effects: Effects) -> ComparedUnit:
+    site, index = side.locate(column)
+    key = f"{site} #{index}"
+    seen = side.confirm or side.explore
+    effect = effects.get(key)
+    return ComparedUnit(
+        address=site.key if isinstance(site, Lens) else str(site),
+        index=index,
+        auroc=_rounded(float(seen.auroc[column])),
+        promoted=words.get(column, ())[:10],
+        effect=effect[0] if effect else None,
+        effect_confirmed=effect[1] if effect else None,
+    )
+
+
+def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: CompareRequest) -> str:
+    names = f"{left.inputs.loaded.source.id} and {right.inputs.loaded.source.id}"
+    held = [match for match in matches if match.grade in ("needs_causal_evidence", "validated", "contradicted")]
+    validated = sum(match.grade == "validated" for match in matches)
+    if not held:
+        return f"No unit of {names} that follows “{request.criterion}” is matched beyond chance on confirm prompts."
+    best = held[0]
+    low, high = best.interval
+    causal = (
+        f"{validated} with effects that agree on both sides" if validated else "none tested by intervention on both"
+    )
+    return (
+        f"{len(held)} of {len(matches)} pairs of {names} respond alike to “{request.criterion}” prompts beyond chance "
+        f"(q ≤ {Q_LEVEL:g} on confirm prompts), {causal}; closest: {name_of(best.left)} with {name_of(best.right)}, "
+        f"r = {best.similarity:.2f} [{low:.2f}, {high:.2f}]. Alike is not the same mechanism."
+    )
+
+
+def _caveats(matches: list[Match], left: ReadSide, found: Found) -> Iterator[str]:
+    if found.tested.test is None:
+        yield "There were too few prompt groups to confirm anything: pairs are only put forward."
+    if solved := [score.name for score in left.plan.audit.flagged]:
+        yield f"The prompts can be told apart by {', '.join(solved)} alone: units may follow that."
+    if all(match.direction_cosine is None for match in matches):
+        yield "No direction could be carried over: no fitted map holds on prompts that did not fit it."
+    if all("effect" in match.left_out for match in matches):
+        yield "Nothing was compared by intervention; likeness alone never shows the same mechanism."
+    yield "Both models read the same words, so units that follow a word are alike; try prompts of other words too."
+
+
+def _short(match: Match) -> ShortMatch:
+    return ShortMatch(
+        left=name_of(match.left),
+        right=name_of(match.right),
+        similarity=match.similarity,
+        interval=match.interval,
+        q_value=match.q_value,
+        direction_cosine=match.direction_cosine,
+        promoted_overlap=match.promoted_overlap,
+        effect_agrees=match.effect_agrees,
+        grade=match.grade,
+        reasons=tuple(reason.code for reason in match.reasons),
+    )
+
+
+def _run_facts(request: CompareRequest, left: ReadSide, right: ReadSide, run: Run) -> RunFacts:
+    checks = {
+        f"{name} {row.point}": row.status
+        for name, side in (("left", left), ("right", right))
+        for row in side.inputs.checks.rows
+    }
+    return RunFacts(
+        job_id=run.job_id,
+        code_version=run.code_version,
+        packages=package_versions(),
+        seed=request.seed,
+        started_at=run.started,
+        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
+        checks=checks,
+    )
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)

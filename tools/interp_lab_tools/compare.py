@@ -1,0 +1,150 @@
+"""compare: which units of one model are units of another, on the same prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.compare import (
+    ComparedUnit,
+    ComparePlan,
+    CompareRequest,
+    CompareResult,
+    ComparisonReport,
+    Side,
+)
+from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.errors import HubUnreachable
+from interp_lab.models.preflight import preflight
+from interp_lab.models.reference import fingerprint, locate
+from interp_lab.settings import Settings
+from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+
+def _plan(request: CompareRequest, lab: Lab) -> Plan:
+    prompts = open_prompts(request.dataset, lab.settings)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    for side in (request.left, request.right):
+        _check_side(side, prompts, lab.settings)
+    pairs = 2 * request.n_units
+    plan = ComparePlan(
+        n_prompts=len(prompts.prompts),
+        n_pairs_at_most=pairs,
+        least_q=1 / (request.n_permutations + 1),
+        advisories=tuple(_advisories(request)),
+    )
+    dictionaries = dict.fromkeys((*request.left.dictionaries, *request.right.dictionaries))
+    names = {name: dictionary_stamp(name, lab.settings) for name in dictionaries}
+    return Plan(
+        summary=(
+            f"{plan.n_prompts} prompts through {request.left.model.id} and {request.right.model.id}, at most {pairs} "
+            f"pairs chosen on explore prompts and tested on confirm prompts with {request.n_permutations} exchanges."
+        ),
+        details=plan.model_dump(mode="json"),
+        label=f"{request.left.model.id} beside {request.right.model.id}"[:200],
+        slot=slot_for(request.left.model.device, lab.settings),
+        inputs={
+            "prompts": prompts.sha256,
+            "left": fingerprint(request.left.model, lab.settings),
+            "right": fingerprint(request.right.model, lab.settings),
+            **{f"dictionary {name}": stamp for name, stamp in names.items()},
+        },
+        warnings=plan.advisories,
+    )
+
+
+def _check_side(side: Side, prompts: PromptSet, settings: Settings) -> None:
+    dictionaries = dictionary_configs(side.dictionaries, settings)
+    source = locate(side.model, settings)
+    if source is None:
+        if settings.offline:
+            raise HubUnreachable(f"{side.model.id} is not on this machine and the operator keeps it offline.")
+        return
+    facts = preflight(
+        source.directory,
+        addresses=side.addresses,
+        prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
+        allow_remote_code=settings.trust_remote_code,
+    )
+    for dictionary in dictionaries:
+        addresses_read(dictionary, facts)
+
+
+def _advisories(request: CompareRequest) -> Iterator[str]:
+    if isinstance(request.dataset, InlinePrompts):
+        yield "Prompts written into the request cannot be named again; a file can."
+    if not (request.left.interventions and request.right.interventions):
+        yield "Without interventions on both sides no match can be more than needs_causal_evidence."
+
+
+def _handle(request: CompareRequest, run: Run) -> CompareResult:
+    from interp_lab.workflows.compare import compare  # lazy: the workflow imports torch, and only the worker may
+
+    def suggest(report: ComparisonReport) -> tuple[NextAction, ...]:
+        return tuple(_next(request, report))
+
+    return compare(request, run, settings=Settings.from_env(), suggest=suggest)
+
+
+def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAction]:
+    """Offer the interventions on both sides that the closest open match lacks."""
+    open_match = next((match for match in report.matches if match.grade == "needs_causal_evidence"), None)
+    if open_match is None or isinstance(request.dataset, InlinePrompts):
+        return
+    said = cast("dict[str, JsonValue]", request.model_dump(mode="json", exclude=set(RUN_CONTROLS)))
+    for name, side, unit in (("left", request.left, open_match.left), ("right", request.right, open_match.right)):
+        if "/" in unit.address or unit.effect is not None:
+            continue
+        yield NextAction(
+            tool="intervene",
+            arguments={
+                "model": cast("dict[str, JsonValue]", said[name])["model"],
+                "units": [_named(unit)],
+                "dry_run": True,
+                **{key: said[key] for key in ("criterion", "dataset", "pooling", "threshold", "seed")},
+            },
+            why=f"Measures what {unit.address} #{unit.index} does in {side.model.id}; compare again with both reports.",
+        )
+
+
+def _named(unit: ComparedUnit) -> dict[str, JsonValue]:
+    return {"address": unit.address, "index": unit.index}
+
+
+COMPARE = JobCapability(
+    name="compare",
+    title="Match units of two models",
+    guidance=(
+        "Both models read the same scored prompts; pairs of units are chosen on explore prompts (best one-to-one "
+        "assignment, and nearest) and tested on confirm prompts: correlation within label with interval, p by "
+        "exchanged prompts and by all other units, q. Beside it direction through a fitted map with its held-out "
+        "error, promoted words, and effects where interventions of both sides are named; what is missing is left out "
+        "and said. Likeness alone is at most needs_causal_evidence. Runs as a job: call job_wait until it has ended."
+    ),
+    request=CompareRequest,
+    result=CompareResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, open_world=True),
+    toolset="evidence",
+    example={
+        "left": {"model": "builtin:pocket-gpt2"},
+        "right": {"model": "builtin:pocket-llama"},
+        "criterion": "the next token is a measurement unit",
+        "dataset": "builtin:measurement-unit",
+    },
+)
