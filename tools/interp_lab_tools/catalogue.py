@@ -16,6 +16,7 @@ from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.calibrate import CALIBRATE
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.compare import COMPARE
+from interp_lab_tools.compare_runs import COMPARE_RUNS
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
@@ -63,6 +64,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     DOSSIER,
     PLAN_EVIDENCE,
     CALIBRATE,
+    COMPARE_RUNS,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,
