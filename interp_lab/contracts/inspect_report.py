@@ -240,6 +240,17 @@ class RunFacts(Contract):
     """Self-checks of this model and what they found."""
 
 
+class MapCell(Contract):
+    """How many coordinates lie in one cell of the map of association against q."""
+
+    auroc: FiniteFloat
+    """Middle of the cell, on explore prompts."""
+    log_q: FiniteFloat
+    """Middle of the cell: -log10 of q, cut at 12."""
+    n: NonNegativeInt
+    """Coordinates in it."""
+
+
 class InspectReport(Contract):
     """The full report, published as report.json; Markdown and HTML show the same numbers."""
 
@@ -279,3 +290,5 @@ class InspectReport(Contract):
     """How the numbers came about."""
     hypothesis: HypothesisOutcome | None = None
     """What was registered beforehand, and what came."""
+    association_map: tuple[MapCell, ...] = ()
+    """Every coordinate tested, counted by AUROC and q on explore prompts."""

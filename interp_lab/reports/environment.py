@@ -10,7 +10,7 @@ from typing import cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.reports import numbers
+from interp_lab.reports import numbers, plots
 from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.grades import GRADES
 from interp_lab.reports.visible import shortened
@@ -57,5 +57,5 @@ def environment(
         lstrip_blocks=True,
     )
     cast("dict[str, object]", made.filters).update(_FILTERS | dict(filters))
-    cast("dict[str, object]", made.globals).update({"grades": GRADES} | dict(names))
+    cast("dict[str, object]", made.globals).update({"grades": GRADES, "plots": plots} | dict(names))
     return made

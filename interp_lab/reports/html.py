@@ -11,6 +11,7 @@ from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.reports import heat, profile
 from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.page import page_view
+from interp_lab.reports.plots import association_volcano
 from interp_lab.reports.visible import visible
 
 
@@ -21,7 +22,11 @@ def render_html(report: InspectReport) -> str:
     nearest `data-in` or numbered item of a `data-list` around it. `data-both` names a field of explore and
     confirm, shown in that order; `data-flip` marks 1 minus the value.
     """
-    return _environment().get_template("report.html.j2").render(view=page_view(report), report=report)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(view=page_view(report), report=report, volcano=association_volcano(report))
+    )
 
 
 @cache

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from jinja2 import Environment
-from markupsafe import Markup
-
 from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
-from interp_lab.reports.environment import Lines, environment
-from interp_lab.reports.markdown import MarkdownText, code_span, escaped
+from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.reports.markdown import code_span, escaped
 from interp_lab.reports.numbers import chance, percent, short
-from interp_lab.reports.visible import visible
+from interp_lab.reports.plots import dose_plots, effect_volcano, forest
+from interp_lab.reports.sheet import html_templates
 
 _HEAD = (
     "| unit | edit | effect | control | beyond control (95 %) | q | same sign | on negatives (bound) | size |\n"
@@ -21,7 +17,17 @@ _HEAD = (
 
 def render_intervention(report: InterveneReport) -> str:
     """Return a complete HTML document; equal reports give equal pages."""
-    return _environment().get_template("intervention.html.j2").render(report=report)
+    return (
+        html_templates()
+        .get_template("intervention.html.j2")
+        .render(
+            report=report,
+            level=Q_LEVEL,
+            forest=forest(report, Q_LEVEL),
+            volcano=effect_volcano(report, Q_LEVEL),
+            doses=dose_plots(report),
+        )
+    )
 
 
 def render_intervention_markdown(report: InterveneReport) -> str:
@@ -38,6 +44,9 @@ def render_intervention_markdown(report: InterveneReport) -> str:
         f"targets {_words(behaviour.targets)} against {_words(behaviour.alternatives)} ({behaviour.target_tokens})."
     ]
     lines += [f"- {escaped(flag.text)}" for flag in behaviour.flags]
+    if (found := report.hypothesis) is not None:
+        lines += ["", f"Registered beforehand: {escaped(found.statement)} **{escaped(found.verdict)}**, held to q ≤ "]
+        lines[-1] += f"{chance(found.level)} after {found.earlier_looks} earlier looks."
     lines += ["", "## Effects", "", _HEAD, *(_row(unit, edit) for unit in report.units for edit in unit.edits)]
     lines += ["", "## Grades", "", *(_grade(unit) for unit in report.units)]
     lines += ["", "## Doses, on explore prompts", "", *(_doses(u, e) for u in report.units for e in u.edits)]
@@ -68,12 +77,3 @@ def _doses(unit: UnitCard, edit: EditCard) -> str:
 
 def _words(texts: tuple[str, ...]) -> str:
     return ", ".join(code_span(text) for text in texts)
-
-
-@cache
-def _environment() -> Environment:
-    return environment(_printable)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines, MarkdownText)) else value

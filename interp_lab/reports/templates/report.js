@@ -129,6 +129,8 @@
   follow();
   label();
 
+{% include "trail.js" %}
+
   // Copying works without the clipboard interface too: the text is selected for the reader to copy.
   for (const button of all(".copy")) button.addEventListener("click", async () => {
     const from = button.closest("article, blockquote").querySelector("pre, #headline");

@@ -16,6 +16,7 @@
       document.getElementById("found").textContent = n === shown.length ? "" : `${n} of ${shown.length} shown`;
     });
   }
+{% include "trail.js" %}
   for (const button of all(".copy")) button.addEventListener("click", async () => {
     const from = button.closest("article, blockquote").querySelector("pre, #headline");
     const say = button.querySelector("span");

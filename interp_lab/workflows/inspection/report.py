@@ -17,13 +17,16 @@ from interp_lab.contracts.inspect_report import (
     DatasetFacts,
     InspectReport,
     LayerRow,
+    MapCell,
     Measured,
     RunFacts,
 )
 from interp_lab.engine.lens import addresses_of
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.jobs.run import Run, package_versions
+from interp_lab.methods.association_map import association_map
 from interp_lab.methods.stability import Stability
+from interp_lab.reports.csv_table import inspect_csv
 from interp_lab.reports.heat import strongest_token
 from interp_lab.reports.html import render_html
 from interp_lab.reports.markdown import render_markdown
@@ -64,6 +67,10 @@ def assemble(
         caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=unverified),
         agent_next_actions=(),
         run=_run_facts(inputs, run),
+        association_map=tuple(
+            MapCell(auroc=cell.auroc, log_q=cell.log_q, n=cell.n)
+            for cell in association_map(findings.explore.auroc, findings.explore.q)
+        ),
     )
 
 
@@ -73,6 +80,7 @@ def publish(report: InspectReport, findings: Findings, pooled: Pooled, run: Run)
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_markdown(report))
         files.write_text("report.html", render_html(report))
+        files.write_text("report.csv", inspect_csv(report))
         save_file(_statistics(findings, pooled), files.path("statistics.safetensors"))
         files.metrics |= {"n_tested": report.n_tested, "n_significant": report.n_significant}
         files.warnings += report.caveats

@@ -11,6 +11,7 @@ from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFac
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, UnitEffect
 from interp_lab.contracts.intervene_report import Baseline, BehaviourFacts, InterveneReport, UnitCard
 from interp_lab.jobs.run import Run, package_versions
+from interp_lab.reports.csv_table import intervention_csv
 from interp_lab.reports.intervention import render_intervention, render_intervention_markdown
 from interp_lab.workflows.inspection.inputs import Inputs, model_facts
 from interp_lab.workflows.inspection.measure import Design
@@ -71,6 +72,7 @@ def publish(report: InterveneReport, records: Sequence[str], run: Run) -> None:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_intervention_markdown(report))
         files.write_text("report.html", render_intervention(report))
+        files.write_text("report.csv", intervention_csv(report))
         files.write_text("interventions.jsonl", "\n".join(records) + "\n")
         files.metrics |= {"n_runs": report.n_runs, "n_validated": sum(u.grade == "validated" for u in report.units)}
         files.warnings += report.caveats
