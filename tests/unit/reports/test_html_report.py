@@ -198,7 +198,7 @@ def test_every_drawing_says_in_words_what_it_shows(variant: InspectReport) -> No
 
 
 def test_the_largest_report_stays_under_half_a_mebibyte(make_report) -> None:
-    cells = tuple(MapCell(auroc=n % 100 / 100, log_q=n // 100 / 5, n=n + 1) for n in range(800))
+    cells = tuple(MapCell(auroc=n % 100 / 100, log_q=n // 100 / 5, n=n + 1) for n in range(600))
     largest = make_report(n=50, n_contexts=20, n_tokens=40).model_copy(update={"association_map": cells})
     page = render_html(largest)
     assert len(page.encode()) <= 2**19
