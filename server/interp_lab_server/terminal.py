@@ -43,8 +43,8 @@ def _own_fields(answer: Result) -> dict[str, JsonValue]:
     if not isinstance(answer, JobView) or answer.result is None:
         plan = body.get("plan")
         return plan if isinstance(plan, dict) else body
-    record = find(answer.capability).result.model_validate({"summary": answer.summary, **answer.result})
-    return {key: value for key, value in as_json(record).items() if key not in _SHARED}
+    declared = find(answer.capability).result.model_fields
+    return {key: answer.result[key] for key in declared if key in answer.result and key not in _SHARED}
 
 
 def as_command(action: NextAction, workspace: str | None = None) -> str:

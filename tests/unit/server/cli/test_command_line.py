@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.operations import JobLogsResult
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.settings import Settings
@@ -119,3 +120,19 @@ def test_a_cancelled_job_is_what_was_asked_of_cancel_and_a_failure_of_wait(
     code, out, _ = run(capsys, command, "--job-id", job_id, "--workspace", str(tmp_path), "--json")
     assert json.loads(out)["state"] == "cancelled"
     assert code == status
+
+
+def test_a_result_whose_unknown_numbers_were_left_out_is_shown_and_not_refused() -> None:
+    unit = {
+        "unit": "resid_post.0 #1",
+        "grade": "weak",
+        "reasons": [],
+        "edit": "ablate_zero",
+        "strength": 1.0,
+        "n_groups": 0,
+    }
+    result = {"criterion": "c", "model": "m", "units": [unit]}
+    view = JobView(summary="s", capability="intervene", state="succeeded", job_id="a" * 32, result=result)
+    shown = render(view, "/workspace")
+    assert "resid_post.0 #1" in shown
+    assert "criterion: c" in shown
