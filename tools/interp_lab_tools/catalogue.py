@@ -20,6 +20,7 @@ from interp_lab_tools.compare_runs import COMPARE_RUNS
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
+from interp_lab_tools.gallery import GALLERY
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
 from interp_lab_tools.import_dictionary import IMPORT_DICTIONARY
@@ -71,6 +72,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     JOB_LOGS,
     ARTIFACT_READ,
     ARTIFACT_LIST,
+    GALLERY,
     STORE_IMPORT,
     STORE_EXPORT,
 )

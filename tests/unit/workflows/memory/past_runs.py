@@ -143,6 +143,7 @@ def publish(
     at: int = 0,
     investigator: str = "",
     inputs: dict[str, str] | None = None,
+    texts: dict[str, str] | None = None,
 ) -> str:
     """Return the artifact id of a report, published `at` minutes after the start."""
     inspected = isinstance(report, InspectReport)
@@ -159,6 +160,8 @@ def publish(
         kind = "inspect_report" if inspected else "intervention_report"
         with engine.inline.artifact(kind, f"{CRITERION} in {MODEL}", origin) as files:
             files.write_json("report.json", report.model_dump(mode="json"))
+            for name, text in (texts or {}).items():
+                files.write_text(name, text)
         return files.manifest.id
     finally:
         engine.close()

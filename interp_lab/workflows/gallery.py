@@ -1,0 +1,79 @@
+"""The pages of a workspace, latest first, with what each found. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from interp_lab.artifacts.manifest import Manifest
+from interp_lab.contracts.gallery import GALLERY_KIND, GalleryRequest, GalleryTile
+from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.settings import Settings
+from interp_lab.workflows.memory.history import PastRun, read_history
+from interp_lab.workflows.memory.observations import clearest
+
+_MOST_VALUES = 60
+
+
+def gallery_tiles(request: GalleryRequest, settings: Settings) -> tuple[GalleryTile, ...]:
+    """Return a tile for every artifact with an HTML page, latest first; galleries themselves are left out."""
+    history = read_history(settings)
+    tiles = [_of_run(run) for run in history.runs]
+    tiles += [_of_manifest(manifest) for manifest in history.others if _page(manifest) is not None]
+    wanted = [
+        tile
+        for tile in tiles
+        if tile.page and tile.kind != GALLERY_KIND and (not request.kinds or tile.kind in request.kinds)
+    ]
+    return tuple(sorted(wanted, key=lambda tile: (tile.at, tile.artifact), reverse=True))
+
+
+def _page(manifest: Manifest) -> str | None:
+    """Return the file that is the page: the report where there is one, else the first."""
+    pages = sorted(entry.name for entry in manifest.files if entry.name.endswith(".html"))
+    return next((name for name in pages if name == "report.html"), pages[0] if pages else None)
+
+
+def _of_manifest(manifest: Manifest) -> GalleryTile:
+    request = manifest.spec.get("request")
+    model = request.get("model") if isinstance(request, dict) else None
+    if isinstance(model, dict):
+        model = model.get("id")
+    return GalleryTile(
+        artifact=manifest.id,
+        kind=manifest.kind,
+        title=manifest.title,
+        headline="",
+        at=manifest.ended,
+        investigator=str(manifest.spec.get("investigator", ""))[:60],
+        model=model if isinstance(model, str) else "",
+        page=_page(manifest) or "",
+        grades={},
+        flagged=False,
+        values=(),
+        bars=False,
+    )
+
+
+def _of_run(run: PastRun) -> GalleryTile:
+    report = run.report
+    inspected = isinstance(report, InspectReport)
+    cards = report.coordinates if isinstance(report, InspectReport) else report.units
+    return _of_manifest(run.manifest).model_copy(
+        update={
+            "title": report.criterion,
+            "headline": report.headline,
+            "model": report.model.id,
+            "grades": dict(Counter(card.grade for card in cards)),
+            "flagged": report.audit.flagged if isinstance(report, InspectReport) else bool(report.behaviour.flags),
+            "values": _values(run)[:_MOST_VALUES],
+            "bars": not inspected,
+        }
+    )
+
+
+def _values(run: PastRun) -> tuple[float, ...]:
+    report = run.report
+    if isinstance(report, InspectReport):
+        return tuple(row.best_auroc for row in report.layers)
+    edits = [clearest(card) for card in report.units]
+    return tuple((edit.confirm or edit.explore).effect for edit in edits)

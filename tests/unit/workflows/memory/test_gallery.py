@@ -1,0 +1,116 @@
+"""The gallery: every page of the workspace once, links that lead somewhere, text that stays text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from interp_lab import errors
+from interp_lab.contracts.gallery import GalleryResult
+from interp_lab.reports.html import render_html
+from interp_lab.reports.intervention import render_intervention
+from interp_lab.settings import Settings
+from interp_lab_tools.call import call
+from interp_lab_tools.catalogue import CAPABILITIES, offered
+from interp_lab_tools.lab import Lab
+from tests.unit.workflows.memory import past_runs
+from tests.unit.workflows.memory.past_runs import (
+    CRITERION,
+    MODEL,
+    card,
+    edit_card,
+    inspect_report,
+    intervene_report,
+    unit_card,
+    workspace,
+)
+
+ALL = frozenset(capability.toolset for capability in CAPABILITIES)
+HOSTILE = '</a><script>alert(1)</script>"\u202e{{ 1 }}'
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return workspace(tmp_path)
+
+
+def publish(settings: Settings, report: Any, **options: Any) -> str:
+    """Publish a report with its page."""
+    pages = {"report.html": render_html(report) if hasattr(report, "layers") else render_intervention(report)}
+    return past_runs.publish(settings, report, texts=pages, **options)
+
+
+def gallery(settings: Settings, **options: Any) -> tuple[GalleryResult, str]:
+    with Lab.open(settings, ALL) as lab:
+        answer = call(lab, "gallery", options)
+    assert isinstance(answer, GalleryResult)
+    return answer, (settings.workspace / answer.path).read_text(encoding="utf-8")
+
+
+def links(page: str) -> list[str]:
+    root = ElementTree.fromstring(page.replace("<!DOCTYPE html>", ""))
+    return [e.get("href", "") for tile in root.iter("article") for e in tile.iter("a")]
+
+
+def test_every_page_is_there_once_latest_first_and_every_link_leads_to_it(settings: Settings) -> None:
+    first = publish(settings, inspect_report([card(1, 5, "plausible")]))
+    second = publish(settings, intervene_report([unit_card("u", "validated", [edit_card(1.0)])]), at=5)
+    with Lab.open(settings, ALL) as lab:
+        call(lab, "dossier", {"model": MODEL, "criterion": CRITERION, "publish": True})
+    answer, page = gallery(settings)
+    assert answer.kinds == {"dossier": 1, "intervention_report": 1, "inspect_report": 1}
+    found = links(page)
+    assert [link.split("/")[2] for link in found[1:]] == [second, first]
+    folder = (settings.workspace / answer.path).parent
+    for link in found:
+        assert (folder / link).is_file()
+    assert "validated" in page
+    assert f"interp-lab://artifacts/{first}/report.html" in page
+
+
+def test_a_gallery_leaves_itself_and_pageless_artifacts_out_and_keeps_to_what_was_asked(settings: Settings) -> None:
+    publish(settings, inspect_report([card(1, 5, "plausible")]))
+    past_runs.publish(settings, inspect_report([card(1, 6, "plausible")]), at=1)
+    publish(settings, intervene_report([unit_card("u", "plausible", [edit_card(0.1, q=0.5)])]), at=2)
+    gallery(settings)
+    assert gallery(settings)[0].n_pages == 2
+    only, page = gallery(settings, kinds=["inspect_report"])
+    assert only.n_pages == 1
+    short, _ = gallery(settings, limit=1)
+    assert (short.n_pages, short.n_left_out) == (1, 1)
+    assert "1 older pages" in short.warnings[0]
+    assert len(links(page)) == 1
+
+
+def test_an_empty_workspace_has_an_empty_gallery(settings: Settings) -> None:
+    answer, page = gallery(settings)
+    assert answer.n_pages == 0
+    assert "no page yet" in page
+
+
+def test_text_of_others_stays_text_and_nothing_is_loaded(settings: Settings) -> None:
+    report = inspect_report([card(1, 5, "plausible")]).model_copy(update={"criterion": HOSTILE, "headline": HOSTILE})
+    publish(settings, report, investigator=HOSTILE)
+    _, page = gallery(settings)
+    root = ElementTree.fromstring(page.replace("<!DOCTYPE html>", ""))
+    assert [e for e in root.iter("script") if "alert" in (e.text or "")] == []
+    assert "alert(1)" in "".join(root.itertext())
+    assert "\u202e" not in page
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", page)
+
+
+def test_a_flagged_report_is_marked(settings: Settings) -> None:
+    report = inspect_report([card(1, 5, "plausible")])
+    flagged = report.audit.model_copy(update={"flagged": True})
+    publish(settings, report.model_copy(update={"audit": flagged}))
+    assert "flagged:" in gallery(settings)[1]
+
+
+def test_a_read_only_lab_does_not_offer_it(settings: Settings) -> None:
+    assert "gallery" not in {c.name for c in offered(ALL, read_only=True)}
+    with Lab.open(settings, ALL) as lab, pytest.raises(errors.InvalidRequest):
+        call(lab, "gallery", {"limit": 0})
