@@ -48,7 +48,7 @@ def render_gallery(tiles: Sequence[GalleryTile], *, n_left_out: int) -> str:
 
 
 def _spark(tile: GalleryTile) -> Spark | None:
-    if not tile.values:
+    if len(tile.values) < 2:
         return None
     return _bars(tile.values) if tile.bars else _profile(tile.values)
 
