@@ -18,13 +18,15 @@ class Client(NamedTuple):
 
     where: str
     shape: Literal["mcpServers", "servers", "toml"]
+    toolsets: str = "core,evidence"
+    """What the server is started with: everything where a client loads tools as it needs them, or takes many."""
 
 
 CLIENTS: Final[dict[str, Client]] = {
-    "claude-code": Client("Save as .mcp.json in the project folder.", "mcpServers"),
+    "claude-code": Client("Save as .mcp.json in the project folder.", "mcpServers", "all"),
     "claude-desktop": Client("Merge into claude_desktop_config.json (Settings, Developer, Edit Config).", "mcpServers"),
     "cursor": Client("Save as .cursor/mcp.json in the project folder.", "mcpServers"),
-    "vscode": Client("Save as .vscode/mcp.json in the project folder.", "servers"),
+    "vscode": Client("Save as .vscode/mcp.json in the project folder.", "servers", "all"),
     "codex": Client("Append to ~/.codex/config.toml.", "toml"),
 }
 
@@ -45,7 +47,8 @@ def client_configuration(name: str, workspace: Path) -> Configuration:
     client = CLIENTS.get(name)
     if client is None:
         raise RequestError(f"There is no client '{name}'.", remedy=f"Use one of {', '.join(sorted(CLIENTS))}.")
-    command, arguments = sys.executable, ["-m", "interp_lab_server", "serve", "--workspace", str(workspace)]
+    command, module = sys.executable, ["-m", "interp_lab_server", "serve"]
+    arguments = [*module, "--workspace", str(workspace), "--toolsets", client.toolsets]
     if client.shape == "toml":
         return Configuration(client.where, _toml(command, arguments))
     entry: dict[str, Any] = {"type": "stdio", "command": command, "args": arguments}
