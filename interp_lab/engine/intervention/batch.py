@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -77,11 +77,14 @@ class Batch:
     coefficients: dict[Address, Float[Tensor, "edit pos"]] = field(default_factory=dict)
     dose: Tensor = field(init=False)
     size: Tensor = field(init=False)
+    unchanged: Bool[Tensor, " row"] = field(init=False)
+    """Rows in which nothing is changed."""
     _edited: Bool[Tensor, " pos"] = field(init=False)
 
     def __post_init__(self) -> None:
         self.dose, self.size = torch.zeros(2, self.n_rows, device=self.base.ids.device)
         self._edited = torch.zeros_like(self.base.ids, dtype=torch.bool)
+        self.unchanged = torch.ones(self.n_rows, dtype=torch.bool, device=self.base.ids.device)
 
     @property
     def n_rows(self) -> int:
@@ -97,7 +100,9 @@ class Batch:
     def take(self, address: Address, changes: UnitChanges, coefficients: Tensor) -> None:
         """Keep the coefficients of edits, and what they amount to."""
         self.coefficients[address] = coefficients
-        self._edited |= (coefficients != 0).any(0)
+        changes_any = coefficients != 0
+        self._edited |= changes_any.any(0)
+        self.unchanged[changes.rows[changes_any.any(1)]] = False
         self.dose.index_add_(0, changes.rows, coefficients.sum(1))
         x = self.base.seen[address].float()
         gains = changes.deltas(coefficients, x).norm(dim=2) if _has_gain(changes) else None
@@ -109,41 +114,64 @@ class Batch:
         """Note the tokens of edits whose coefficients are not known before the run."""
         for edit, row in zip(edits, rows, strict=True):
             self._edited |= self.tokens.mask(edit.where)
+            if edit.pull or edit.push or edit.grow:
+                self.unchanged[row] = False
             if isinstance(edit.target, Slice):
                 self.dose[row] = -1.0 if edit.kind in ("ablate", "suppress") else 1.0
 
-    @contextmanager
-    def applied(self, rows: range, begin: int) -> Iterator[None]:
-        """Edit runs of these rows, which hold the tokens of the prompt from `begin` on."""
-        handles: list[Any] = []
-        try:
-            for address, here in self.layout.at.items():
-                handles.append(_register(here.place, _Change(self, address, rows, begin)))
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+
+class Segment(NamedTuple):
+    """Neighbouring rows of a batch that take part in one pass, with the tokens of the prompt from `begin` on."""
+
+    batch: Batch
+    rows: range
+    begin: int
+
+
+@contextmanager
+def applied(segments: Sequence[Segment]) -> Iterator[None]:
+    """Edit runs of these rows, segment after segment, all of one layout."""
+    handles: list[Any] = []
+    try:
+        for address, here in segments[0].batch.layout.at.items():
+            handles.append(_register(here.place, _Change(segments, address)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class _Change:
     """What happens to the tensor at one address in one pass."""
 
-    def __init__(self, batch: Batch, address: Address, rows: range, begin: int) -> None:
-        self._batch = batch
+    def __init__(self, segments: Sequence[Segment], address: Address) -> None:
         self._address = address
-        self._rows = rows
-        self._begin = begin
+        self._parts = [_Part(segment, address) for segment in segments]
+        self._n_rows = [len(segment.rows) for segment in segments]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the edited tensor."""
-        rows = self._rows
         flat = x.ndim == 2
-        wide = x.unflatten(0, (len(rows), -1)) if flat else x
-        edited = self._edit(wide, self._batch.layout.at[self._address])
+        wide = x.unflatten(0, (sum(self._n_rows), -1)) if flat else x
+        if len(self._parts) == 1:
+            edited = self._parts[0].edited(wide)
+        else:
+            each = zip(self._parts, wide.split(self._n_rows), strict=True)
+            edited = torch.cat([part.edited(own) for part, own in each])
         return edited.flatten(0, 1) if flat else edited
 
-    def _edit(self, x: Tensor, here: AtAddress) -> Tensor:
-        batch, rows = self._batch, self._rows
+
+class _Part:
+    """The rows of one segment at one address."""
+
+    def __init__(self, segment: Segment, address: Address) -> None:
+        self._batch, self._rows, self._begin = segment
+        self._address = address
+        self._here = self._batch.layout.at[address]
+
+    def edited(self, x: Tensor) -> Tensor:
+        """Return the rows with their edits."""
+        batch, rows, here = self._batch, self._rows, self._here
         edited = x
         cut, known = (None, None) if here.known is None else here.known.of_rows(rows)
         if known is not None and known.edits:

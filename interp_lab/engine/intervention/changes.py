@@ -99,7 +99,7 @@ class UnitChanges:
 
     def _mask(self, tokens: Tokens, n_pos: int) -> Bool[Tensor, "edit pos"]:
         named: list[Where] = [edit.where for edit in self.edits]
-        kinds = {where: tokens.mask(where)[-n_pos:] for where in named}
+        kinds = {where: tokens.mask(where)[-n_pos:] for where in set(named)}
         return torch.stack([kinds[where] for where in named])
 
     def _goals(self, tokens: Tokens, n_pos: int) -> Tensor:

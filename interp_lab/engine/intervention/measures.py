@@ -29,29 +29,51 @@ class Behaviour:
     alternatives: tuple[int, ...]
     cross_entropy: bool = False
     """Needs logits at every token, which costs as much again in models with large vocabularies."""
+    distribution: bool = True
+    """Whether the whole next-token distribution is read; without it only the logits of the words are computed."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The measures, in the order of the columns."""
-        return (LOGIT_DIFFERENCE, LOG_PROBABILITY, KL, *((CROSS_ENTROPY,) if self.cross_entropy else ()))
+        spread = (LOG_PROBABILITY, KL) if self.distribution else ()
+        return (LOGIT_DIFFERENCE, *spread, *((CROSS_ENTROPY,) if self.cross_entropy else ()))
+
+    @property
+    def tokens(self) -> tuple[int, ...] | None:
+        """The only tokens whose logits are needed, or None where all are."""
+        return None if self.distribution or self.cross_entropy else (*self.targets, *self.alternatives)
 
     def read(
         self,
-        logits: Float[Tensor, "row pos n_vocab"],
-        base: Float[Tensor, "base_pos n_vocab"],
-        ids: Int[Tensor, " base_pos"],
+        logits: Float[Tensor, "row pos n_logit"],
+        base: Float[Tensor, "kept n_logit"],
+        ids: Int[Tensor, " whole_pos"],
     ) -> Float[Tensor, "row measure"]:
-        """Return the measures of edited logits; they may lack leading positions, which are then as in `base`."""
+        """Return the measures of edited logits; they may lack leading positions, which are then as in `base`.
+
+        Logits have a column per token of the vocabulary, or per one of `tokens`.
+        """
         final, usual = logits[:, -1].float(), base[-1].float()
-        log_p, log_q = usual.log_softmax(-1), final.log_softmax(-1)
-        columns = [
-            final[:, list(self.targets)].mean(1) - final[:, list(self.alternatives)].mean(1),
-            log_q[:, list(self.targets)].logsumexp(1),
-            (log_p.exp() * (log_p - log_q)).sum(1).clamp(min=0.0),
-        ]
+        on, off = self._columns(final.shape[1])
+        columns = [final[:, on].mean(1) - final[:, off].mean(1)]
+        if self.distribution:
+            columns += _spread(final, usual, on)
         if self.cross_entropy:
             columns.append(_cross_entropy(logits, base, ids))
         return torch.stack(columns, dim=1).double()
+
+    def _columns(self, n_logits: int) -> tuple[list[int], list[int]]:
+        n_on, tokens = len(self.targets), self.tokens
+        if tokens is not None and n_logits == len(tokens):
+            return list(range(n_on)), list(range(n_on, n_logits))
+        return list(self.targets), list(self.alternatives)
+
+
+def _spread(final: Float[Tensor, "row n_vocab"], usual: Float[Tensor, " n_vocab"], on: list[int]) -> list[Tensor]:
+    """Log-probability of the targets and the divergence, without writing down the distribution of every row."""
+    total, usual_total = final.logsumexp(1), usual.logsumexp(0)
+    divergence = (usual - final) @ (usual - usual_total).exp() + total - usual_total
+    return [final[:, on].logsumexp(1) - total, divergence.clamp(min=0.0)]
 
 
 def _cross_entropy(logits: Tensor, base: Tensor, ids: Tensor) -> Float[Tensor, " row"]:
@@ -64,5 +86,6 @@ def _cross_entropy(logits: Tensor, base: Tensor, ids: Tensor) -> Float[Tensor, "
 
 
 def _nats(logits: Tensor, following: Tensor) -> Float[Tensor, "row pos"]:
-    log_probs = logits.float().log_softmax(-1)
-    return -log_probs.gather(-1, following.expand(len(logits), -1).unsqueeze(-1)).squeeze(-1)
+    wide = logits.float()
+    chosen = wide.gather(-1, following.expand(len(logits), -1).unsqueeze(-1)).squeeze(-1)
+    return wide.logsumexp(-1) - chosen

@@ -31,7 +31,8 @@ class BaseRun:
 
     ids: Int[Tensor, " pos"]
     seen: dict[Address, Float[Tensor, "pos width"]]
-    logits: Float[Tensor, "pos n_vocab"]
+    logits: Float[Tensor, "kept n_logit"]
+    """Of every position or of the last one only; a column per token of the vocabulary, or per token asked for."""
     cache: Any
     """Keys and values of every block, or None where they cannot be cut to a prefix."""
     n_given: int
@@ -47,53 +48,86 @@ def entering(block: int, n_blocks: int) -> Address:
     return Address("resid_pre", block) if block < n_blocks else Address("resid_post", n_blocks - 1)
 
 
-def base_run(loaded: LoadedModel, ids: Sequence[int], addresses: Sequence[Address], *, keep_cache: bool) -> BaseRun:
-    """Return an unedited run of one prompt, read at the addresses.
+def base_run(
+    loaded: LoadedModel, ids: Sequence[int], addresses: Sequence[Address], *, keep_cache: bool, final: bool = False
+) -> BaseRun:
+    """Return an unedited run of one prompt, read at the addresses; `final` gives logits of the last position only.
+
+    Raises:
+        HookPointUnavailable: The model has not one of the places, or it has no logits.
+    """
+    return base_runs(loaded, [ids], addresses, keep_cache=keep_cache, final=final)[0]
+
+
+def base_runs(
+    loaded: LoadedModel,
+    texts: Sequence[Sequence[int]],
+    addresses: Sequence[Address],
+    *,
+    keep_cache: bool,
+    final: bool = False,
+) -> list[BaseRun]:
+    """Return unedited runs of prompts of one length, made in one pass.
 
     Raises:
         HookPointUnavailable: The model has not one of the places, or it has no logits.
     """
     seen: dict[Address, Tensor] = {}
     given: list[int] = []
-    row = torch.tensor([list(ids)], device=loaded.device)
+    rows = torch.tensor([list(ids) for ids in texts], device=loaded.device)
     places = [find_place(loaded, address) for address in dict.fromkeys(addresses)]
 
     def observe(place: Place, value: Tensor) -> None:
-        seen.setdefault(place.address, _per_token(value, row.shape[1])[0])
+        seen.setdefault(place.address, _per_token(value, *rows.shape))
 
-    last = loaded.blocks[-1]
+    inputs = _inputs(loaded, rows, start=0, cache=None, keep_cache=keep_cache)
+    if final and "logits_to_keep" in loaded.accepts:
+        inputs["logits_to_keep"] = 1
     with hooked(loaded, places, observe), torch.no_grad():
-        handle = last.register_forward_hook(lambda _m, _a, output: given.append(_tuple_length(output)))
+        handle = loaded.blocks[-1].register_forward_hook(lambda _m, _a, output: given.append(_tuple_length(output)))
         try:
-            output = loaded.model(**_inputs(loaded, row, start=0, cache=None, keep_cache=keep_cache))
+            output = loaded.model(**inputs)
         finally:
             handle.remove()
     missing = [str(place.address) for place in places if place.address not in seen]
     logits = getattr(output, "logits", None)
     if missing or logits is None:
         raise HookPointUnavailable(f"The model has no {', '.join(missing) or 'next-token logits'}.")
-    return BaseRun(row[0], seen, logits[0], _usable(getattr(output, "past_key_values", None)), given[0])
+    cache = _usable(getattr(output, "past_key_values", None))
+    kept = logits[:, -1:] if final else logits
+    return [
+        BaseRun(row, {a: value[i] for a, value in seen.items()}, kept[i], _of_row(cache, i), given[0])
+        for i, row in enumerate(rows)
+    ]
 
 
-def resumed_logits(
-    loaded: LoadedModel, base: BaseRun, n_rows: int, *, block: int, position: int, final: bool
+def resumed(
+    bases: Sequence[BaseRun],
+    n_rows: int,
+    loaded: LoadedModel,
+    *,
+    cache: Any,
+    block: int,
+    position: int,
+    final: bool,
 ) -> Float[Tensor, "row pos n_vocab"]:
-    """Return the logits of `n_rows` runs of the prompt that begin at a block and at a position; hooks do the editing.
-
-    `final` gives those at the last position only; otherwise all positions from `position` on.
-    """
-    row = base.ids[position:].expand(n_rows, -1)
-    cache = _prefix(base.cache, position, n_rows) if position else None
-    inputs = _inputs(loaded, row, start=position, cache=cache, keep_cache=False)
+    """Return the logits of `n_rows` runs of each prompt, all of one length; `cache` says what comes before them."""
+    ids = _rows_of([base.ids[position:] for base in bases], n_rows)
+    inputs = _inputs(loaded, ids, start=position, cache=cache, keep_cache=False)
     if final and "logits_to_keep" in loaded.accepts:
         inputs["logits_to_keep"] = 1
-    n_blocks = len(loaded.blocks)
     state = None
     if block:
-        state = base.before(block, n_blocks)[position:].expand(n_rows, -1, -1)
-    with _skipping(loaded.blocks[:block], state, base.n_given), torch.no_grad():
+        state = _rows_of([base.before(block, len(loaded.blocks))[position:] for base in bases], n_rows)
+    with _skipping(loaded.blocks[:block], state, bases[0].n_given), torch.no_grad():
         logits = loaded.model(**inputs).logits
     return logits[:, -1:] if final else logits
+
+
+def _rows_of(each: Sequence[Tensor], n_rows: int) -> Tensor:
+    """`n_rows` rows of each, without copying where there is only one."""
+    wide = [one.expand(n_rows, *one.shape) for one in each]
+    return wide[0] if len(wide) == 1 else torch.cat(wide)
 
 
 @contextmanager
@@ -155,8 +189,8 @@ def _usable(cache: Any) -> Any:
     return cache if layers and all(type(layer) is DynamicLayer for layer in layers) else None
 
 
-def _prefix(cache: Any, position: int, n_rows: int) -> DynamicCache:
-    """Keys and values of the positions before `position`, the same for every row, without copying them."""
+def copied_prefix(cache: Any, position: int, n_rows: int) -> DynamicCache:
+    """Return keys and values of the positions before `position`, the same for every row; each pass copies them."""
     prefix = DynamicCache()
     for layer in cache.layers:
         own = DynamicLayer()
@@ -167,8 +201,21 @@ def _prefix(cache: Any, position: int, n_rows: int) -> DynamicCache:
     return prefix
 
 
-def _per_token(value: Tensor, n_pos: int) -> Tensor:
-    return value.unsqueeze(0) if value.ndim == 2 and value.shape[0] == n_pos else value
+def _of_row(cache: Any, row: int) -> Any:
+    """The part of a cache that belongs to one row of a batch."""
+    if cache is None:
+        return None
+    own = DynamicCache()
+    for layer in cache.layers:
+        part = DynamicLayer()
+        part.lazy_initialization(layer.keys, layer.values)
+        part.keys, part.values = layer.keys[row : row + 1], layer.values[row : row + 1]
+        own.layers.append(part)
+    return own
+
+
+def _per_token(value: Tensor, n_rows: int, n_pos: int) -> Tensor:
+    return value.unflatten(0, (n_rows, n_pos)) if value.ndim == 2 and value.shape[0] == n_rows * n_pos else value
 
 
 def _tuple_length(output: Any) -> int:

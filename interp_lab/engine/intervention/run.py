@@ -2,8 +2,8 @@
 # ruff: noqa: F722 - jaxtyping shapes
 """Many edited runs of each prompt: the part of the model before the first edit runs once, the rest in batches.
 
-Rows of a batch are variants of one prompt, so nothing is padded and shapes are those of a prompt run alone. Where
-edits begin late in a prompt, the keys and values of the tokens before them are shared.
+Rows of a batch are variants of one prompt, or of several of one length, so nothing is padded. Where edits begin late in
+a prompt, the keys and values of the tokens before them are shared.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interp_lab.engine.edits import Variant
-from interp_lab.engine.intervention.batch import Batch, Layout
+from interp_lab.engine.intervention.batch import Batch, Layout, Segment, applied
 from interp_lab.engine.intervention.changes import Tokens
+from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use, run_rows
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.order import Group, groups_of
-from interp_lab.engine.intervention.resume import BaseRun, base_run, entering, only_last_position, resumed_logits
-from interp_lab.engine.intervention.trim import can_trim
+from interp_lab.engine.intervention.resume import BaseRun, base_runs, entering
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.points import Address
 
-CPU_TOKENS = 512
+CPU_TOKENS = 1024
 """Tokens of one pass on a processor: larger batches leave its cache."""
 ACCELERATOR_TOKENS = 16_384
+ROUNDING = 1e-5
+"""Relative difference up to which a run that changes nothing is the unedited run, computed in another shape."""
 _WORTH_SHARING = 4
 """Keys and values are shared if at least one in so many tokens comes before the first edit."""
 
@@ -48,8 +51,17 @@ class Outcome:
     """Length of the change over the length of what it was added to, at the token where that is largest."""
 
 
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A prompt to run: `number` is what goals are asked for, `span` marks its tokens."""
+
+    prompt: TokenizedPrompt
+    number: int
+    span: Sequence[bool] = ()
+
+
 class Runner:
-    """Variants prepared for one model; call it prompt by prompt."""
+    """Variants prepared for one model; call it with a prompt, or let it take many."""
 
     def __init__(
         self,
@@ -91,48 +103,111 @@ class Runner:
 
     def __call__(self, prompt: TokenizedPrompt, number: int, span: Sequence[bool] = ()) -> Outcome:
         """Return what the variants do to a prompt; `number` is what goals are asked for, `span` marks its tokens."""
+        return next(self.many([Subject(prompt, number, span)]))
+
+    def many(self, subjects: Sequence[Subject]) -> Iterator[Outcome]:
+        """Yield what the variants do to each prompt, the shortest prompts first; the order is the same every time."""
+        by_length = sorted(subjects, key=lambda subject: len(subject.prompt))
+        for length, same in groupby(by_length, key=lambda subject: len(subject.prompt)):
+            alike, n = list(same), max(1, self._budget // length)
+            for start in range(0, len(alike), n):
+                yield from self._together(alike[start : start + n])
+
+    def _together(self, subjects: Sequence[Subject]) -> list[Outcome]:
+        """Prompts of one length, few enough for one unedited pass."""
+        loaded, behaviour = self._loaded, self._behaviour
+        path = fast_path(loaded)
         late = any(group.reach != "all" for group in self._groups)
-        base = base_run(self._loaded, prompt.ids, self.addresses, keep_cache=late)
-        tokens = self._tokens(prompt, number, span)
-        shape = (self.n_variants, len(self._behaviour.names))
-        edited = torch.zeros(shape, dtype=torch.float64)
-        dose, size = torch.zeros(self.n_variants), torch.zeros(self.n_variants)
-        for layout in self._layouts:
-            batch = layout.begin(base, tokens)
-            members = torch.tensor(layout.group.members)
-            dose[members], size[members] = batch.dose.cpu(), batch.size.cpu()
-            for rows, logits in self._passes(base, batch):
-                edited[members[rows.start : rows.stop]] = self._behaviour.read(logits, base.logits, base.ids).cpu()
-        unedited = self._behaviour.read(base.logits[None], base.logits, base.ids)[0]
-        return Outcome(number, unedited.cpu(), edited, dose, size)
+        with ExitStack() as stack:
+            stack.enter_context(in_use(loaded, path._replace(attention=False), tokens=behaviour.tokens))
+            texts = [subject.prompt.ids for subject in subjects]
+            final = not behaviour.cross_entropy
+            bases = base_runs(loaded, texts, self.addresses, keep_cache=late, final=final)
+        tables = [_Table.of(base, behaviour, self.n_variants) for base in bases]
+        with in_use(loaded, path, tokens=behaviour.tokens):
+            for layout in self._layouts:
+                batches = [
+                    layout.begin(base, self._tokens(subject)) for base, subject in zip(bases, subjects, strict=True)
+                ]
+                for table, batch in zip(tables, batches, strict=True):
+                    table.note(batch)
+                for segments in self._segments(batches):
+                    self._pass(segments, {id(batch): table for batch, table in zip(batches, tables, strict=True)})
+        return [table.outcome(subject.number) for table, subject in zip(tables, subjects, strict=True)]
 
-    def _tokens(self, prompt: TokenizedPrompt, number: int, span: Sequence[bool]) -> Tokens:
-        device = self._loaded.device
+    def _tokens(self, subject: Subject) -> Tokens:
+        device, prompt = self._loaded.device, subject.prompt
         text = torch.tensor([not special for special in prompt.special], device=device)
-        marked = torch.tensor(list(span) or [False] * len(prompt), device=device)
-        return Tokens(number, text, marked)
+        marked = torch.tensor(list(subject.span) or [False] * len(prompt), device=device)
+        return Tokens(subject.number, text, marked)
 
-    def _passes(self, base: BaseRun, batch: Batch) -> Iterator[tuple[range, Tensor]]:
-        n_pos, block = len(base.ids), batch.layout.group.block
-        begin = self._begin(base, batch)
-        final = not self._behaviour.cross_entropy
-        n_rows = max(1, min(self._budget // (n_pos - begin), 4 * self._budget // n_pos))
-        for start in range(0, batch.n_rows, n_rows):
-            rows = range(start, min(start + n_rows, batch.n_rows))
-            with ExitStack() as stack:
-                stack.enter_context(self._loaded.lock)
-                if final and n_pos - begin > 1 and self._last_block_is_whole(batch):
-                    stack.enter_context(only_last_position(self._loaded))
-                stack.enter_context(batch.applied(rows, begin))
-                yield rows, resumed_logits(self._loaded, base, len(rows), block=block, position=begin, final=final)
+    def _segments(self, batches: Sequence[Batch]) -> Iterator[list[Segment]]:
+        """What goes through the model in one pass: all variants of a few prompts, or some variants of one."""
+        n_pos, n_rows = len(batches[0].base.ids), batches[0].n_rows
+        begins = [self._begin(batch) for batch in batches]
+        for begin in sorted(set(begins)):
+            own = [batch for batch, start in zip(batches, begins, strict=True) if start == begin]
+            most = max(1, self._budget // (n_pos - begin))
+            n_together = most // n_rows if fast_path(self._loaded).attention or not begin else 1
+            if n_together > 1:
+                for place in range(0, len(own), n_together):
+                    yield [Segment(batch, range(n_rows), begin) for batch in own[place : place + n_together]]
+                continue
+            for batch in own:
+                for start in range(0, n_rows, most):
+                    yield [Segment(batch, range(start, min(start + most, n_rows)), begin)]
 
-    def _begin(self, base: BaseRun, batch: Batch) -> int:
-        if base.cache is None or batch.layout.group.reach == "all":
+    def _pass(self, segments: Sequence[Segment], tables: dict[int, _Table]) -> None:
+        loaded, first = self._loaded, segments[0]
+        n_rows, layout = len(first.rows), first.batch.layout
+        path, final = fast_path(loaded), not self._behaviour.cross_entropy
+        trim = final and path.trim and len(first.batch.base.ids) - first.begin > 1 and self._last_block_is_whole(layout)
+        with applied(segments):
+            begin = Beginning(layout.group.block, first.begin, final=final, trim=trim)
+            logits = run_rows(loaded, [segment.batch.base for segment in segments], n_rows, path, begin=begin)
+        for segment, own in zip(segments, logits.split(n_rows), strict=True):
+            tables[id(segment.batch)].take(segment, own)
+
+    def _begin(self, batch: Batch) -> int:
+        if batch.base.cache is None or batch.layout.group.reach == "all":
             return 0
         first = batch.first_position
-        return first if first * _WORTH_SHARING >= len(base.ids) else 0
+        return first if first * _WORTH_SHARING >= len(batch.base.ids) else 0
 
-    def _last_block_is_whole(self, batch: Batch) -> bool:
+    def _last_block_is_whole(self, layout: Layout) -> bool:
         """Whether the last block runs, unedited, so that only its last position matters."""
         last = len(self._loaded.blocks) - 1
-        return batch.layout.group.block <= last and batch.layout.deepest < last and can_trim(self._loaded)
+        return layout.group.block <= last and layout.deepest < last
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The results of one prompt as they come in."""
+
+    base: BaseRun
+    behaviour: Behaviour
+    unedited: Float[Tensor, " measure"]
+    edited: Float[Tensor, "variant measure"]
+    dose: Float[Tensor, " variant"]
+    size: Float[Tensor, " variant"]
+
+    @classmethod
+    def of(cls, base: BaseRun, behaviour: Behaviour, n_variants: int) -> _Table:
+        unedited = behaviour.read(base.logits[None], base.logits, base.ids)[0].cpu()
+        edited = torch.zeros((n_variants, len(unedited)), dtype=torch.float64)
+        return cls(base, behaviour, unedited, edited, *torch.zeros(2, n_variants))
+
+    def note(self, batch: Batch) -> None:
+        members = torch.tensor(batch.layout.group.members)
+        self.dose[members], self.size[members] = batch.dose.cpu(), batch.size.cpu()
+
+    def take(self, segment: Segment, logits: Tensor) -> None:
+        """Keep the measures of a pass; a run that changes nothing is the unedited one, up to rounding."""
+        found = self.behaviour.read(logits, self.base.logits, self.base.ids).cpu()
+        same = segment.batch.unchanged[segment.rows.start : segment.rows.stop, None].cpu()
+        close = (found - self.unedited).abs() <= ROUNDING * self.unedited.abs().clamp(min=1.0)
+        members = list(segment.batch.layout.group.members[segment.rows.start : segment.rows.stop])
+        self.edited[members] = torch.where(same & close, self.unedited, found)
+
+    def outcome(self, number: int) -> Outcome:
+        return Outcome(number, self.unedited, self.edited, self.dose, self.size)

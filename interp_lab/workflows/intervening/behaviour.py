@@ -97,7 +97,7 @@ def _next_token(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt], check: 
     rows: list[Floats] = []
     for prompt in prompts:
         check()
-        logits = base_run(loaded, prompt.ids, [], keep_cache=False).logits[-1]
+        logits = base_run(loaded, prompt.ids, [], keep_cache=False, final=True).logits[-1]
         rows.append(torch.softmax(logits.double(), dim=-1).cpu().numpy())
     return np.stack(rows)
 

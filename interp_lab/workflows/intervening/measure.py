@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.intervene import EditName
-from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL
-from interp_lab.engine.intervention.run import Runner
+from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL, LOGIT_DIFFERENCE
+from interp_lab.engine.intervention.run import Outcome, Runner, Subject
 from interp_lab.jobs.run import Run
 from interp_lab.methods.causal_effect import Contrast, contrast
 from interp_lab.models.tokens import TokenizedPrompt
@@ -44,6 +44,22 @@ class Runs:
     """Relative length of the edit `(n_prompts, n_trials)`."""
     names: tuple[str, ...]
     """The measures."""
+
+    @classmethod
+    def empty(cls, trials: Sequence[Trial], rows: Sequence[int], names: tuple[str, ...]) -> Runs:
+        """Return room for these trials; what is not measured stays NaN and must not be read."""
+        n = (len(rows), len(trials))
+        nothing = np.full((*n, len(names)), np.nan)
+        return cls(tuple(trials), tuple(rows), nothing[:, 0].copy(), nothing, np.zeros(n), np.zeros(n), names)
+
+    def take(self, outcome: Outcome, places: Sequence[int]) -> None:
+        """Keep what some of the trials did to one prompt."""
+        row, base, edited = self.prompts.index(outcome.prompt), outcome.base.numpy(), outcome.edited.numpy()
+        n = len(base)
+        self.base[row, :n] = base
+        self.change[row, places, :n] = edited - base
+        self.sign[row, places] = np.sign(outcome.dose.numpy())
+        self.size[row, places] = outcome.size.numpy()
 
     def oriented(self, trial: Trial, metric: str) -> Floats:
         """Return the change per prompt, positive if more of the unit raises the metric."""
@@ -115,23 +131,21 @@ class Bench:
 
     def run(self, trials: Sequence[Trial], rows: Sequence[int], run: Run, *, cross_entropy: bool, what: str) -> Runs:
         """Run the trials on these prompts."""
-        behaviour = self.chosen.behaviour(cross_entropy=cross_entropy)
-        runner = Runner(self.inputs.loaded, [trial.variant for trial in trials], behaviour)
-        found = []
-        for done, row in enumerate(rows):
-            run.progress(done, len(rows), what, "prompts")
-            found.append(runner(self.inputs.tokens[row], row, self.spans[row]))
-        base = np.stack([outcome.base.numpy() for outcome in found])
-        edited = np.stack([outcome.edited.numpy() for outcome in found])
-        return Runs(
-            tuple(trials),
-            tuple(rows),
-            base,
-            edited - base[:, None, :],
-            np.stack([np.sign(outcome.dose.numpy()) for outcome in found]).astype(np.float64),
-            np.stack([outcome.size.numpy() for outcome in found]).astype(np.float64),
-            behaviour.names,
-        )
+        behaviours = [self.chosen.behaviour(cross_entropy=cross_entropy)]
+        parts = [list(range(len(trials)))]
+        if self.metric == LOGIT_DIFFERENCE and not cross_entropy:
+            # of controls nothing but the metric is read, so that the logits of a few words are all they need
+            behaviours.append(replace(behaviours[0], distribution=False))
+            parts = [[i for i, t in enumerate(trials) if (t.role == "effect") is own] for own in (True, False)]
+        found = Runs.empty(trials, rows, behaviours[0].names)
+        for behaviour, places in zip(behaviours, parts, strict=True):
+            if places:
+                runner = Runner(self.inputs.loaded, [trials[i].variant for i in places], behaviour)
+                subjects = [Subject(self.inputs.tokens[row], row, self.spans[row]) for row in rows]
+                for done, outcome in enumerate(runner.many(subjects)):
+                    run.progress(done, len(rows), what, "prompts")
+                    found.take(outcome, places)
+        return found
 
 
 def measure(bench: Bench, trials: Sequence[Trial], run: Run) -> Measured:

@@ -10,6 +10,7 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, UnitEffect
 from interp_lab.contracts.intervene_report import Baseline, BehaviourFacts, InterveneReport, UnitCard
+from interp_lab.engine.intervention.fast import fast_path
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.reports.csv_table import intervention_csv
 from interp_lab.reports.intervention import render_intervention, render_intervention_markdown
@@ -193,6 +194,7 @@ def _run_facts(request: InterveneRequest, inputs: Inputs, run: Run) -> RunFacts:
         row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
         for row in inputs.checks.rows
     }
+    checks["edited runs"] = fast_path(inputs.loaded).in_words()
     return RunFacts(
         job_id=run.job_id,
         code_version=run.code_version,
