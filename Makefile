@@ -22,7 +22,7 @@ help:
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[torch,plots,gym,remote,saelens,transformerlens,nnsight,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[torch,plots,gym,remote,gguf,saelens,transformerlens,nnsight,dev]"
 	touch $(STAMP)
 
 install: $(STAMP)

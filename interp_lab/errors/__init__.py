@@ -137,6 +137,7 @@ from interp_lab.errors.requests import (
     UnsafeAddress,
     UnsafeToken,
 )
+from interp_lab.errors.steering import VectorNotValidated
 from interp_lab.errors.store import (
     NotAStore,
     RowOutOfRange,
@@ -270,6 +271,7 @@ __all__ = [
     "UnsupportedDictionary",
     "UnsupportedModel",
     "ValueOverflow",
+    "VectorNotValidated",
     "WorkerCannotStart",
     "WorkerKilled",
     "WorkspaceUnusable",

@@ -31,6 +31,7 @@ from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
+from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR
 from interp_lab_tools.plan_evidence import PLAN_EVIDENCE
 from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
@@ -38,6 +39,7 @@ from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
 from interp_lab_tools.register_hypothesis import REGISTER_HYPOTHESIS
 from interp_lab_tools.search_features import SEARCH_FEATURES
 from interp_lab_tools.show_feature import SHOW_FEATURE
+from interp_lab_tools.steer import STEER
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
 from interp_lab_tools.train_probe import TRAIN_PROBE
@@ -64,6 +66,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     COMPARE,
     DOSSIER,
     PLAN_EVIDENCE,
+    MAKE_STEERING_VECTOR,
+    STEER,
     CALIBRATE,
     COMPARE_RUNS,
     JOB_WAIT,

@@ -1,0 +1,74 @@
+"""What the steering tools plan and refuse before any model is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from safetensors.numpy import save_file
+
+from interp_lab import errors
+from interp_lab.contracts.jobs import JobView
+from interp_lab.contracts.steer import SteerRequest
+from interp_lab.settings import Settings
+from interp_lab_tools.dispatch import dispatch
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR
+from interp_lab_tools.steer import STEER
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    folder = tmp_path / "directions" / "person-name"
+    folder.mkdir(parents=True)
+    save_file({"directions": np.ones((1, 4), dtype=np.float32)}, folder / "direction.safetensors")
+    (folder / "direction.json").write_text(json.dumps({"address": "resid_post.1"}), encoding="utf-8")
+    with Lab.open(Settings(workspace=tmp_path, offline=True, worker_command=("/bin/sleep", "600"))) as opened:
+        yield opened
+
+
+def plan(lab: Lab, tool: str, **request: object) -> JobView:
+    view = dispatch(lab, tool, {**request, "dry_run": True})
+    assert isinstance(view, JobView)
+    assert view.state == "planned"
+    assert view.plan is not None
+    return view
+
+
+def test_the_plan_of_a_steer_run_counts_its_texts(lab: Lab) -> None:
+    few = plan(lab, "steer", **STEER.example, strengths=[0.5], n_controls=1, max_prompts=4, max_new_tokens=2).plan
+    many = plan(lab, "steer", **STEER.example, strengths=[0.5, 1], n_controls=1, max_prompts=4, max_new_tokens=2).plan
+    assert few is not None
+    assert many is not None
+    assert (few["n_explore"], few["n_confirm"]) == (4, 4)
+    assert few["n_texts"] == 3 * 4 + 5 * 4
+    assert few["n_tokens"] == 2 * (3 * 4 + 5 * 4)
+    assert many["n_texts"] == 5 * 4 + 5 * 4
+
+
+def test_the_plan_of_a_vector_says_where_it_looks(lab: Lab) -> None:
+    made = plan(lab, "make_steering_vector", **MAKE_STEERING_VECTOR.example)
+    assert "every layer but the last" in made.summary
+
+
+def test_a_folder_without_a_direction_is_refused_before_anything_starts(lab: Lab) -> None:
+    with pytest.raises(errors.LabError):
+        plan(lab, "steer", **{**STEER.example, "vector": "directions/nothing"})
+    source = {"kind": "latent", "dictionary": "directions/nothing", "index": 0}
+    with pytest.raises(errors.LabError):
+        plan(lab, "make_steering_vector", **{**MAKE_STEERING_VECTOR.example, "source": source})
+
+
+def test_a_file_outside_the_workspace_is_refused(lab: Lab) -> None:
+    source = {"kind": "file", "path": "/etc/hostname"}
+    with pytest.raises(errors.RequestError):
+        plan(lab, "make_steering_vector", **{**MAKE_STEERING_VECTOR.example, "source": source})
+
+
+def test_equal_strengths_are_refused() -> None:
+    with pytest.raises(ValidationError, match="differ"):
+        SteerRequest.model_validate({**STEER.example, "strengths": [1.0, 1.0]})

@@ -1,0 +1,114 @@
+"""make_steering_vector: a direction with its evidence, for this lab and for other tools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from interp_lab.artifacts.paths import resolve_input
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.contracts.steering_vector import (
+    ContrastSource,
+    LatentSource,
+    MakeSteeringVectorRequest,
+    MakeSteeringVectorResult,
+    SteeringVectorPlan,
+)
+from interp_lab.corpus.prompt_set import refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.errors import HubUnreachable
+from interp_lab.models.preflight import preflight
+from interp_lab.models.reference import fingerprint, locate
+from interp_lab.settings import Settings
+from interp_lab.workflows.dictionary_facts import dictionary_configs, dictionary_stamp
+from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.slots import slot_for
+
+if TYPE_CHECKING:
+    from interp_lab.jobs.run import Run
+
+
+def _plan(request: MakeSteeringVectorRequest, lab: Lab) -> Plan:
+    settings, source = lab.settings, request.source
+    prompts = open_prompts(request.dataset, settings)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    inputs = {"prompts": prompts.sha256, "model": fingerprint(request.model, settings)}
+    addresses: tuple[str, ...] = ()
+    if isinstance(source, ContrastSource):
+        addresses = tuple(map(str, source.addresses))
+    elif isinstance(source, LatentSource):
+        dictionary_configs([source.dictionary], settings)
+        inputs[f"dictionary {source.dictionary}"] = dictionary_stamp(source.dictionary, settings)
+    else:
+        path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
+        status = path.stat()
+        inputs["file"] = f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    if request.steered:
+        inputs["steered"] = request.steered
+    _check_model(request, dict(zip(prompts.ids(), prompts.texts(), strict=True)), settings)
+    plan = SteeringVectorPlan(addresses=addresses, n_prompts=len(prompts.prompts), n_passes=2 * len(prompts.prompts))
+    where = ", ".join(addresses) or ("every layer but the last" if source.kind == "contrast" else "where it writes")
+    return Plan(
+        summary=f"A {source.kind} direction at {where}, from {plan.n_prompts} prompts in about {plan.n_passes} passes.",
+        details=plan.model_dump(mode="json"),
+        label=f"direction of {request.criterion[:80]}",
+        slot=slot_for(request.model.device, settings),
+        inputs=inputs,
+    )
+
+
+def _check_model(request: MakeSteeringVectorRequest, prompts: dict[str, str], settings: Settings) -> None:
+    found = locate(request.model, settings)
+    if found is None:
+        if settings.offline:
+            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
+        return
+    wanted = request.source.addresses if isinstance(request.source, ContrastSource) else ()
+    preflight(found.directory, addresses=wanted, prompts=prompts, allow_remote_code=settings.trust_remote_code)
+
+
+def _handle(request: MakeSteeringVectorRequest, run: Run) -> MakeSteeringVectorResult:
+    from interp_lab.workflows.make_steering_vector import make_steering_vector  # lazy: the workflow imports torch
+
+    return make_steering_vector(request, run, settings=Settings.from_env(), suggest=lambda: suggest(request))
+
+
+def suggest(request: MakeSteeringVectorRequest) -> tuple[NextAction, ...]:
+    """Return the call that would show whether the model moves with the direction: nothing before its artifact's id."""
+    if isinstance(request.dataset, InlinePrompts) or not isinstance(request.source, LatentSource):
+        return ()
+    unit: JsonValue = {"dictionary": request.source.dictionary, "index": request.source.index}
+    kept = {"model", "criterion", "dataset", "threshold", "seed"}
+    arguments: dict[str, JsonValue] = {**request.model_dump(mode="json", include=kept), "units": [unit]}
+    why = "Edit the latent itself beside controls: what it does, not only what adding its direction does."
+    return (NextAction(tool="intervene", arguments=arguments, why=why),)
+
+
+MAKE_STEERING_VECTOR = JobCapability(
+    name="make_steering_vector",
+    title="Make a steering vector with its evidence",
+    guidance=(
+        "From scored prompts (difference of means, contrastive PCA over pairs, a probe's direction), from a latent of "
+        "a dictionary, or from another tool's file. Only explore prompts make it; the others give its held-out AUROC. "
+        "Association is no effect: the grade never says validated before a steer run of this very direction does "
+        "(give that report as steered). The artifact, which steer and search_features read, has the numbers "
+        "(safetensors), the record (JSON), a GGUF control vector for llama.cpp where strength 1 is one residual norm, "
+        "and the peer's steering-vector and activation-record files. Runs as a job: call job_wait, then steer."
+    ),
+    request=MakeSteeringVectorRequest,
+    result=MakeSteeringVectorResult,
+    plan=_plan,
+    handler=_handle,
+    effects=Effects(read_only=False, idempotent=True, open_world=True),
+    toolset="steering",
+    example={
+        "model": "builtin:pocket-llama",
+        "criterion": "the word is a person's name",
+        "dataset": "builtin:person-name",
+    },
+)
