@@ -81,6 +81,10 @@ class Dictionary:
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_latents"]:
         """Return the codes, zero where a latent does not fire."""
+        return self.encode_with_gradients(x)
+
+    def encode_with_gradients(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_latents"]:
+        """Return the codes as `encode` does; gradients are those of the latents that fire, none of the choice."""
         return self._fire(self._normalised(x)[0])
 
     @torch.no_grad()

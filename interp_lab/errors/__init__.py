@@ -55,7 +55,7 @@ from interp_lab.errors.exchange import (
     RowsNotAligned,
     SeveralModels,
 )
-from interp_lab.errors.interventions import ImpossibleEdit, TargetTokensUnclear
+from interp_lab.errors.interventions import ImpossibleEdit, ImpossiblePath, MalformedPath, TargetTokensUnclear
 from interp_lab.errors.lab import (
     ArtifactCorrupt,
     ArtifactTooNew,
@@ -181,6 +181,7 @@ __all__ = [
     "HubUnreachable",
     "HypothesisMismatch",
     "ImpossibleEdit",
+    "ImpossiblePath",
     "ImpossibleWorld",
     "IncompleteWeights",
     "InvalidAddress",
@@ -201,6 +202,7 @@ __all__ = [
     "LabelsUnusable",
     "LayerOutOfRange",
     "MalformedFile",
+    "MalformedPath",
     "NetworkFileSystem",
     "NgramOrderUnfit",
     "NoDossier",

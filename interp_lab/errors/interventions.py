@@ -17,3 +17,17 @@ class TargetTokensUnclear(RequestError):
 
     code = "target_tokens_unclear"
     default_remedy = "Give words that are one token each, with the space before them if they follow one, or 'auto'."
+
+
+class ImpossiblePath(RequestError):
+    """This path cannot be measured in this model."""
+
+    code = "impossible_path"
+    default_remedy = "Name sources at one address and targets at later ones, for example resid_post.1 and resid_post.3."
+
+
+class MalformedPath(RequestError):
+    """A path is not written in a form that can be read."""
+
+    code = "malformed_path"
+    default_remedy = "Write SOURCE=TARGET, for example 'resid_post.1#5=resid_post.3#7', or give path-record JSON lines."

@@ -42,8 +42,10 @@ from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.steer import STEER
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
+from interp_lab_tools.trace_paths import TRACE_PATHS
 from interp_lab_tools.train_probe import TRAIN_PROBE
 from interp_lab_tools.train_sae import TRAIN_SAE
+from interp_lab_tools.validate_paths import VALIDATE_PATHS
 
 _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     PROFILE_ENV,
@@ -70,6 +72,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     STEER,
     CALIBRATE,
     COMPARE_RUNS,
+    TRACE_PATHS,
+    VALIDATE_PATHS,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -1,0 +1,131 @@
+"""What tracing costs, from files and the request alone. Torch-free, so that a plan can say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.models import ModelRef
+from interp_lab.contracts.trace_paths import PathPlan, PathRequest
+from interp_lab.errors import DoesNotFit
+from interp_lab.machine.hardware import memory
+from interp_lab.models.facts import ModelFacts
+from interp_lab.models.rates import known_rate, macs_per_token
+from interp_lab.models.reference import fingerprint
+from interp_lab.settings import Settings
+from interp_lab.workflows.harvesting.cost import device_key
+
+_FLOAT = 4
+_BASE = 600 * 2**20
+"""Libraries."""
+_PASS_TOKENS = 2048
+_TOKEN_CHARACTERS = 3
+"""Fewer than most tokenizers put into a token, so that counts are upper estimates."""
+_COPIES = 6
+_BACKWARD_ROWS = 64
+ASSUMED_RATE = 5e9
+"""Multiply-adds per second of one processor core that are taken for granted before anything was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is asked for."""
+
+    n_sources: int
+    n_targets: int
+    n_measured: int
+    """Sources measured exactly."""
+    with_latents: bool
+    """Whether sources have matched latents beside random directions."""
+    n_prompts: int
+    """Edited and compared: positives of the parts that are used."""
+    n_negatives: int
+    n_characters: int
+    """Mean length of a prompt."""
+    screens: bool
+
+
+def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, settings: Settings) -> PathPlan:
+    """Return what the run takes.
+
+    Raises:
+        DoesNotFit: It takes more memory than this machine has.
+    """
+    kinds = 2 if amount.with_latents else 1
+    twice = 2 if request.hold or request.hold_units else 1
+    rows = amount.n_measured * (len(request.scales) + kinds * request.n_controls)
+    passes = twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
+    backward = amount.n_prompts * amount.n_targets if amount.screens else 0
+    tokens = max(4, amount.n_characters // _TOKEN_CHARACTERS)
+    seconds, source = (
+        (None, None) if facts is None else _seconds(request.model, facts, settings, (passes + backward) * tokens)
+    )
+    peak = None if facts is None else _peak(facts, amount, tokens)
+    if peak is not None and peak > memory().total:
+        raise DoesNotFit(
+            f"Tracing takes up to {peak / 2**30:.1f} GiB of memory; the machine has {memory().total / 2**30:.1f}.",
+            remedy="Name fewer sources and targets, or load the model with dtype 'bfloat16'.",
+        )
+    return PathPlan(
+        n_sources=amount.n_sources,
+        n_targets=amount.n_targets,
+        n_measured=amount.n_measured,
+        n_prompts=amount.n_prompts + amount.n_negatives,
+        n_passes=passes,
+        n_backward=backward,
+        seconds=seconds,
+        seconds_source=source,
+        peak_bytes=peak,
+        controls=(
+            f"{request.n_controls} random directions per source, as long and scaled by its own values",
+            *(
+                (f"{request.n_controls} latents per source, matched on firing rate and decoder norm",)
+                if kinds == 2
+                else ()
+            ),
+        ),
+        advisories=tuple(_advisories(request, amount)),
+    )
+
+
+def in_words(found: PathPlan, model_id: str) -> str:
+    """Return the plan as one sentence."""
+    time = "time unknown" if found.seconds is None else f"about {found.seconds:.0f} s"
+    peak = "memory unknown" if found.peak_bytes is None else f"up to {found.peak_bytes / 2**20:.0f} MiB"
+    screen = f", {found.n_backward:,} backward runs to choose" if found.n_backward else ""
+    return (
+        f"{found.n_sources} sources of {model_id} to {found.n_targets} targets, {found.n_measured} measured exactly: "
+        f"at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
+    )
+
+
+def _advisories(request: PathRequest, amount: Amount) -> list[str]:
+    lines: list[str] = []
+    n_controls = request.n_controls * amount.n_measured
+    if n_controls < 20:
+        lines.append(
+            f"{n_controls} random sources in all; the fewer there are, the larger a path must be. Raise n_controls."
+        )
+    if not request.hold and not request.hold_units:
+        lines.append("Effects will be total; name hold or hold_units to have direct effects beside them.")
+    return lines
+
+
+def _seconds(model: ModelRef, facts: ModelFacts, settings: Settings, n_tokens: int) -> tuple[float | None, str | None]:
+    macs = macs_per_token(facts, None)
+    if not macs:
+        return None, None
+    dtype = model.dtype if model.dtype != "auto" else "float32"
+    key = device_key("cpu", dtype, settings.threads_per_slot())
+    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(model, settings), key)
+    if rate is not None:
+        return max(0.1, round(n_tokens * macs / rate.macs_per_s, 1)), "an earlier harvest of this model here"
+    return max(0.1, round(n_tokens * macs / ASSUMED_RATE, 1)), "an assumed speed; a harvest of this model measures it"
+
+
+def _peak(facts: ModelFacts, amount: Amount, tokens: int) -> int:
+    width = 4 * facts.d_model + amount.n_targets + (facts.n_vocab or 0) // 8
+    working = _COPIES * _PASS_TOKENS * width + _BACKWARD_ROWS * tokens * facts.d_model * 8
+    kept = 3 * amount.n_prompts * amount.n_measured * 20 * amount.n_targets * 2
+    directions = amount.n_sources * facts.d_model + amount.n_targets * tokens * facts.d_model
+    return _BASE + 2 * facts.weights.n_bytes + _FLOAT * (working + kept + directions)

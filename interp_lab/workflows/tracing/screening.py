@@ -1,0 +1,79 @@
+# pyright: standard
+"""Which sources are measured: those whose estimated mediated effects are largest; and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interp_lab.contracts.path_report import ScreenError, ScreenFacts
+from interp_lab.engine.paths.screen import Screen
+from interp_lab.engine.precision import matmul_precision
+from interp_lab.methods.path_effect import estimate_error
+from interp_lab.workflows.tracing.context import Context
+from interp_lab.workflows.tracing.ends import Ends
+from interp_lab.workflows.tracing.measure import Measured, typical_size
+
+Floats = NDArray[np.float64]
+MOST_PROMPTS = 64
+"""Prompts of a screen; it only chooses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """Estimated mediated effects per unit of scale, `(n_sources, n_targets)`, a mean over explore positives."""
+
+    slopes: Floats
+    scale: Floats
+    """Typical size of every target, `(n_targets,)`."""
+
+    def best(self, n: int) -> tuple[int, ...]:
+        """Return up to `n` sources, by their largest estimate as a share of each target's typical size."""
+        typical = np.where(self.scale > 1e-6 * float(self.scale.max(initial=0.0)), self.scale, np.inf)
+        strongest = (np.abs(self.slopes) / typical).max(axis=1)
+        order = np.argsort(-strongest, kind="stable")[:n]
+        return tuple(int(place) for place in order if strongest[place] > 0)
+
+
+def screen(context: Context, ends: Ends, prompts: Sequence[int]) -> Screened:
+    """Return the estimates on the first prompts of these."""
+    prepared = Screen(context.inputs.loaded, [ends.unit(place) for place in range(len(ends.sources))], ends.route)
+    total = np.zeros((len(ends.sources), ends.route.n_targets))
+    used = list(prompts)[:MOST_PROMPTS]
+    bases: list[Floats] = []
+    with matmul_precision():
+        for done, prompt in enumerate(used):
+            context.run.progress(done, len(used), "estimating all pairs", "prompts")
+            slopes, base = prepared(context.inputs.tokens[prompt])
+            total += slopes.double().numpy()
+            bases.append(base.double().numpy())
+    return Screened(total / len(used), typical_size(np.stack(bases)))
+
+
+def screen_facts(screened: Screened, measured: Measured, scales: Sequence[float]) -> ScreenFacts:
+    """Return how the estimates compare with exact effects, strength by strength, over all pairs measured."""
+    sources = list(dict.fromkeys(row.source for row in measured.rows if row.control is None))
+    return ScreenFacts(
+        n_sources=len(screened.slopes),
+        n_targets=screened.slopes.shape[1],
+        n_pairs=screened.slopes.size,
+        n_measured=len(sources),
+        errors=tuple(_error(screened, measured, sources, scale) for scale in sorted(scales, key=abs)),
+    )
+
+
+def _error(screened: Screened, measured: Measured, sources: Sequence[int], scale: float) -> ScreenError:
+    rows = [measured.row(source, scale) for source in sources]
+    typical = np.where(measured.scale > 0, measured.scale, np.inf)
+    exact = (measured.total - measured.passed)[:, rows].mean(axis=0) / typical
+    found = estimate_error((screened.slopes[list(sources)] * scale / typical).ravel(), exact.ravel())
+    return ScreenError(
+        scale=scale,
+        relative_size=float(measured.relative[:, rows].mean()),
+        n_pairs=found.n_pairs,
+        correlation=found.correlation,
+        relative_error=found.relative_error,
+    )

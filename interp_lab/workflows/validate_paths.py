@@ -1,0 +1,160 @@
+# pyright: standard
+"""Validate paths: the claimed pairs, rerun beside random sources on prompts that had no part in finding them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interp_lab.contracts.path_report import PathCard, PathFigures
+from interp_lab.contracts.trace_paths import PathsResult
+from interp_lab.contracts.validate_paths import ValidatePathsRequest
+from interp_lab.errors import SplitImpossible
+from interp_lab.evidence.grade import refuse_discovery_rows
+from interp_lab.evidence.path_grade import grade_rerun
+from interp_lab.jobs.run import Run
+from interp_lab.settings import Settings
+from interp_lab.workflows.tracing.claims import Claim, Claims, as_traced, ends_of, find_claims, grading_rows
+from interp_lab.workflows.tracing.context import Context, Suggest
+from interp_lab.workflows.tracing.ends import Ends, open_ends, with_controls
+from interp_lab.workflows.tracing.measure import Measured, Part, doses, figures, measure, off_positives, rows_of
+from interp_lab.workflows.tracing.opening import open_context, positives, prepared
+from interp_lab.workflows.tracing.records import record_lines
+from interp_lab.workflows.tracing.report import assemble, publish, reason_codes, short_form
+
+
+def validate_paths(request: ValidatePathsRequest, run: Run, *, settings: Settings, suggest: Suggest) -> PathsResult:
+    """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    Raises:
+        DiscoveryRowsReused: Prompts that would grade a claim were used to find it.
+        LabError: whatever is wrong with the request, the claims, the model or the prompts.
+    """
+    claims = find_claims(request, settings)
+    request = as_traced(request, claims.report)
+    context = open_context(request, run, settings, suggest)
+    run.inputs |= {"trace": request.trace} if request.trace else {}
+    sources, targets = ends_of(claims.claims)
+    ends = prepared(context, open_ends(sources, targets, request, loaded=context.inputs.loaded, settings=settings))
+    rows = _held_out(context, claims)
+    measured, negatives = _rerun(context, ends, rows)
+    found = _discoveries(context, ends, claims)
+    pairs = [_pair(ends, claim) for claim in claims.claims]
+    cards = _cards(
+        request, context, claims, ends=ends, pairs=pairs, measured=measured, negatives=negatives, found=found
+    )
+    report = assemble(
+        context,
+        cards,
+        kind="validation",
+        screen=None,
+        n_searched=claims.n_searched,
+        n_runs=measured.n_runs + negatives.n_runs,
+        discovery_rows=() if claims.report is None else claims.report.discovery_rows,
+        trace=request.trace,
+    )
+    artifact = publish(report, record_lines(report, measured, context.inputs.prompts, pairs=pairs, part="confirm"), run)
+    return short_form(report, (suggest.after(report, artifact) + report.agent_next_actions)[:3])
+
+
+def _held_out(context: Context, claims: Claims) -> list[int]:
+    split = context.design.split
+    rows = grading_rows(context.inputs.prompts, claims, confirm=split.rows("confirm"))
+    if claims.report is None:
+        refuse_discovery_rows(split.keys("explore"), frozenset(split.group_keys[row] for row in rows))
+    on, off = (positives(context.design, rows, positive=kind) for kind in (True, False))
+    groups = context.design.sample.groups
+    if len({int(groups[row]) for row in on}) < 2 or len({int(groups[row]) for row in off}) < 2:
+        raise SplitImpossible(f"{len(on)} positives and {len(off)} negatives are held out; each needs two groups.")
+    return rows
+
+
+def _rerun(context: Context, ends: Ends, rows: Sequence[int]) -> tuple[Measured, Measured]:
+    """Edits and random sources on held-out positives; on negatives the edits that are graded."""
+    inputs, plan, request = context.inputs, context.design, context.request
+    on, off = (positives(plan, rows, positive=kind) for kind in (True, False))
+    chosen = range(len(ends.sources))
+    explore = [inputs.tokens[i] for i in plan.split.rows("explore")]
+    companions = with_controls(ends, chosen, inputs.loaded, explore, n=request.n_controls, seed=request.seed + 1)
+    edits = rows_of(ends, chosen, request.scales, companions)
+    measured = measure(context, ends, edits, on, what="edits of held-out prompts")
+    graded = rows_of(ends, chosen, request.scales[:1])
+    negatives = measure(context, ends, graded, off, what="edits of negatives")
+    return measured, negatives
+
+
+def _discoveries(context: Context, ends: Ends, claims: Claims) -> list[PathFigures | None]:
+    """What was found where the claims come from: in the trace, or for pairs named here on explore prompts now."""
+    if claims.report is not None or claims.imported:
+        return [claim.found for claim in claims.claims]
+    inputs, plan, request = context.inputs, context.design, context.request
+    explore = positives(plan, plan.split.rows("explore"))
+    chosen = range(len(ends.sources))
+    companions = with_controls(
+        ends,
+        chosen,
+        inputs.loaded,
+        [inputs.tokens[i] for i in plan.split.rows("explore")],
+        n=request.n_controls,
+        seed=request.seed,
+    )
+    rows = rows_of(ends, chosen, request.scales[:1], companions)
+    measured = measure(context, ends, rows, explore, what="edits of explore prompts")
+    return [*_figures(context, measured, [_pair(ends, claim) for claim in claims.claims], claims, part="explore")]
+
+
+def _figures(
+    context: Context, measured: Measured, pairs: Sequence[tuple[int, int]], claims: Claims, *, part: Part
+) -> list[PathFigures]:
+    return figures(
+        measured,
+        pairs,
+        context.request.scales[0],
+        context.design.sample.groups[list(measured.prompts)],
+        part=part,
+        n_searched=claims.n_searched,
+        least_share=context.request.least_share,
+        has_behaviour=context.request.behaviour,
+    )
+
+
+def _cards(
+    request: ValidatePathsRequest,
+    context: Context,
+    claims: Claims,
+    *,
+    ends: Ends,
+    pairs: Sequence[tuple[int, int]],
+    measured: Measured,
+    negatives: Measured,
+    found: Sequence[PathFigures | None],
+) -> list[PathCard]:
+    confirmed = _figures(context, measured, pairs, claims, part="confirm")
+    off_groups = context.design.sample.groups[list(negatives.prompts)]
+    cards: list[PathCard] = []
+    for claim, (source, column), one, earlier in zip(claims.claims, pairs, confirmed, found, strict=True):
+        off = off_positives(negatives, (source, column), request.scales[0], off_groups)
+        bound = request.off_share * abs(one.mediated)
+        sign = claim.sign if earlier is None else (earlier.mediated > 0) - (earlier.mediated < 0)
+        grading = grade_rerun(sign, one, found=earlier, off_positives=off, off_bound=bound, imported=claims.imported)
+        cards.append(
+            PathCard(
+                source=ends.end(source),
+                target=ends.targets[column],
+                explore=earlier,
+                confirm=one,
+                doses=doses(measured, source, column),
+                off_positives=off,
+                off_bound=bound,
+                next_action=None,
+                status=grading.status,
+                grade=grading.grade,
+                reasons=reason_codes(grading.reasons),
+                provenance="imported" if claims.imported else "measured",
+            )
+        )
+    return cards
+
+
+def _pair(ends: Ends, claim: Claim) -> tuple[int, int]:
+    key = claim.key.partition("=")[0]
+    return next(i for i, subject in enumerate(ends.sources) if subject.key == key), ends.column(claim.target)

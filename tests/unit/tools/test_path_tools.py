@@ -1,0 +1,99 @@
+"""What trace_paths and validate_paths plan and refuse before any model is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from interp_lab import errors
+from interp_lab.contracts.jobs import JobView
+from interp_lab.contracts.trace_paths import TracePathsRequest
+from interp_lab.contracts.validate_paths import ValidatePathsRequest
+from interp_lab.settings import Settings
+from interp_lab_tools.dispatch import dispatch
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.trace_paths import TRACE_PATHS
+from interp_lab_tools.validate_paths import VALIDATE_PATHS
+
+TRACE, VALIDATE = dict(TRACE_PATHS.example), dict(VALIDATE_PATHS.example)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab.open(Settings(workspace=tmp_path, offline=True, worker_command=("/bin/sleep", "600"))) as opened:
+        yield opened
+
+
+def plan(lab: Lab, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    view = dispatch(lab, tool, arguments)
+    assert isinstance(view, JobView)
+    assert view.state == "planned"
+    assert view.plan is not None
+    assert len(view.model_dump_json()) < 4000
+    return dict(view.plan)
+
+
+def test_a_trace_says_passes_seconds_and_memory_first(lab: Lab) -> None:
+    found = plan(lab, "trace_paths", TRACE)
+    assert found["n_passes"] > 0
+    assert found["seconds"] > 0
+    assert found["peak_bytes"] > 2**20
+    assert found["n_targets"] == 2
+    more = plan(lab, "trace_paths", {**TRACE, "hold": ["attention"], "n_controls": 12})
+    assert more["n_passes"] > 2 * found["n_passes"]
+
+
+def test_a_validation_names_its_paths(lab: Lab) -> None:
+    found = plan(lab, "validate_paths", VALIDATE)
+    assert found["paths"] == ["resid_post.1#5=resid_post.3#7", "resid_post.1#5=output"]
+    assert found["n_backward"] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sources": []},
+        {"sources": [{"address": "z.1", "head": 0}]},
+        {"scales": [0.0]},
+        {"scales": [1.0, 1.0]},
+        {"targets": [], "behaviour": False},
+        {"source_dictionary": "0" * 64},
+    ],
+)
+def test_a_trace_without_two_ends_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TracePathsRequest.model_validate({**TRACE, **change})
+
+
+@pytest.mark.parametrize("change", [{"pairs": []}, {"records": "x.jsonl"}, {"pairs": ["resid_post.1#5"]}])
+def test_a_validation_takes_its_claims_from_one_place(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ValidatePathsRequest.model_validate({**VALIDATE, **change})
+
+
+def test_a_pair_that_names_no_unit_is_refused(lab: Lab) -> None:
+    with pytest.raises(errors.MalformedPath, match="names no unit"):
+        dispatch(lab, "validate_paths", {**VALIDATE, "pairs": ["resid_post.1=output"]})
+
+
+def test_an_artifact_that_does_not_exist_is_refused(lab: Lab) -> None:
+    with pytest.raises(errors.UnknownArtifact):
+        dispatch(lab, "validate_paths", {**{k: v for k, v in VALIDATE.items() if k != "pairs"}, "trace": "0" * 64})
+
+
+def test_foreign_records_name_their_units_by_layer_and_number(lab: Lab, tmp_path: Path) -> None:
+    record = (
+        '{"prompt_id": "a", "source_feature_id": "L1:D3", "target_feature_id": "L3:D4", "source_layer": 1, '
+        '"target_layer": 3, "strength": -4.0, "target_activation_delta": -0.5}\n'
+    )
+    (tmp_path / "r.jsonl").write_text(record, encoding="utf-8")
+    arguments = {**{k: v for k, v in VALIDATE.items() if k != "pairs"}, "records": "r.jsonl"}
+    assert plan(lab, "validate_paths", arguments)["paths"] == ["L1:D3=L3:D4"]
+    latent = record.replace("L1:D3", "SAE:L1:F3")
+    (tmp_path / "r.jsonl").write_text(latent, encoding="utf-8")
+    with pytest.raises(errors.MalformedPath, match="dictionary"):
+        dispatch(lab, "validate_paths", arguments)

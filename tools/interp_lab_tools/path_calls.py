@@ -1,0 +1,44 @@
+"""The call that would tell more of one path, ready to be made."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.path_report import OUTPUT, PathCard
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.contracts.trace_paths import PathRequest
+
+COMMON = ("model", "criterion", "dataset", "threshold", "seed", "target_tokens", "alternative_tokens")
+"""Fields that say what a path is a path of."""
+_SWEEP: list[JsonValue] = [-1.0, -0.5, -0.25, 0.5, 1.0, 2.0]
+
+
+def next_for(request: PathRequest, card: PathCard) -> NextAction | None:
+    """Return the call for a path by what was found of it; none where nothing is open, or prompts came inline."""
+    if isinstance(request.dataset, InlinePrompts) or card.source.unit is None or card.status == "candidate":
+        return None
+    base = request.model_dump(mode="json", exclude_defaults=True, include=set(COMMON))
+    if card.status in ("like_controls", "passes_along", "untested"):
+        sources: list[JsonValue] = [card.source.unit.model_dump(mode="json", exclude_none=True)]
+        why = "This target does not follow the source; see whether the behaviour does."
+        return NextAction(tool="trace_paths", arguments={**base, "sources": sources, "dry_run": False}, why=why)
+    call = {**base, **_claim(card), "dry_run": False}
+    if card.status == "validated" and not request.hold:
+        why = "Held patterns and norms tell how much of the path is direct."
+        return NextAction(tool="validate_paths", arguments={**call, "hold": ["attention", "norms"]}, why=why)
+    if card.status in ("suggestive", "sign_reversed"):
+        why = "A sweep shows whether sign and size hold at other strengths."
+        return NextAction(tool="validate_paths", arguments={**call, "scales": _SWEEP}, why=why)
+    return None
+
+
+def _claim(card: PathCard) -> dict[str, JsonValue]:
+    """The path as a pair of named units."""
+    units: list[JsonValue] = []
+    names: list[str] = []
+    for end, name in ((card.source, "source"), (card.target, "target")):
+        names.append(OUTPUT if end.unit is None else name)
+        if end.unit is not None:
+            units.append({**end.unit.model_dump(mode="json", exclude_none=True), "name": name})
+    return {"pairs": ["=".join(names)], "units": units}
