@@ -14,7 +14,7 @@ from pydantic import (
     WrapSerializer,
 )
 
-from interp_lab.contracts.base import Contract, Grade, Probability, Seed
+from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
@@ -68,6 +68,8 @@ class InspectRequest(JobRequest):
     """Strongest prompts to show for each described coordinate."""
     seed: Seed = 0
     """Seed of the explore/confirm split and of every resampling."""
+    hypothesis: HypothesisId | None = None
+    """Registered hypothesis that this run tests."""
 
 
 class RankedCoordinate(Contract):

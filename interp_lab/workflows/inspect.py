@@ -13,6 +13,7 @@ from interp_lab.workflows.inspection.contexts import context, strongest_prompts
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Findings, design, measure
 from interp_lab.workflows.inspection.passes import Pooled, pool_prompts, read_tokens
+from interp_lab.workflows.inspection.registered import with_memory
 from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
 
 
@@ -33,6 +34,7 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
         findings = measure(inputs, pooled, plan)
         cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
     report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
+    report = with_memory(report, request, inputs.prompts, settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, pooled, run)
     return short_form(report)

@@ -22,6 +22,7 @@ from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.inspection.registered import refuse_unregistered
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -39,6 +40,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
     refuse_one_sided(prompts, request.threshold)
     if request.pooling == "span":
         refuse_without_spans(prompts)
+    refuse_unregistered(request, prompts, lab.settings)
     dictionaries = dictionary_configs(request.dictionaries, lab.settings)
     facts = _facts(request, prompts, lab)
     if facts is not None:

@@ -50,9 +50,18 @@ def _warnings(looks: int, groups: int, unknown: tuple[str, ...]) -> Iterator[str
 
 
 def _next(request: RegisterHypothesisRequest, hypothesis: str) -> Iterator[NextAction]:
-    if isinstance(request.dataset, InlinePrompts) or request.metric == "auroc":
+    if isinstance(request.dataset, InlinePrompts):
         return
-    asked = request.model_dump(mode="json", include={"model", "criterion", "dataset", "threshold", "seed", "metric"})
+    asked = request.model_dump(mode="json", include={"model", "criterion", "dataset", "threshold", "seed", "pooling"})
+    if request.metric == "auroc":
+        ranked: dict[str, JsonValue] = {**asked, "top_k": 50, "hypothesis": hypothesis}
+        if request.unit.dictionary is not None:
+            ranked["dictionaries"] = [request.unit.dictionary]
+        else:
+            ranked["addresses"] = [str(request.unit.address)]
+        yield NextAction(tool="inspect", arguments=ranked, why="Run the test that was registered.")
+        return
+    asked["metric"] = request.metric
     unit = request.unit.model_dump(mode="json", exclude_none=True)
     arguments: dict[str, JsonValue] = {**asked, "units": [unit], "hypothesis": hypothesis, "dry_run": False}
     yield NextAction(tool="intervene", arguments=arguments, why="Run the test that was registered.")
@@ -63,10 +72,10 @@ REGISTER_HYPOTHESIS = InlineCapability(
     title="Register a hypothesis before the run that tests it",
     guidance=(
         "Say beforehand which unit, which way, by which metric, at least how much, on which prompts and split. Written "
-        "once to an append-only, hash-chained file of the workspace. Give the id as hypothesis to intervene: it is "
-        "refused unless unit, metric, prompts, threshold and seed are those registered, and its report shows what was "
-        "said and what came. Refused here if confirm prompts, or near-duplicates of them, ranked the unit. Counts how "
-        "often these confirm prompts were asked about the unit before. It shows nothing by itself."
+        "once to an append-only, hash-chained file of the workspace. Give the id as hypothesis to intervene (or inspect "
+        "for auroc): refused unless unit, metric, prompts, threshold and seed are those registered; the report shows "
+        "what was said and what came. Refused here if confirm prompts, or near-duplicates of them, ranked the unit. "
+        "Counts how often these confirm prompts were asked about the unit before. It shows nothing by itself."
     ),
     request=RegisterHypothesisRequest,
     result=RegisterHypothesisResult,

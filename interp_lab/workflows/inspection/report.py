@@ -35,6 +35,7 @@ from interp_lab.workflows.inspection.inputs import Inputs, model_facts
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.passes import Pooled
 from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
+from interp_lab.workflows.memory.confirming import registered_words
 
 KIND = "inspect_report"
 LAYERS = 16
@@ -96,6 +97,7 @@ def short_form(report: InspectReport) -> InspectResult:
                 report.headline,
                 f"{report.n_significant} of {report.n_tested} coordinates pass q ≤ {report.q_level:g} on explore; "
                 f"{_grades(report.coordinates)} among the {len(report.coordinates)} described.",
+                *registered_words(report.hypothesis),
             ]
         ),
         warnings=(*report.caveats, *_left_out(len(layers), len(report.layers))),

@@ -18,6 +18,7 @@ from interp_lab.workflows.inspection.inputs import Inputs, model_facts
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen, words
 from interp_lab.workflows.intervening.measure import Measured
+from interp_lab.workflows.memory.confirming import registered_words
 
 Suggest = Callable[[InterveneReport], tuple[NextAction, ...]]
 CROWDED = 0.5
@@ -85,9 +86,10 @@ def short_form(report: InterveneReport) -> InterveneResult:
     grades: dict[str, int] = {}
     for unit in report.units:
         grades[unit.grade] = grades.get(unit.grade, 0) + 1
+    registered = "".join(f"\n{line}" for line in registered_words(report.hypothesis))
     counted = ", ".join(f"{n} {grade}" for grade, n in grades.items())
     return InterveneResult(
-        summary=f"{report.headline}\n{report.n_runs} edited runs; {counted}.{_registered(report)}",
+        summary=f"{report.headline}\n{report.n_runs} edited runs; {counted}.{registered}",
         warnings=report.caveats,
         agent_next_actions=report.agent_next_actions,
         criterion=report.criterion,
@@ -100,13 +102,6 @@ def short_form(report: InterveneReport) -> InterveneResult:
         n_runs=report.n_runs,
         units=tuple(_short(card) for card in report.units),
     )
-
-
-def _registered(report: InterveneReport) -> str:
-    found = report.hypothesis
-    if found is None:
-        return ""
-    return f"\nRegistered beforehand ({found.id[:12]}): {found.verdict.replace('_', ' ')}, at q ≤ {found.level:.2g}."
 
 
 def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequence[ReasonCode]) -> str:

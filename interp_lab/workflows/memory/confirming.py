@@ -79,6 +79,14 @@ def looks_before(
     return earlier_looks(read_history(settings).runs, split, request, edits=edits)
 
 
+def registered_words(found: HypothesisOutcome | None) -> tuple[str, ...]:
+    """Return what came of a registered hypothesis in one line; nothing where none was named."""
+    if found is None:
+        return ()
+    verdict = found.verdict.replace("_", " ")
+    return (f"Registered beforehand ({found.id[:12]}): {verdict}, held to q ≤ {found.level:.2g}.",)
+
+
 class _Found(NamedTuple):
     """What came, turned so that the registered direction is upwards."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -40,10 +40,15 @@ def called(ref: UnitRef) -> str:
 
 def coordinate_ids(run: PastRun) -> dict[str, str]:
     """Return the id of every described coordinate of an inspect report, by the name that the report gives it."""
-    report = run.report
+    report, asked = run.report, run.request.get("dictionaries")
     if not isinstance(report, InspectReport):
         return {}
-    behind = _dictionaries(run, report)
+    return ids_of_coordinates(report, [str(name) for name in asked] if isinstance(asked, list) else [])
+
+
+def ids_of_coordinates(report: InspectReport, dictionaries: Sequence[str]) -> dict[str, str]:
+    """Return the id of every described coordinate by its name, given the dictionaries in the order of the request."""
+    behind = _dictionaries(report, dictionaries)
     return {
         name_of(card.address, card.index): f"{behind.get(card.address, card.address)}#{card.index}"
         for card in report.coordinates
@@ -75,9 +80,8 @@ def name_of(address: str, index: int) -> str:
     return f"{address} #{index}"
 
 
-def _dictionaries(run: PastRun, report: InspectReport) -> Mapping[str, str]:
+def _dictionaries(report: InspectReport, dictionaries: Sequence[str]) -> Mapping[str, str]:
     """Return the dictionary behind each address of latents: reports list them in the order of the request."""
     labels = [row.address for row in report.layers if "/" in row.address]
-    asked = run.request.get("dictionaries")
-    names = list(dict.fromkeys(str(name) for name in asked)) if isinstance(asked, list) else []
+    names = list(dict.fromkeys(dictionaries))
     return dict(zip(labels, names, strict=True)) if len(labels) == len(names) else {}

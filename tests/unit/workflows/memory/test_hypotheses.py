@@ -12,15 +12,19 @@ import pytest
 
 from interp_lab import errors
 from interp_lab.contracts.hypotheses import RegisterHypothesisResult
+from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.looks import corrected_q, level_at
+from interp_lab.reports.html import render_html
 from interp_lab.settings import Settings
+from interp_lab.workflows.inspection.registered import with_memory as inspected_with_memory
 from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.sources import find_units
+from interp_lab.workflows.memory.confirming import registered_words
 from interp_lab.workflows.memory.registry import FILE, read_registry
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
@@ -281,3 +285,43 @@ def test_the_dossier_lists_what_was_registered_and_what_came(settings: Settings)
     (found,) = parts.hypotheses
     assert found.id == outcome.id
     assert found.verdicts == ("confirmed",)
+
+
+AUROC: dict[str, Any] = {"metric": "auroc", "least_effect": 0.1}
+
+
+def test_an_inspection_that_differs_from_what_was_registered_is_refused(settings: Settings) -> None:
+    said = register(settings, **AUROC)
+    (action,) = said.agent_next_actions
+    assert action.tool == "inspect"
+    with Lab.open(settings, ALL) as lab:
+        call(lab, "inspect", action.arguments | {"dry_run": True})
+        with pytest.raises(errors.HypothesisMismatch):
+            call(lab, "inspect", action.arguments | {"dry_run": True, "seed": 1})
+        with pytest.raises(errors.HypothesisMismatch, match="metric"):
+            call(lab, "intervene", RUN | {"hypothesis": said.hypothesis})
+
+
+@pytest.mark.parametrize(
+    ("confirm", "index", "verdict", "size"),
+    [
+        (0.9, 5, "confirmed", "at_least"),
+        (0.65, 5, "confirmed", "undecided"),
+        (0.2, 5, "opposite", "smaller"),
+        (0.9, 6, "not_measured", None),
+    ],
+)
+def test_a_report_of_inspect_says_what_came_of_its_hypothesis(
+    settings: Settings, confirm: float, index: int, verdict: str, size: str | None
+) -> None:
+    hypothesis = register(settings, **AUROC).hypothesis
+    asked = {name: RUN[name] for name in ("model", "criterion", "dataset")}
+    request = InspectRequest.model_validate(asked | {"hypothesis": hypothesis})
+    prompts = open_prompts(InterveneRequest.model_validate(RUN).dataset, settings)
+    report = inspect_report([card(1, index, "needs_causal_evidence", confirm=confirm)])
+    found = inspected_with_memory(report, request, prompts, settings).hypothesis
+    assert found is not None
+    assert (found.verdict, found.size) == (verdict, size)
+    page, text = render_html(report.model_copy(update={"hypothesis": found})), registered_words(found)
+    assert verdict.replace("_", " ") in page
+    assert verdict.replace("_", " ") in text[0]
