@@ -72,7 +72,7 @@ REGISTER_HYPOTHESIS = InlineCapability(
     title="Register a hypothesis before the run that tests it",
     guidance=(
         "Say beforehand which unit, which way, by which metric, at least how much, on which prompts and split. Written "
-        "once to an append-only, hash-chained file of the workspace. Give the id as hypothesis to intervene (or inspect "
+        "once to an append-only, hash-chained file of the workspace. Give the id as hypothesis to intervene (inspect "
         "for auroc): refused unless unit, metric, prompts, threshold and seed are those registered; the report shows "
         "what was said and what came. Refused here if confirm prompts, or near-duplicates of them, ranked the unit. "
         "Counts how often these confirm prompts were asked about the unit before. It shows nothing by itself."
