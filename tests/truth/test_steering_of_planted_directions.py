@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.bridges.gguf_control_vector import read_control_vector
 from interp_lab.bridges.peer_steering import read_peer_vector
 from interp_lab.contracts.steer import SteerReport, SteerRequest
@@ -20,6 +22,7 @@ from interp_lab.engine.addition import added
 from interp_lab.engine.generation import Sampling, continuations
 from interp_lab.engine.written import next_log_probs
 from interp_lab.errors import DiscoveryRowsReused, VectorNotValidated
+from interp_lab.jobs.nested import NestedRun
 from interp_lab.jobs.run import LocalRun
 from interp_lab.models.load import load_model
 from interp_lab.models.resolve import ModelSource
@@ -160,6 +163,35 @@ def test_only_a_steer_run_of_the_same_direction_makes_a_vector_validated(
         make(folder, tmp_path / "g", require_validated=True)
     with pytest.raises(DiscoveryRowsReused):
         run_steer(folder, tmp_path / "h", truth, vector=str(made.relative_to(folder)), seed=1)
+
+
+def test_a_vector_that_a_steer_run_confirmed_is_exported_as_validated_and_another_one_is_not(
+    world: tuple[Path, PlantedTruth],
+) -> None:
+    folder, truth = world
+    settings = Settings(workspace=folder)
+    words = {"targets": [f" {w}" for w in truth.targets], "alternatives": [f" {w}" for w in truth.alternatives]}
+    asked = {"model": "model", "criterion": CRITERION, "dataset": "prompts.jsonl"}
+    source = {"kind": "contrast", "method": "probe", "addresses": ["resid_post.1"]}
+
+    def vector(number: int, **options: Any) -> tuple[str, SteeringVector]:
+        with NestedRun(settings, number, lambda: None) as run:
+            request = MakeSteeringVectorRequest.model_validate({**asked, "source": source, **options})
+            make_steering_vector(request, run, settings=settings, suggest=lambda: ())
+            record = ArtifactStore(WorkspacePaths.of(settings)).read_file(run.published[0], "direction.json")
+            return run.published[0], SteeringVector.model_validate_json(record)
+
+    first, before = vector(1)
+    assert before.grade == "needs_causal_evidence"
+    with NestedRun(settings, 2, lambda: None) as run:
+        options = {"vector": first, "strengths": [1.0, 2.0], "scorer": "target_logit", "perplexity_bound": 100.0}
+        request = SteerRequest.model_validate({**asked, **words, **options, "max_new_tokens": 3})
+        assert steer(request, run, settings=settings, suggest=lambda _: ()).grade == "validated"
+        report = run.published[0]
+    _, after = vector(3, steered=report, require_validated=True)
+    assert (after.grade, after.unvalidated_warning, after.steered) == ("validated", None, report)
+    with pytest.raises(VectorNotValidated, match="another direction"):
+        vector(4, steered=report, source={**source, "method": "difference_of_means"})
 
 
 @pytest.mark.parametrize("method", ["difference_of_means", "contrastive_pca", "probe"])

@@ -98,7 +98,7 @@ MAKE_STEERING_VECTOR = JobCapability(
         "Association is no effect: the grade never says validated before a steer run of this very direction does "
         "(give that report as steered). The artifact, which steer and search_features read, has the numbers "
         "(safetensors), the record (JSON), a GGUF control vector for llama.cpp where strength 1 is one residual norm, "
-        "and the peer's steering-vector and activation-record files. Runs as a job: call job_wait, then steer."
+        "and the steering-vector and activation-record files of interp-lab 3. Runs as a job: call job_wait, then steer."
     ),
     request=MakeSteeringVectorRequest,
     result=MakeSteeringVectorResult,

@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
-from interp_lab.artifacts.writer import Sealed
 from interp_lab.contracts.base import Grade
 from interp_lab.contracts.inspect import InspectRequest, InspectResult, RankedCoordinate
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest
 from interp_lab.contracts.intervene_report import InterveneReport, UnitCard
 from interp_lab.contracts.jobs import JobRequest
-from interp_lab.jobs.run import LocalRun
+from interp_lab.jobs.nested import NestedRun
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspect import inspect
 from interp_lab.workflows.intervene import intervene
@@ -77,29 +76,6 @@ Stop = Callable[[], None]
 Investigate = Callable[[Question, Stop], Answer]
 
 
-class _Inside(LocalRun):
-    """A run inside another: its artifacts go to a workspace of its own, and it stops when the outer one does."""
-
-    def __init__(self, settings: Settings, number: int, stop: Stop) -> None:
-        paths = WorkspacePaths.of(settings)
-        paths.prepare()
-        super().__init__(paths.tmp / f"run-{number}", workspace=settings.workspace)
-        self._store, self._stop = ArtifactStore(paths), stop
-        self.published: list[str] = []
-
-    def check(self) -> None:
-        self._stop()
-
-    def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
-        self._stop()
-        super().progress(done, total, message, unit)
-
-    def _sealed(self, artifact: Sealed) -> None:
-        with self._store.publishing():
-            self._store.publish([artifact])
-        self.published.append(artifact.manifest.id)
-
-
 @dataclass(eq=False)
 class Lab:
     """One workspace, and the calls made in it."""
@@ -134,9 +110,9 @@ class Lab:
             (artifact,) = [a for a in run.published if store.open(a).kind == REPORT_KIND]
             return InterveneReport.model_validate_json(store.path_of(artifact, "report.json").read_bytes())
 
-    def _run(self, request: JobRequest) -> _Inside:
+    def _run(self, request: JobRequest) -> NestedRun:
         self.n_calls += 1
-        run = _Inside(self.settings, self.n_calls, self.stop)
+        run = NestedRun(self.settings, self.n_calls, self.stop)
         run.spec = {"request": request.model_dump(mode="json")}
         return run
 

@@ -25,7 +25,7 @@ _SAME_WORDS = ("inert", "confounded", "redundant", "suppressor", "echo")
 """Decoys without an impostor: where the pipeline chooses the words, those that it promotes may be among them."""
 
 _VALUES: dict[Size, dict[Axis, tuple[Any, ...]]] = {
-    "small": {"easy": ("",), "effect": (0.5,), "prompts": (40,), "noise": (0.05,), "redundancy": ("none",)},
+    "small": {"easy": ("",), "effect": (0.5,), "prompts": (40,), "redundancy": ("none",)},
     "whole": {
         "easy": ("",),
         "effect": (0.1, 0.25, 0.5, 1.0, 2.0, 6.0),
