@@ -16,7 +16,6 @@ from interp_lab.reports.calibration import render_calibration, render_calibratio
 from interp_lab.settings import Settings
 from interp_lab.workflows import calibrate as calibrate_module
 from interp_lab.workflows.calibrate import calibrate
-from interp_lab.workflows.calibrating.investigate import Answer, Question
 from interp_lab.workflows.calibrating.report import assemble, short_form
 from interp_lab.workflows.calibrating.sweep import Draw, draws, settings_of
 from interp_lab_tools.calibrate import suggest
@@ -130,21 +129,20 @@ def test_markdown_and_html_show_the_same_shares() -> None:
 
 
 def test_a_second_attempt_goes_on_where_the_first_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def two(request: CalibrateRequest) -> list[Draw]:
-        return list(draws(request))[:2]
+    made: list[int] = []
 
-    monkeypatch.setattr(calibrate_module, "draws", two)
-    asked: list[Path] = []
+    def scored(draw: Draw, _pipeline: object, *, seed: int, stop: object) -> WorldScore:
+        if len(made) == 3 and seed == 0:
+            made.append(-1)
+            raise KeyboardInterrupt
+        made.append(draw.seed)
+        return world(draw.seed)
 
-    def answer(question: Question, _stop: object) -> Answer:
-        asked.append(question.folder)
-        return Answer((), ())
-
+    monkeypatch.setattr(calibrate_module, "score_world", scored)
     request = CalibrateRequest(worlds=1)
-    verdicts: list[str] = []
-    for _ in range(2):
-        with LocalRun(tmp_path) as run:
-            verdicts.append(calibrate(request, run, suggest=lambda _: (), pipeline=answer).verdict)
-    assert len(asked) == 2
-    assert verdicts == ["misses", "misses"]
-    assert not any(folder.exists() for folder in asked)
+    with pytest.raises(KeyboardInterrupt), LocalRun(tmp_path) as run:
+        calibrate(request, run, suggest=lambda _: ())
+    with LocalRun(tmp_path) as run:
+        result = calibrate(request, run, suggest=lambda _: ())
+    assert made == [0, 1, 2, -1, 3]
+    assert result.n_worlds == 4
