@@ -13,7 +13,9 @@ from interp_lab.contracts.results import Result
 
 DOSSIER_KIND: Final = "dossier"
 
-DossierSection = Literal["claims", "transitions", "contradictions", "disagreements", "negatives", "hypotheses", "runs"]
+DossierSection = Literal[
+    "claims", "transitions", "contradictions", "disagreements", "negatives", "hypotheses", "imported", "runs"
+]
 """What is known, in the order a reader needs it."""
 
 ObservedBy = Literal["association", "intervention"]
@@ -33,6 +35,8 @@ class DossierRequest(Contract):
     """Entries of each part."""
     cursor: Cursor | None = None
     """next_cursor of the page before."""
+    imported: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...], Field(max_length=10)] = ()
+    """Report or dossier files of the interp-lab package of PyPI, in the workspace: listed beside, never graded."""
     publish: bool = False
     """Also write the whole dossier as an artifact: JSON, Markdown and HTML."""
 
@@ -209,6 +213,29 @@ class RegisteredHypothesis(Contract):
     """What each found."""
 
 
+class ImportedStatement(Contract):
+    """What a file of another tool says of a unit; it never moves a standing."""
+
+    unit: str
+    """As the file names it (untrusted text)."""
+    text: str
+    """Its label there (untrusted text)."""
+    model: str
+    """The model that the file names."""
+    association: FiniteFloat | None
+    """As that tool computes it, on whatever prompts."""
+    effect: FiniteFloat | None
+    """Signed effect, where the file counts interventions."""
+    n_records: NonNegativeInt
+    """Interventions behind it."""
+    grade_there: str | None
+    """Its grade in that tool's words."""
+    file: str
+    """Path of the file."""
+    sha256: str
+    """Hash of the file."""
+
+
 class DossierRun(Contract):
     """One run, also one that ended without a result."""
 
@@ -264,6 +291,8 @@ class DossierParts(Contract):
     """What was not found."""
     hypotheses: tuple[RegisteredHypothesis, ...] = ()
     """Registered beforehand."""
+    imported: tuple[ImportedStatement, ...] = ()
+    """What files of other tools say."""
     runs: tuple[DossierRun, ...] = ()
     """Latest first."""
 
@@ -283,6 +312,8 @@ class DossierCounts(Contract):
     """Things not found."""
     hypotheses: NonNegativeInt = 0
     """Registered."""
+    imported: NonNegativeInt = 0
+    """Statements of other tools."""
     runs: NonNegativeInt = 0
     """Runs, those that failed among them."""
 

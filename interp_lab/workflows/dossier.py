@@ -25,6 +25,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.memory.history import PastRun, of_question, read_history, same_words, weights_of
 from interp_lab.workflows.memory.observations import Seen, negatives, observe
 from interp_lab.workflows.memory.registered import registered
+from interp_lab.workflows.memory.statements import imported_statements
 
 _STRONGEST_FIRST: tuple[Grade, ...] = ("validated", "contradicted", "needs_causal_evidence", "plausible", "weak")
 
@@ -77,6 +78,9 @@ def make_dossier(request: DossierRequest, settings: Settings, unfinished: Sequen
     parts = parts.model_copy(
         update={
             "hypotheses": registered(settings, runs),
+            "imported": tuple(
+                said for path in request.imported for said in imported_statements(path, criterion, settings)
+            ),
             "runs": _latest_first([*parts.runs, *(_other_run(manifest) for manifest in others)]),
         }
     )

@@ -290,3 +290,62 @@ def test_a_read_only_lab_answers_and_does_not_publish(settings: Settings) -> Non
         assert isinstance(call(lab, "dossier", {"model": MODEL, "criterion": CRITERION}), DossierResult)
         with pytest.raises(errors.ReadOnlyLab):
             call(lab, "dossier", {"model": MODEL, "criterion": CRITERION, "publish": True})
+
+
+def foreign_report(criterion: str = CRITERION, **effects: Any) -> dict[str, Any]:
+    """Return a report as version 3.1.0 of the package writes it, words and nulls among its numbers included."""
+    told = {"criterion": 0.4, "criterion_ci_method": "student_t", "criterion_ci_low": None, "signed_association": -0.6}
+    return {
+        "schema_version": "interp-lab.inspection_report.v1",
+        "model": "gpt2",
+        "criterion": {"text": criterion, "positive_examples": []},
+        "cards": [
+            {"feature_id": "L8:F3", "label": HOSTILE, "association": 0.6, "causal_effects": told | effects},
+            {"feature_id": "L9:F4", "label": "x", "association": 0.2, "causal_effects": {}},
+        ],
+    }
+
+
+def foreign_dossier() -> dict[str, Any]:
+    seen = {"label": "x", "association": 0.5, "signed_effect": 0.3, "has_intervention_provenance": True}
+    return {
+        "schema_version": "interp-lab.dossier.v1",
+        "model": "gpt2",
+        "criterion": CRITERION,
+        "runs": [{"features": {"L8:F3": seen | {"intervention_record_count": 6}}}],
+        "rollup": {"features": {"L8:F3": {"current_grade": "validated_equivalent"}}},
+    }
+
+
+def test_files_of_the_other_package_are_listed_beside_and_move_nothing(settings: Settings) -> None:
+    publish(settings, inspect_report([card(1, 5, "plausible", FOUND)]))
+    effects = {"signed_causal_effect": 0.7, "intervention_record_count": 5}
+    (settings.workspace / "theirs.json").write_text(json.dumps(foreign_report(**effects)), encoding="utf-8")
+    (settings.workspace / "dossier.json").write_text(json.dumps(foreign_dossier()), encoding="utf-8")
+    answer = ask(settings, imported=["theirs.json", "dossier.json"], publish=True)
+    assert answer.parts is not None
+    first, second, third = answer.parts.imported
+    assert (first.association, first.effect, first.n_records) == (-0.6, 0.7, 5)
+    assert (second.association, second.effect, second.grade_there) == (0.2, None, None)
+    assert (third.effect, third.grade_there) == (0.3, "validated_equivalent")
+    assert [claim.grade for claim in answer.parts.claims] == ["plausible"]
+    with Lab.open(settings, ALL) as lab:
+        page = lab.engine.artifacts.path_of(answer.artifacts[0].id, "dossier.html").read_text("utf-8")
+    root = ElementTree.fromstring(page.replace("<!DOCTYPE html>", ""))
+    assert [e for e in root.iter("script") if "alert" in (e.text or "")] == []
+    assert "Listed, not graded" in page
+
+
+def test_a_foreign_file_on_another_criterion_says_nothing_and_another_file_is_refused(settings: Settings) -> None:
+    publish(settings, inspect_report([card(1, 5, "plausible", FOUND)]))
+    (settings.workspace / "other.json").write_text(json.dumps(foreign_report("something else")), encoding="utf-8")
+    (settings.workspace / "no.json").write_text('{"criterion": "x"}', encoding="utf-8")
+    (settings.workspace / "nan.json").write_text('{"cards": [NaN], "criterion": "x"}', encoding="utf-8")
+    answer = ask(settings, imported=["other.json"])
+    assert answer.counts is not None
+    assert answer.counts.imported == 0
+    for wrong in ("no.json", "nan.json"):
+        with pytest.raises(errors.MalformedFile):
+            ask(settings, imported=[wrong])
+    with pytest.raises(errors.PathOutsideWorkspace):
+        ask(settings, imported=["../out.json"])
