@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-calibration calibrate pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-calibration bench-interventions calibrate pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -15,7 +15,7 @@ help:
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
-	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query"
+	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, interventions"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -80,6 +80,10 @@ bench-sae-quality: $(STAMP)
 bench-calibration: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
 	$(BIN)/python benchmarks/calibration/bench.py --out .calibration --peer $(VENV)/peer
+
+bench-interventions: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
+	$(BIN)/python benchmarks/interventions/bench.py --peer $(VENV)/peer
 
 calibrate: $(STAMP)
 	$(BIN)/interp-lab calibrate --size small --wait-s 45

@@ -69,6 +69,8 @@ class UnitRef(Contract):
 class InterveneRequest(JobRequest):
     """Edit units of a model and measure what that does to a behaviour, beside controls."""
 
+    plan_id: ReportId | None = None
+    """Plan of a dry run: run exactly that, or nothing if something has changed since."""
     dry_run: bool = True
     """Say what would be run, what it costs and what it could show, and start nothing; false to run it."""
     model: ModelArgument = Field(examples=["builtin:pocket-llama"])
@@ -193,6 +195,8 @@ class OutcomeGrade(Contract):
 class IntervenePlan(Contract):
     """What a run would do, cost and be able to show."""
 
+    plan_id: str
+    """Names this request with these inputs and this version of the software."""
     units: tuple[str, ...]
     """What would be edited."""
     edits: tuple[str, ...]

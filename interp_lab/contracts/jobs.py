@@ -93,5 +93,5 @@ class JobRequest(Contract):
     """A repeated key returns the same job, so that a lost answer can be asked for again."""
 
 
-RUN_CONTROLS = frozenset({"dry_run", "wait_s", "request_key"})
-"""Fields of JobRequest that do not change what is computed."""
+RUN_CONTROLS = frozenset({"dry_run", "wait_s", "request_key", "plan_id"})
+"""Fields of requests for long-running work that do not change what is computed."""

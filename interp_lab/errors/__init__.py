@@ -55,7 +55,13 @@ from interp_lab.errors.exchange import (
     RowsNotAligned,
     SeveralModels,
 )
-from interp_lab.errors.interventions import ImpossibleEdit, ImpossiblePath, MalformedPath, TargetTokensUnclear
+from interp_lab.errors.interventions import (
+    ImpossibleEdit,
+    ImpossiblePath,
+    MalformedPath,
+    PlanChanged,
+    TargetTokensUnclear,
+)
 from interp_lab.errors.lab import (
     ArtifactCorrupt,
     ArtifactTooNew,
@@ -219,6 +225,7 @@ __all__ = [
     "OutOfMemory",
     "PackageMissing",
     "PathOutsideWorkspace",
+    "PlanChanged",
     "PlotsNotInstalled",
     "PointerNotFound",
     "PolicyUnusable",

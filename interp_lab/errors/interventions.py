@@ -31,3 +31,10 @@ class MalformedPath(RequestError):
 
     code = "malformed_path"
     default_remedy = "Write SOURCE=TARGET, for example 'resid_post.1#5=resid_post.3#7', or give path-record JSON lines."
+
+
+class PlanChanged(RequestError):
+    """What would be run is not what was planned under this id."""
+
+    code = "plan_changed"
+    default_remedy = "Plan again with dry_run=true and use the new plan_id, or leave plan_id out."

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest, InterveneResult
+from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
@@ -40,7 +42,8 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
     )
     bench, maker = _prepared(request, inputs, plan, subjects=subjects, run=run)
-    measured = measure(bench, maker.trials(), run)
+    with decided_matmul(run.checkpoint_dir):
+        measured = measure(bench, maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
     seen = associations(inputs, plan, maker.reading, subjects)
     looks = earlier_looks_of(request, inputs.prompts, found, settings)
@@ -90,7 +93,14 @@ def _prepared(
     latents = frozenset(t for s in subjects if s.is_latent for t in (s.target, *s.companions))
     reading = read(inputs.loaded, inputs.tokens, targets, explore=explore, latents=latents, check=run.check)
     bench = Bench(
-        inputs, plan, chosen, request.metric, spans_of(inputs), request.side_effect_share, request.least_effect
+        inputs=inputs,
+        design=plan,
+        chosen=chosen,
+        metric=request.metric,
+        spans=spans_of(inputs),
+        side_effect_share=request.side_effect_share,
+        least_effect=request.least_effect,
+        question=request.model_dump(mode="json", exclude=set(RUN_CONTROLS)),
     )
     return bench, Maker(request, subjects, reading, partners_of(inputs))
 

@@ -25,6 +25,10 @@ DECOYS = ("inert", "redundant", "suppressor", "echo", "impostor")
 Intervene = Callable[..., tuple[InterveneResult, PlantedTruth, Path]]
 
 
+asked_in: list[tuple[Path, InterveneRequest]] = []
+"""Every request that was made, with the folder it was made in."""
+
+
 @pytest.fixture(scope="module")
 def intervene_in(tmp_path_factory: pytest.TempPathFactory) -> Intervene:
     made: dict[int, tuple[Path, Any]] = {}
@@ -44,6 +48,7 @@ def intervene_in(tmp_path_factory: pytest.TempPathFactory) -> Intervene:
             {"model": "model", "criterion": "ends in a trigger", "dataset": "prompts.jsonl", "dry_run": False}
             | {"n_controls": 1, **given, **options}
         )
+        asked_in.append((folder, request))
         out = tmp_path_factory.mktemp("out")
         with LocalRun(out, workspace=folder) as local:
             result = intervene(request, local, settings=Settings(workspace=folder), suggest=lambda _: ())
@@ -133,3 +138,35 @@ def test_the_same_request_gives_the_same_numbers(intervene_in: Intervene) -> Non
     first, _, _ = intervene_in(2, ("cause",), edits=["ablate_resample"])
     again, _, _ = intervene_in(2, ("cause",), edits=["ablate_resample"])
     assert first == again
+
+
+class _CutOff(Exception):
+    pass
+
+
+class _Interrupted(LocalRun):
+    """A run whose process ends after so many prompts."""
+
+    left = 0
+
+    def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
+        self.left -= unit == "prompts"
+        if self.left < 0:
+            raise _CutOff
+
+
+def test_a_sweep_that_was_cut_off_goes_on_to_the_same_bytes(intervene_in: Intervene, tmp_path: Path) -> None:
+    _, _, whole = intervene_in(2, ("cause",), edits=["ablate_zero", "amplify"])
+    folder, request = asked_in[-1]
+    settings = Settings(workspace=folder)
+    for prompts in (5, 30):
+        run = _Interrupted(tmp_path / "out", workspace=folder)
+        run.left = prompts
+        with pytest.raises(_CutOff), run:
+            intervene(request, run, settings=settings, suggest=lambda _: ())
+    kept = sorted(path.name for path in (tmp_path / "out" / "ckpt").glob("*.jsonl"))
+    assert kept[0].startswith("explore")
+    with LocalRun(tmp_path / "out", workspace=folder) as last:
+        intervene(request, last, settings=settings, suggest=lambda _: ())
+    name = "interventions.jsonl"
+    assert (last.written[0] / name).read_bytes() == (whole / name).read_bytes()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
+from interp_lab.artifacts.canonical import canonical_json, sha256_hex
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.intervene import IntervenePlan, InterveneRequest, InterveneResult, OutcomeGrade
 from interp_lab.contracts.intervene_report import InterveneReport
@@ -14,7 +15,7 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable, SplitImpossible
+from interp_lab.errors import HubUnreachable, PlanChanged, SplitImpossible
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.models.preflight import preflight
@@ -27,6 +28,7 @@ from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
+from interp_lab_tools.versions import code_version
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -66,21 +68,35 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
     _check_model(request, prompts, found, lab.settings)
     halves = _halves(request, prompts)
-    plan = _cost(request, prompts, found, halves)
     dictionaries = [each.ref.dictionary for each in found if each.ref.dictionary is not None]
+    inputs = {
+        "prompts": prompts.sha256,
+        "model": fingerprint(request.model, lab.settings),
+        **({"report": request.report} if request.report else {}),
+        **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in dict.fromkeys(dictionaries)},
+    }
+    plan = _cost(request, prompts, found, halves).model_copy(update={"plan_id": _plan_id(request, inputs)})
     return Plan(
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
         slot=slot_for(request.model.device, lab.settings),
-        inputs={
-            "prompts": prompts.sha256,
-            "model": fingerprint(request.model, lab.settings),
-            **({"report": request.report} if request.report else {}),
-            **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in dict.fromkeys(dictionaries)},
-        },
+        inputs=inputs,
         warnings=plan.advisories,
     )
+
+
+def _plan_id(request: InterveneRequest, inputs: Mapping[str, str]) -> str:
+    """Return the id of what would be run.
+
+    Raises:
+        PlanChanged: The request names another one.
+    """
+    asked = request.model_dump(mode="json", exclude=set(RUN_CONTROLS))
+    found = sha256_hex(canonical_json({"request": asked, "inputs": dict(inputs), "code": code_version()}))
+    if request.plan_id not in (None, found):
+        raise PlanChanged
+    return found
 
 
 def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings) -> None:
@@ -132,6 +148,7 @@ def _cost(
     edited = explore[0] * every + explore[1] * effects + confirm[0] * chosen + confirm[1] * chosen_effects
     groups = None if halves is None else halves.groups
     return IntervenePlan(
+        plan_id="",
         units=tuple(each.key for each in found),
         edits=tuple(f"{name} × {', '.join(f'{s:g}' for s in strengths_of(name, request))}" for name in request.edits),
         controls=_controls(request, kinds),

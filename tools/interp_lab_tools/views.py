@@ -72,6 +72,8 @@ def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
     arguments: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
     if type(request).model_fields["dry_run"].default:
         arguments["dry_run"] = False
+    if "plan_id" in type(request).model_fields:
+        arguments["plan_id"] = plan.details["plan_id"]
     return JobView(
         summary=f"Dry run, nothing started. {plan.summary}",
         warnings=plan.warnings,

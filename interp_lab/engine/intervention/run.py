@@ -8,7 +8,7 @@ a prompt, the keys and values of the tokens before them are shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,13 +105,19 @@ class Runner:
         """Return what the variants do to a prompt; `number` is what goals are asked for, `span` marks its tokens."""
         return next(self.many([Subject(prompt, number, span)]))
 
-    def many(self, subjects: Sequence[Subject]) -> Iterator[Outcome]:
-        """Yield what the variants do to each prompt, the shortest prompts first; the order is the same every time."""
+    def many(self, subjects: Sequence[Subject], *, known: Container[int] = ()) -> Iterator[Outcome]:
+        """Yield what the variants do to each prompt, the shortest prompts first; the order is the same every time.
+
+        Prompts whose number is known are left out. Those that share passes with one that is not run once more, so that
+        the numbers are the same to the last bit whatever is known.
+        """
         by_length = sorted(subjects, key=lambda subject: len(subject.prompt))
         for length, same in groupby(by_length, key=lambda subject: len(subject.prompt)):
             alike, n = list(same), max(1, self._budget // length)
             for start in range(0, len(alike), n):
-                yield from self._together(alike[start : start + n])
+                group = alike[start : start + n]
+                if any(subject.number not in known for subject in group):
+                    yield from (one for one in self._together(group) if one.prompt not in known)
 
     def _together(self, subjects: Sequence[Subject]) -> list[Outcome]:
         """Prompts of one length, few enough for one unedited pass."""

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.intervene import EditName
-from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL, LOGIT_DIFFERENCE
+from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL, LOGIT_DIFFERENCE, Behaviour
 from interp_lab.engine.intervention.run import Outcome, Runner, Subject
 from interp_lab.jobs.run import Run
 from interp_lab.methods.causal_effect import Contrast, contrast
@@ -21,6 +21,7 @@ from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen
+from interp_lab.workflows.intervening.kept import Kept
 from interp_lab.workflows.intervening.trials import CONTROL_ROLES, Trial
 
 Floats = NDArray[np.float64]
@@ -123,6 +124,8 @@ class Bench:
     side_effect_share: float
     least_effect: float
     """Smallest effect that matters, as a share of how far prompts lie apart unedited."""
+    question: Mapping[str, Any]
+    """The request, without how it is waited for: outcomes of another one are never taken for its own."""
 
     def rows(self, part: str, *, positive: bool) -> list[int]:
         """Return the prompts of one part and label."""
@@ -141,11 +144,28 @@ class Bench:
         for behaviour, places in zip(behaviours, parts, strict=True):
             if places:
                 runner = Runner(self.inputs.loaded, [trials[i].variant for i in places], behaviour)
+                kept = self._kept(run, what, [trials[i] for i in places], behaviour)
+                known = {outcome.prompt: outcome for outcome in kept.read()}
+                for outcome in known.values():
+                    found.take(outcome, places)
                 subjects = [Subject(self.inputs.tokens[row], row, self.spans[row]) for row in rows]
-                for done, outcome in enumerate(runner.many(subjects)):
-                    run.progress(done, len(rows), what, "prompts")
+                for done, outcome in enumerate(kept.add_all(runner.many(subjects, known=known))):
+                    run.progress(len(known) + done, len(rows), what, "prompts")
                     found.take(outcome, places)
         return found
+
+    def _kept(self, run: Run, what: str, trials: Sequence[Trial], behaviour: Behaviour) -> Kept:
+        """Outcomes of these trials that an earlier attempt of the same job has left."""
+        question = {
+            "request": dict(self.question),
+            "code": run.code_version,
+            "inputs": self.inputs.provenance(),
+            "what": what,
+            "words": [list(behaviour.targets), list(behaviour.alternatives), list(behaviour.names)],
+            "trials": [[list(t.subjects), t.edit, t.strength, t.role, t.variant.key] for t in trials],
+        }
+        name = f"{what} {'effects' if behaviour.distribution else 'controls'}".replace(" ", "-")
+        return Kept.of(run.checkpoint_dir / f"{name}.jsonl", question)
 
 
 def measure(bench: Bench, trials: Sequence[Trial], run: Run) -> Measured:

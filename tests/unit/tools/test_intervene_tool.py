@@ -48,6 +48,25 @@ def test_without_being_told_it_only_plans_and_says_how_to_carry_it_out(lab: Lab)
     assert len(view.model_dump_json()) < 4000
 
 
+def test_a_plan_has_an_id_that_its_call_carries(lab: Lab) -> None:
+    view = plan(lab)
+    assert view.plan is not None
+    (action,) = view.agent_next_actions
+    assert action.arguments["plan_id"] == view.plan["plan_id"]
+    again = plan(lab, plan_id=view.plan["plan_id"]).plan
+    assert again is not None
+    assert again["plan_id"] == view.plan["plan_id"]
+
+
+def test_another_request_is_not_run_under_the_id_of_a_plan(lab: Lab) -> None:
+    first = plan(lab).plan
+    assert first is not None
+    with pytest.raises(errors.PlanChanged):
+        plan(lab, plan_id=first["plan_id"], strengths=[3.0], dry_run=False)
+    with pytest.raises(errors.PlanChanged):
+        plan(lab, plan_id=first["plan_id"], seed=5)
+
+
 def test_more_strengths_and_units_cost_more_passes(lab: Lab) -> None:
     passes = [
         plan(lab, **options).plan["n_passes"]  # type: ignore[index]
