@@ -47,7 +47,7 @@ SHAPES = {"small": (6, 256, 4), "gpt2_shape": (12, 768, 12)}
 MODELS = ("pocket-gpt2", *SHAPES)
 STRENGTHS, N_UNITS, N_PROMPTS, LENGTH = (1.0, 2.0, 4.0, 8.0), 64, 100, 32
 N_SAMPLE = {"pocket-gpt2": 48, "small": 24, "gpt2_shape": 12}
-OURS = {("gpt2_shape", "all"): 4, ("small", "all"): 25}
+OURS = {("gpt2_shape", "all"): 2, ("small", "all"): 25}
 """Prompts that this engine is timed on where all of them take too long."""
 TARGETS = {("small", "all"): 15.0, ("small", "last"): 300.0, ("gpt2_shape", "all"): 8.0, ("gpt2_shape", "last"): 100.0}
 WORDS = Behaviour((5, 6, 7), (8, 9, 10), distribution=False)
