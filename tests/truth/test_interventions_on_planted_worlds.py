@@ -130,7 +130,10 @@ def test_the_report_has_doses_controls_a_silent_placebo_and_every_run(intervene_
     assert found is not None
     assert sum(ablated) / len(ablated) == pytest.approx(found.effect, rel=1e-3)
     assert len(result.model_dump_json()) < 4000
-    assert "<script" not in (folder / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("<script") == 1
+    assert 'src="' not in page
+    assert (folder / "report.csv").read_text(encoding="utf-8").count("\n") == 1 + 2 * len(edits)
     assert (folder / "report.md").read_text(encoding="utf-8").startswith("# Intervention report")
 
 

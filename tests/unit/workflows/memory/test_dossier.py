@@ -135,6 +135,7 @@ def test_an_opposite_effect_within_its_control_does_not_contradict(settings: Set
     assert "0.4 would have been found" in answer.parts.negatives[0].text
 
 
+@pytest.mark.guarantee("correlations-never-contradict")
 def test_two_opposite_correlations_are_two_hypotheses_and_no_contradiction(settings: Settings) -> None:
     publish(settings, inspect_report([card(1, 5, "plausible", FOUND)]), investigator="ada")
     other = card(1, 5, "plausible", FOUND, auroc=0.1, confirm=0.12)

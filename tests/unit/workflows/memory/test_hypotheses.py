@@ -97,6 +97,7 @@ def test_the_same_words_are_registered_once_and_other_words_after_them(settings:
     assert [record.previous for record in records] == [None, first.hypothesis]
 
 
+@pytest.mark.guarantee("hypotheses-are-kept")
 @pytest.mark.parametrize("change", ["edited", "removed", "swapped"])
 def test_a_registry_that_somebody_changed_confirms_nothing(settings: Settings, change: str) -> None:
     for least in (0.1, 0.2, 0.3):
@@ -224,6 +225,7 @@ def test_asking_again_the_same_or_other_prompts_or_units_is_no_second_look(setti
     assert looks(settings, units=[{"address": "resid_post.2", "index": 7}]) == {}
 
 
+@pytest.mark.guarantee("looks-are-counted")
 def test_a_later_look_is_held_to_a_stricter_level_and_all_looks_together_stay_bounded() -> None:
     assert level_at(0, Q_LEVEL) == Q_LEVEL
     assert corrected_q(0.03, 0) == 0.03
