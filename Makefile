@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-calibration bench-interventions calibrate pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-inspect bench-calibration bench-interventions calibrate pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -15,7 +15,7 @@ help:
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
-	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, interventions"
+	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, inspect, interventions"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -72,6 +72,10 @@ SAE_PEERS := eai-sparsify natsort simple-parsing docstring-parser schedulefree d
 bench-sae: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/sae-peers $(SAE_PEERS)
 	PYTHONPATH=$(VENV)/sae-peers $(BIN)/python benchmarks/sae/bench.py
+
+bench-inspect: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/inspect-peer interp-lab==3.1.0
+	OMP_NUM_THREADS=1 INSPECT_PEER=$(abspath $(VENV)/inspect-peer) $(BIN)/python benchmarks/inspect/bench.py
 
 bench-sae-quality: $(STAMP)
 	$(BIN)/python benchmarks/sae_quality/bench.py

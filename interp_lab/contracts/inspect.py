@@ -12,10 +12,13 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     StringConstraints,
     WrapSerializer,
+    model_validator,
 )
 
 from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
+from interp_lab.contracts.inspect_evidence import EvidenceArgument
+from interp_lab.contracts.inspect_handles import HandleComparison
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.models import ModelRef
@@ -50,9 +53,13 @@ class InspectRequest(JobRequest):
     """Model to look into."""
     criterion: Criterion = Field(examples=["the next token is a measurement unit"])
     """What the positives have and the negatives lack, in plain words."""
-    dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
+    dataset: PromptArgument | None = Field(default=None, examples=["builtin:measurement-unit"])
     """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or
-    {'prompts': [{'text': …, 'score': 0 to 1}, …]}."""
+    {'prompts': [{'text': …, 'score': 0 to 1}, …]}. Evidence brings its own."""
+    evidence: EvidenceArgument | None = None
+    """Values on disk to rank instead of running the model: 'store:ID' (activation store), 'records:FILE'."""
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """Positives are the prompts with this label, NAME or NAME=VALUE, instead of those that score high."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
     """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer, or nothing but
     the dictionaries if there are any."""
@@ -70,6 +77,14 @@ class InspectRequest(JobRequest):
     """Seed of the explore/confirm split and of every resampling."""
     hypothesis: HypothesisId | None = None
     """Registered hypothesis that this run tests."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> InspectRequest:
+        if (self.dataset is None) == (self.evidence is None):
+            raise ValueError("give a dataset for the model to read, or evidence, which brings its own prompts")
+        if self.evidence is not None and (self.addresses or self.dictionaries):
+            raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
+        return self
 
 
 class RankedCoordinate(Contract):
@@ -120,6 +135,8 @@ class InspectResult(Result):
     """The strongest coordinates."""
     layers: tuple[LayerRow, ...]
     """One row per address; of many, the strongest on explore prompts."""
+    best_handle: HandleComparison | None = None
+    """Whether one coordinate reads the criterion as well as a set, a direction or a probe."""
 
 
 class InspectPlan(Contract):

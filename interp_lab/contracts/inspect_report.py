@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, FiniteFloat, NonNegativeInt, model_va
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
+from interp_lab.contracts.inspect_handles import Handles
 from interp_lab.contracts.pooling import Pooling
 
 
@@ -113,6 +114,8 @@ class CoordinateCard(Contract):
     """Address in canonical form; for a latent with the dictionary behind a slash."""
     index: NonNegativeInt
     """Coordinate within the address, counted from 0."""
+    name: str | None = None
+    """What the source calls it, where it names its features (untrusted text)."""
     sign: Literal[-1, 1]
     """1: higher on positives; -1: lower."""
     grade: Grade
@@ -205,20 +208,22 @@ class ModelFacts(Contract):
     """As asked."""
     revision: str | None
     """Commit of a hub model."""
-    architecture: str
-    """Class of the model."""
-    n_layers: NonNegativeInt
+    architecture: str | None
+    """Class of the model; absent, like all that is not recorded, if it was not loaded."""
+    n_layers: NonNegativeInt | None
     """Number of blocks."""
-    d_model: NonNegativeInt
+    d_model: NonNegativeInt | None
     """Width of the residual stream."""
-    n_parameters: NonNegativeInt
+    n_parameters: NonNegativeInt | None
     """Number of parameters."""
     dtype: str
-    """Number format it ran in."""
+    """Number format it ran in, or that the values have."""
     device: str
     """Where it ran."""
     weights_sha256: str | None
     """Hash over the names and contents of the model's files; absent for a hub model, whose revision says the same."""
+    source: str | None = None
+    """What was read instead of running the model."""
 
 
 class RunFacts(Contract):
@@ -284,6 +289,8 @@ class InspectReport(Contract):
     """The strongest coordinates, described."""
     caveats: tuple[str, ...]
     """What a careful reader must know."""
+    handles: Handles | None = None
+    """Single coordinates beside sets, directions and a probe."""
     agent_next_actions: tuple[NextAction, ...]
     """Calls that would settle what is open."""
     run: RunFacts

@@ -15,7 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile, ScoredPrompt
-from interp_lab.errors import DuplicatePromptIds, EmptyPrompt, FieldProblem, InvalidPrompts, OneSidedPrompts
+from interp_lab.errors import (
+    DuplicatePromptIds,
+    EmptyPrompt,
+    FieldProblem,
+    InvalidPrompts,
+    LabelsUnusable,
+    OneSidedPrompts,
+)
 from interp_lab.evidence.groups import group_prompts
 
 MAX_PROMPTS = 10_000
@@ -100,6 +107,30 @@ def refuse_one_sided(prompts: PromptSet, threshold: float) -> None:
     raise OneSidedPrompts(
         f"{prompts.name} has no {side} at threshold {threshold:g}: scores run from {min(scores):g} to {max(scores):g}."
     )
+
+
+def relabelled(prompts: PromptSet, label: str) -> PromptSet:
+    """Return the set with score 1 where a label, NAME or NAME=VALUE, holds and 0 elsewhere; it is another set.
+
+    Raises:
+        LabelsUnusable: no prompt has the label, or no prompt that value.
+    """
+    name, _, value = label.partition("=")
+    own = [prompt.labels.get(name) for prompt in prompts.prompts]
+    holds = [given is not None and _is_so(given, value) for given in own]
+    if all(given is None for given in own):
+        there = sorted({key for prompt in prompts.prompts for key in prompt.labels})
+        raise LabelsUnusable(f"No prompt has a label {name[:80]!r}; there are {', '.join(there)[:300] or 'none'}.")
+    if not any(holds):
+        seen = sorted({str(given) for given in own})
+        raise LabelsUnusable(f"No prompt has {label[:80]!r}; its values are {', '.join(seen)[:300]}.")
+    chosen = tuple(p.model_copy(update={"score": float(so)}) for p, so in zip(prompts.prompts, holds, strict=True))
+    digest = hashlib.sha256(f"{prompts.sha256}:{label}".encode()).hexdigest()
+    return PromptSet(f"{prompts.name} by {label}", chosen, digest)
+
+
+def _is_so(given: object, value: str) -> bool:
+    return str(given) == value if value else given not in (False, 0, "", "false", "False", "no")
 
 
 def prompt_groups(prompts: PromptSet) -> list[int]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from interp_lab.statistics import block_association
 from interp_lab.statistics.arrays import Floats, Ints, checked_matrix
+from interp_lab.statistics.code_columns import CodeColumns
 from interp_lab.statistics.effect_size import effect_size
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.statistics.firing import firing
@@ -92,6 +94,50 @@ def associate(
         density=rates.density,
         p=found.p,
         q=benjamini_hochberg(found.p),
+        level=level,
+        n_rows=sample.n_rows,
+        n_positive_groups=groups[0],
+        n_negative_groups=groups[1],
+        detectable=detectable_auroc(*groups, alpha=1 - level),
+    )
+
+
+def associate_codes(codes: CodeColumns, sample: Sample, rows: Ints, *, level: float = 0.95) -> Association:
+    """Return the association of every column of a sparse table over `rows`, the rows of `sample`.
+
+    The p-value is that of a Student t of group sums of ranks, not of a permutation: it needs one pass over the entries,
+    whatever the number of columns, and is 1 for a column that is active in fewer than two groups.
+
+    Source: `block_association` and `benjamini_hochberg` of the statistics package.
+    """
+    label = block_association.Target(
+        name="criterion",
+        values=sample.labels[sample.by_group].astype(np.float64),
+        known=np.ones(sample.n_rows, dtype=np.bool_),
+        is_label=True,
+    )
+    found = np.empty((7, codes.n_columns))
+    for columns, block in codes.blocks(sample, rows):
+        part = block_association.associate(block, label, level=level)
+        found[:, columns] = part.estimate, part.low, part.high, part.p, part.d, part.rate_with, part.rate_without
+    auroc, low, high, p, d, rate_positive, rate_negative = found
+    m, n = sample.n_positive, sample.n_negative
+    # Point-biserial r is Cohen's d in another unit.
+    with np.errstate(invalid="ignore"):
+        r = np.where(np.isinf(d), np.sign(d), d / np.sqrt(d**2 + (m + n) * (m + n - 2) / (m * n)))
+    groups = (sample.n_positive_groups, sample.n_negative_groups)
+    return Association(
+        auroc=auroc,
+        low=low,
+        high=high,
+        sign=np.sign(auroc - 0.5).astype(np.int8),
+        d=d,
+        r=r,
+        rate_positive=rate_positive,
+        rate_negative=rate_negative,
+        density=(m * rate_positive + n * rate_negative) / (m + n),
+        p=p,
+        q=benjamini_hochberg(p),
         level=level,
         n_rows=sample.n_rows,
         n_positive_groups=groups[0],

@@ -10,11 +10,14 @@ from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
 from interp_lab.workflows.inspection.contexts import context, strongest_prompts
+from interp_lab.workflows.inspection.handles import compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Findings, design, measure
-from interp_lab.workflows.inspection.passes import Pooled, pool_prompts, read_tokens
+from interp_lab.workflows.inspection.passes import pool_prompts, read_tokens
+from interp_lab.workflows.inspection.recorded import open_recorded
 from interp_lab.workflows.inspection.registered import with_memory
 from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
+from interp_lab.workflows.inspection.tables import Pooled
 
 
 def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
@@ -23,6 +26,8 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is read.
     """
+    if request.evidence is not None:
+        return _of_records(request, run, settings=settings, suggest=suggest)
     run.progress(0, None, "opening the model and the prompts")
     inputs = open_inputs(request, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
@@ -33,10 +38,36 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
         run.progress(0, None, "ranking and confirming")
         findings = measure(inputs, pooled, plan)
         cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
+    run.progress(0, None, "comparing with sets, directions and a probe")
+    handles = compare_handles(pooled, plan, findings.explore)
     report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
+    report = report.model_copy(update={"handles": handles})
     report = with_memory(report, request, inputs.prompts, settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, pooled, run)
+    return short_form(report)
+
+
+def _of_records(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
+    """The same for values on disk: no model is run."""
+    run.progress(0, None, "reading the recorded values")
+    recorded = open_recorded(request, settings)
+    run.seed = request.seed
+    run.inputs |= recorded.provenance()
+    plan, table = design(recorded), recorded.table
+    run.progress(0, None, "ranking and confirming")
+    findings = measure(recorded, table, plan)
+    described = findings.columns[: findings.n_described]
+    contexts = recorded.contexts(described, {column: sign_of(findings, column) for column in described})
+    cards = coordinate_cards(table, plan, findings, contexts, names=recorded.values.names)
+    run.progress(0, None, "comparing with sets, directions and a probe")
+    handles = compare_handles(table, plan, findings.explore)
+    report = assemble(recorded, plan, findings, pooled=table, cards=cards, run=run)
+    notes = (*report.caveats, *recorded.values.notes)
+    report = report.model_copy(update={"handles": handles, "caveats": notes})
+    report = with_memory(report, request, recorded.prompts, settings)
+    report = report.model_copy(update={"agent_next_actions": suggest(report)})
+    publish(report, findings, table, run)
     return short_form(report)
 
 

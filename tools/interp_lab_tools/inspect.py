@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
-from interp_lab.contracts.inspect_report import InspectReport
-from interp_lab.contracts.jobs import RUN_CONTROLS
-from interp_lab.contracts.prompts import InlinePrompts
-from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HookPointUnavailable, HubUnreachable
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
@@ -24,6 +20,8 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.inspection.registered import refuse_unregistered
 from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.inspect_next import suggest
+from interp_lab_tools.inspect_recorded import plan_recorded
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
 
@@ -36,10 +34,9 @@ GROUPED_AT_ONCE = 2000
 
 
 def _plan(request: InspectRequest, lab: Lab) -> Plan:
-    prompts = open_prompts(request.dataset, lab.settings)
-    refuse_one_sided(prompts, request.threshold)
-    if request.pooling == "span":
-        refuse_without_spans(prompts)
+    if request.evidence is not None:
+        return plan_recorded(request, lab)
+    prompts = _prompts(request, lab)
     refuse_unregistered(request, prompts, lab.settings)
     dictionaries = dictionary_configs(request.dictionaries, lab.settings)
     facts = _facts(request, prompts, lab)
@@ -60,6 +57,17 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
         },
         warnings=tuple(_warnings(request, prompts, groups, facts)),
     )
+
+
+def _prompts(request: InspectRequest, lab: Lab) -> PromptSet:
+    assert request.dataset is not None  # the request has either a dataset or evidence
+    prompts = open_prompts(request.dataset, lab.settings)
+    if request.label is not None:
+        prompts = relabelled(prompts, request.label)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    return prompts
 
 
 def _groups(prompts: PromptSet, request: InspectRequest) -> list[int] | None:
@@ -163,34 +171,14 @@ def _handle(request: InspectRequest, run: Run) -> InspectResult:
     return inspect(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
 
 
-def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction, ...]:
-    """Return the calls that would settle what the report leaves open, ready to be made."""
-    if isinstance(request.dataset, InlinePrompts):
-        return ()  # the prompts would have to be repeated in every action
-    if report.audit.flagged or not report.n_significant:
-        choose = NextAction(
-            tool="lab_overview",
-            arguments={"sections": ["datasets"]},
-            why="Choose a dataset that no confound solves, or one that this model follows.",
-        )
-        return (choose,)
-    best = max(report.layers, key=lambda row: row.best_auroc)  # confirm rows choose nothing, here neither
-    layer = Address.parse(best.address).layer
-    if layer is None or not best.address.startswith("resid"):
-        return ()
-    arguments = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
-    arguments["addresses"] = [f"attn_out.{layer}", f"mlp_out.{layer}", f"mlp_act.{layer}"]
-    why = f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it."
-    return (NextAction(tool="inspect", arguments=arguments, why=why),)
-
-
 INSPECT = JobCapability(
     name="inspect",
     title="Rank a model's coordinates by a criterion and grade the evidence",
     guidance=(
         "Give a model, a criterion in words and scored prompts (a dataset in the box, a file, or your own: positives "
-        "and hard negatives). Audits the dataset for confounds, ranks every coordinate of the addresses on half of "
-        "the prompt groups, measures the best again on the other half, and grades each with reason codes. Shows "
+        "and hard negatives), or values on disk as evidence: an activation store, activation records. Audits the "
+        "prompts for confounds, ranks every coordinate on half of the prompt groups, measures the best again on the "
+        "other half, grades each with reason codes, and says whether a set, direction or probe does better. Shows "
         "association only: "
         "that the model carries the information, never that it uses it, so no grade is above needs_causal_evidence. "
         "Use dry_run first for the cost. Not for comparing models or for causes. Runs as a job: if state is not final, "

@@ -23,7 +23,7 @@ from interp_lab.evidence.split import Part
 from interp_lab.methods.association import Association
 from interp_lab.methods.specificity import Contrast
 from interp_lab.workflows.inspection.measure import Design, Findings
-from interp_lab.workflows.inspection.passes import Pooled
+from interp_lab.workflows.inspection.tables import Table
 
 INTERVAL_METHOD = "Wilson, on the variance between prompt groups"
 BAG_OF_WORDS = "bag_of_words"
@@ -32,13 +32,22 @@ DIGITS = 4
 
 
 def coordinate_cards(
-    pooled: Pooled, plan: Design, findings: Findings, contexts: Mapping[int, tuple[Context, ...]]
+    pooled: Table,
+    plan: Design,
+    findings: Findings,
+    contexts: Mapping[int, tuple[Context, ...]],
+    *,
+    names: Sequence[str] | None = None,
 ) -> tuple[CoordinateCard, ...]:
-    """Return one card per described column, strongest first; contexts are given per column."""
-    return tuple(
+    """Return one card per described column, strongest first; contexts are per column, names as the source has them."""
+    cards = [
         _card(pooled, plan, findings, place=place, contexts=contexts[findings.columns[place]])
         for place in range(findings.n_described)
-    )
+    ]
+    if names is None:
+        return tuple(cards)
+    own = findings.columns
+    return tuple(card.model_copy(update={"name": names[own[place]]}) for place, card in enumerate(cards))
 
 
 def sign_of(findings: Findings, column: int) -> int:
@@ -46,12 +55,12 @@ def sign_of(findings: Findings, column: int) -> int:
     return 1 if findings.explore.auroc[column] >= 0.5 else -1
 
 
-def layer_rows(pooled: Pooled, findings: Findings) -> tuple[LayerRow, ...]:
+def layer_rows(pooled: Table, findings: Findings) -> tuple[LayerRow, ...]:
     """Return the profile over addresses: the best coordinate of each, and how many are significant."""
-    return tuple(_layer_row(str(a), columns, findings) for a, columns in pooled.columns.items())
+    return tuple(_layer_row(str(a), columns, findings, pooled) for a, columns in pooled.columns.items())
 
 
-def _layer_row(address: str, columns: slice, findings: Findings) -> LayerRow:
+def _layer_row(address: str, columns: slice, findings: Findings, pooled: Table) -> LayerRow:
     explore = findings.explore
     best = columns.start + int(np.argmax(np.abs(explore.auroc[columns] - 0.5)))
     confirm = findings.confirm
@@ -62,7 +71,7 @@ def _layer_row(address: str, columns: slice, findings: Findings) -> LayerRow:
     return LayerRow(
         address=address,
         n_coordinates=columns.stop - columns.start,
-        best_index=best - columns.start,
+        best_index=pooled.locate(best)[1],
         best_auroc=_rounded(0.5 + abs(float(explore.auroc[best]) - 0.5)),
         best_confirm_auroc=None if seen_again is None else _rounded(seen_again),
         n_significant=int(np.sum(explore.q[columns] <= Q_LEVEL)),
@@ -70,7 +79,7 @@ def _layer_row(address: str, columns: slice, findings: Findings) -> LayerRow:
 
 
 def _card(
-    pooled: Pooled, plan: Design, findings: Findings, *, place: int, contexts: tuple[Context, ...]
+    pooled: Table, plan: Design, findings: Findings, *, place: int, contexts: tuple[Context, ...]
 ) -> CoordinateCard:
     column = findings.columns[place]
     address, index = pooled.locate(column)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import ModelFacts
-from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
+from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.engine.lens import Site
+from interp_lab.engine.lens import Site, addresses_of
 from interp_lab.engine.selfcheck import SelfCheck, self_check
+from interp_lab.errors import InvalidRequest
 from interp_lab.models.load import LoadedModel, load_model
 from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
@@ -40,6 +41,29 @@ class Inputs:
         """Tokens that stand for text of a prompt, over all prompts."""
         return sum(not special for prompt in self.tokens for special in prompt.special)
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of every prompt, special ones too."""
+        return [len(prompt) for prompt in self.tokens]
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the report says about the model."""
+        return model_facts(self.loaded)
+
+    @property
+    def unverified(self) -> list[str]:
+        """Points that are read and that no identity verifies on this model."""
+        return sorted({a.point for a in addresses_of(self.sites)} & set(self.checks.unverified))
+
+    @property
+    def checked(self) -> dict[str, str]:
+        """What the self-checks found, by point."""
+        return {
+            row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
+            for row in self.checks.rows
+        }
+
     def provenance(self) -> dict[str, str]:
         """Return what the run read, by name: a hash, or a commit for a hub model."""
         source = self.loaded.source
@@ -55,10 +79,7 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         RequestError: whatever is wrong with the prompts, the model or the addresses.
         HubUnreachable: the model could not be fetched.
     """
-    prompts = open_prompts(request.dataset, settings)
-    refuse_one_sided(prompts, request.threshold)
-    if request.pooling == "span":
-        refuse_without_spans(prompts)
+    prompts = labelled_prompts(request, settings)
     source = fetch(request.model, settings)
     loaded = load_model(
         source,
@@ -71,6 +92,23 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
     stamps = {f"dictionary {i} {name}": dictionary_stamp(name, settings) for i, name in named}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
     return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps)
+
+
+def labelled_prompts(request: InspectRequest, settings: Settings) -> PromptSet:
+    """Return the prompts of the request's dataset, positives and negatives as it says, checked for its pooling.
+
+    Raises:
+        RequestError: there are no prompts, or they are all on one side, or lack the label or the spans.
+    """
+    if request.dataset is None:
+        raise InvalidRequest("There is no dataset for the model to read.")
+    prompts = open_prompts(request.dataset, settings)
+    if request.label is not None:
+        prompts = relabelled(prompts, request.label)
+    refuse_one_sided(prompts, request.threshold)
+    if request.pooling == "span":
+        refuse_without_spans(prompts)
+    return prompts
 
 
 def _sites(request: InspectRequest, loaded: LoadedModel, settings: Settings) -> tuple[Site, ...]:

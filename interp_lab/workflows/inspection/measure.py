@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.corpus.audit import audit_surface, surface_of
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups
-from interp_lab.errors import SplitImpossible, TooFewGroups
+from interp_lab.errors import SplitImpossible
 from interp_lab.evidence.split import DEFAULT_SHARES, Part, Split, split_groups
 from interp_lab.methods.association import Association, associate
 from interp_lab.methods.confounds import ConfoundAudit, control_confounds
 from interp_lab.methods.specificity import Contrast, specificity
-from interp_lab.methods.stability import Stability, stability
+from interp_lab.methods.stability import Stability
 from interp_lab.statistics.adjusted import Adjusted
 from interp_lab.statistics.sample import Sample
-from interp_lab.workflows.inspection.inputs import Inputs
-from interp_lab.workflows.inspection.passes import Pooled
+from interp_lab.workflows.inspection.material import Material
+from interp_lab.workflows.inspection.tables import LEVEL, Table
 
 EXPLORE_ONLY: Mapping[Part, float] = {"explore": 1.0}
-LEVEL = 0.95
 LABEL_KINDS_MAX = 12
 """Values of a label that are contrasted; a label with more is an identifier."""
 
@@ -67,7 +66,7 @@ class Findings:
     stability: Stability | None
 
 
-def design(inputs: Inputs) -> Design:
+def design(inputs: Material) -> Design:
     """Return the design of the comparison, audited before anything of the model is looked at.
 
     Raises:
@@ -77,7 +76,7 @@ def design(inputs: Inputs) -> Design:
     labels = prompts.positive(request.threshold)
     groups = prompt_groups(prompts)
     sample = Sample.of(labels, groups)
-    surface = surface_of(prompts, n_tokens=[len(prompt) for prompt in inputs.tokens])
+    surface = surface_of(prompts, n_tokens=inputs.lengths)
     return Design(
         sample,
         _split(prompts, labels, groups, request.seed),
@@ -86,11 +85,11 @@ def design(inputs: Inputs) -> Design:
     )
 
 
-def measure(inputs: Inputs, pooled: Pooled, plan: Design) -> Findings:
+def measure(inputs: Material, pooled: Table, plan: Design) -> Findings:
     """Return the findings: ranked on explore rows only, the best confirmed on the others."""
     rows = plan.rows("explore")
     sample = plan.sample.take(rows)
-    explore = associate(pooled.values[rows], sample, level=LEVEL)
+    explore = pooled.associate(rows, sample)
     described = [int(column) for column in explore.strongest(inputs.request.top_k)]
     best = [_best(explore, columns) for columns in pooled.columns.values()]
     columns = tuple(dict.fromkeys([*described, *best]))
@@ -100,7 +99,7 @@ def measure(inputs: Inputs, pooled: Pooled, plan: Design) -> Findings:
         n_described=len(described),
         confirm=_confirm(pooled, plan, columns),
         contrasts=_contrasts(inputs.prompts, pooled, plan, columns),
-        stability=_stability(pooled.values[rows], sample, inputs.request.seed),
+        stability=pooled.stability(rows, sample, inputs.request.seed),
     )
 
 
@@ -116,24 +115,24 @@ def _best(explore: Association, columns: slice) -> int:
     return columns.start + int(np.argmax(np.abs(explore.auroc[columns] - 0.5)))
 
 
-def _confirm(pooled: Pooled, plan: Design, columns: tuple[int, ...]) -> Confirmation | None:
+def _confirm(pooled: Table, plan: Design, columns: tuple[int, ...]) -> Confirmation | None:
     rows = plan.rows("confirm")
     if not rows.size:
         return None
     sample = plan.sample.take(rows)
-    values = pooled.values[rows][:, list(columns)]
+    values = pooled.chosen(columns)[rows]
     surface = {name: feature[rows] for name, feature in plan.surface.items()}
     return Confirmation(
         associate(values, sample, level=LEVEL), control_confounds(values, sample, numeric=surface, level=LEVEL)
     )
 
 
-def _contrasts(prompts: PromptSet, pooled: Pooled, plan: Design, columns: tuple[int, ...]) -> tuple[Contrast, ...]:
+def _contrasts(prompts: PromptSet, pooled: Table, plan: Design, columns: tuple[int, ...]) -> tuple[Contrast, ...]:
     """Compare on confirm rows where there are any, so that what is said of the best is not what chose them."""
     rows = plan.rows("confirm") if plan.rows("confirm").size else plan.rows("explore")
     chosen = [prompts.prompts[i] for i in rows]
     found = specificity(
-        pooled.values[rows][:, list(columns)],
+        pooled.chosen(columns)[rows],
         plan.sample.take(rows),
         labels=_label_values(chosen),
         subtypes=[p.subtype or "unnamed" for p in chosen] if any(p.subtype for p in chosen) else None,
@@ -148,10 +147,3 @@ def _label_values(prompts: list[ScoredPrompt]) -> dict[str, list[bool]]:
         if 2 <= len(kinds) <= LABEL_KINDS_MAX:
             values |= {f"{name}={kind}": [str(p.labels.get(name)) == kind for p in prompts] for kind in kinds}
     return values
-
-
-def _stability(values: NDArray[np.float32], sample: Sample, seed: int) -> Stability | None:
-    try:
-        return stability(values, sample, seed=seed)
-    except TooFewGroups:
-        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +19,12 @@ from interp_lab.engine.lens import Site
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.jobs.run import Run
 from interp_lab.workflows.inspection.inputs import Inputs
+from interp_lab.workflows.inspection.tables import Pooled
 
 SHARD_S = 20.0
 """Seconds of work that a crash may cost."""
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Pooled:
-    """One row per prompt and one column per coordinate, addresses side by side."""
-
-    values: Floats
-    """`(n_prompts, n_coordinates)`."""
-    density: NDArray[np.float64]
-    """Share of tokens above zero, `(n_coordinates,)`."""
-    columns: Mapping[Site, slice]
-    """Which columns belong to an address or a dictionary."""
-
-    def locate(self, column: int) -> tuple[Site, int]:
-        """Return the site and the index within it of a column."""
-        address = next(a for a, columns in self.columns.items() if columns.start <= column < columns.stop)
-        return address, column - self.columns[address].start
 
 
 def pool_prompts(inputs: Inputs, run: Run) -> Pooled:

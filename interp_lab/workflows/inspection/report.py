@@ -21,7 +21,6 @@ from interp_lab.contracts.inspect_report import (
     Measured,
     RunFacts,
 )
-from interp_lab.engine.lens import addresses_of
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.methods.association_map import association_map
@@ -31,9 +30,9 @@ from interp_lab.reports.heat import strongest_token
 from interp_lab.reports.html import render_html
 from interp_lab.reports.markdown import render_markdown
 from interp_lab.workflows.inspection.cards import layer_rows
-from interp_lab.workflows.inspection.inputs import Inputs, model_facts
+from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings
-from interp_lab.workflows.inspection.passes import Pooled
+from interp_lab.workflows.inspection.tables import Table
 from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
 from interp_lab.workflows.memory.confirming import registered_words
 
@@ -44,17 +43,16 @@ Suggest = Callable[[InspectReport], tuple[NextAction, ...]]
 
 
 def assemble(
-    inputs: Inputs, plan: Design, findings: Findings, *, pooled: Pooled, cards: tuple[CoordinateCard, ...], run: Run
+    inputs: Material, plan: Design, findings: Findings, *, pooled: Table, cards: tuple[CoordinateCard, ...], run: Run
 ) -> InspectReport:
     """Return the report, without next actions."""
     audit = audit_record(plan.audit, plan.sample)
-    unverified = sorted({a.point for a in addresses_of(inputs.sites)} & set(inputs.checks.unverified))
     confirm = findings.confirm
     n_significant = int(np.sum(findings.explore.q <= Q_LEVEL))
     return InspectReport(
         criterion=inputs.request.criterion,
         headline=headline(inputs.request.criterion, cards, audit, n_significant=n_significant),
-        model=model_facts(inputs.loaded),
+        model=inputs.facts,
         dataset=_dataset(inputs, plan),
         pooling=inputs.request.pooling,
         n_tested=findings.explore.n_latents,
@@ -65,7 +63,7 @@ def assemble(
         audit=audit,
         layers=layer_rows(pooled, findings),
         coordinates=cards,
-        caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=unverified),
+        caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=inputs.unverified),
         agent_next_actions=(),
         run=_run_facts(inputs, run),
         association_map=tuple(
@@ -75,7 +73,7 @@ def assemble(
     )
 
 
-def publish(report: InspectReport, findings: Findings, pooled: Pooled, run: Run) -> None:
+def publish(report: InspectReport, findings: Findings, pooled: Table, run: Run) -> None:
     """Write the report as JSON, Markdown and HTML, and the statistics of every coordinate as tensors."""
     with run.artifact(KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
@@ -98,6 +96,7 @@ def short_form(report: InspectReport) -> InspectResult:
                 f"{report.n_significant} of {report.n_tested} coordinates pass q ≤ {report.q_level:g} on explore; "
                 f"{_grades(report.coordinates)} among the {len(report.coordinates)} described.",
                 *registered_words(report.hypothesis),
+                *([] if report.handles is None else [report.handles.comparison.text]),
             ]
         ),
         warnings=(*report.caveats, *_left_out(len(layers), len(report.layers))),
@@ -110,6 +109,7 @@ def short_form(report: InspectReport) -> InspectResult:
         dataset_flags=flagged,
         ranking=tuple(_ranked(card) for card in report.coordinates),
         layers=layers,
+        best_handle=None if report.handles is None else report.handles.comparison,
     )
 
 
@@ -151,7 +151,7 @@ def _grades(cards: tuple[CoordinateCard, ...]) -> str:
     return ", ".join(f"{n} {grade}" for grade, n in counts.items())
 
 
-def _dataset(inputs: Inputs, plan: Design) -> DatasetFacts:
+def _dataset(inputs: Material, plan: Design) -> DatasetFacts:
     return DatasetFacts(
         name=inputs.prompts.name,
         sha256=inputs.prompts.sha256,
@@ -183,11 +183,7 @@ def _stability(found: Stability | None, plan: Design) -> Measured | None:
     )
 
 
-def _run_facts(inputs: Inputs, run: Run) -> RunFacts:
-    checks = {
-        row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
-        for row in inputs.checks.rows
-    }
+def _run_facts(inputs: Material, run: Run) -> RunFacts:
     return RunFacts(
         job_id=run.job_id,
         code_version=run.code_version,
@@ -195,11 +191,11 @@ def _run_facts(inputs: Inputs, run: Run) -> RunFacts:
         seed=inputs.request.seed,
         started_at=run.started,
         seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=checks,
+        checks=dict(inputs.checked),
     )
 
 
-def _statistics(findings: Findings, pooled: Pooled) -> dict[str, np.ndarray]:
+def _statistics(findings: Findings, pooled: Table) -> dict[str, np.ndarray]:
     explore = findings.explore
     names = ("auroc", "low", "high", "d", "r", "rate_positive", "rate_negative", "p", "q")
     tensors: dict[str, np.ndarray] = {}

@@ -1,0 +1,82 @@
+"""What to call after an inspection, each call valid as it stands, with its cost and with what it would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect_evidence import StoreEvidence
+from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
+from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.points import Address
+
+
+def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction, ...]:
+    """Return the calls that would settle what the report leaves open, ready to be made."""
+    if isinstance(request.dataset, InlinePrompts):
+        return ()  # the prompts would have to be repeated in every action
+    if report.audit.flagged or not report.n_significant:
+        why = (
+            "Choose a dataset that no confound solves, or one that this model follows. Costs one read; no grade above "
+            "weak or plausible can come of this one."
+        )
+        return (NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why),)
+    if request.evidence is not None:
+        return tuple(_of_store(request, report))
+    return (*_cause(request, report), *_writers(request, report))
+
+
+def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
+    """The experiment that would move the best coordinate's grade, as a plan first, which costs nothing."""
+    found = next((card for card in report.coordinates if card.grade == "needs_causal_evidence"), None)
+    if found is None or request.label is not None or "/" in found.address:
+        return
+    kept = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
+    arguments = _asked(request, kept)
+    arguments["units"] = [{"address": found.address, "index": found.index}]
+    yield NextAction(tool="intervene", arguments=arguments, why=_why_edit(found))
+
+
+def _why_edit(card: CoordinateCard) -> str:
+    return (
+        f"Edit {card.address} #{card.index} beside controls. This call only plans and costs nothing; with dry_run "
+        "false it is a job of some passes per prompt. It would change the grade from needs_causal_evidence to "
+        "validated if the effect exceeds its controls on confirm prompts, to contradicted if edits disagree in sign."
+    )
+
+
+def _writers(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
+    best = max(report.layers, key=lambda row: row.best_auroc)  # confirm rows choose nothing, here neither
+    layer = None if "/" in best.address else Address.parse(best.address).layer
+    if layer is None or not best.address.startswith("resid"):
+        return
+    arguments: dict[str, Any] = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    arguments["addresses"] = [f"attn_out.{layer}", f"mlp_out.{layer}", f"mlp_act.{layer}"]
+    why = (
+        f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it. Costs one "
+        f"more pass over {report.dataset.n_prompts} prompts; it changes where to intervene, and no grade."
+    )
+    yield NextAction(tool="inspect", arguments=arguments, why=why)
+
+
+def _of_store(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
+    source = request.evidence
+    if not isinstance(source, StoreEvidence) or not report.coordinates:
+        return
+    best = report.coordinates[0]
+    query: dict[str, JsonValue] = {"kind": "contexts", "column": best.address, "unit": best.index}
+    why = (
+        f"Read where {best.address} #{best.index} is strongest. Costs one look-up; it can show that the coordinate "
+        "follows something else, and moves no grade: that needs interventions on the model itself."
+    )
+    yield NextAction(tool="query_activations", arguments={"store": source.store, "query": query}, why=why)
+
+
+def _asked(request: InspectRequest, names: tuple[str, ...]) -> dict[str, Any]:
+    given: dict[str, Any] = request.model_dump(mode="json", exclude_defaults=True)
+    return {name: given[name] for name in names if name in given}
