@@ -42,10 +42,11 @@ def _from_text(value: Any) -> Any:
     if isinstance(value, str):
         kind, _, name = value.partition(":")
         return {"kind": kind, _NAMED.get(kind, "path"): name}
-    if isinstance(value, Mapping) and "kind" not in value:
-        given = cast("Mapping[str, Any]", value)
-        return {"kind": "store" if "store" in given else "records", **given}
-    return value
+    return _with_kind(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+
+
+def _with_kind(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return value if "kind" in value else {"kind": "store" if "store" in value else "records", **value}
 
 
 def _to_text(value: EvidenceSource, default: SerializerFunctionWrapHandler) -> Any:
