@@ -84,6 +84,8 @@ class InspectRequest(JobRequest):
             raise ValueError("give a dataset for the model to read, or evidence, which brings its own prompts")
         if self.evidence is not None and (self.addresses or self.dictionaries):
             raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
+        if self.evidence is not None and self.hypothesis is not None:
+            raise ValueError("a hypothesis is registered for a dataset that a model reads, not for evidence on disk")
         return self
 
 

@@ -65,7 +65,6 @@ def _of_records(request: InspectRequest, run: Run, *, settings: Settings, sugges
     report = assemble(recorded, plan, findings, pooled=table, cards=cards, run=run)
     notes = (*report.caveats, *recorded.values.notes)
     report = report.model_copy(update={"handles": handles, "caveats": notes})
-    report = with_memory(report, request, recorded.prompts, settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, table, run)
     return short_form(report)
