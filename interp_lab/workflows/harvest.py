@@ -4,16 +4,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from interp_lab.contracts.harvest import HarvestRequest, HarvestResult
-from interp_lab.engine.attention import use_attention
-from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.generation import Sampling
-from interp_lab.engine.precision import use_matmul
 from interp_lab.engine.sweep import PassPlan
 from interp_lab.engine.token_metrics import TokenMetric
 from interp_lab.jobs.run import Run
@@ -21,7 +17,7 @@ from interp_lab.settings import Settings
 from interp_lab.store.blocks import RowBlock
 from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.harvesting.cost import refuse_unfit_disk, store_bytes
-from interp_lab.workflows.harvesting.decisions import Decisions, decide
+from interp_lab.workflows.harvesting.decisions import Decisions, as_decided, decide
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
 from interp_lab.workflows.harvesting.passes import collect
 from interp_lab.workflows.harvesting.publish import Tally, publish, remember_rate, result
@@ -55,7 +51,7 @@ def harvest(
     n_tokens = inputs.count_tokens()
     header = store_header(inputs, decided)
     folder, tally = run.checkpoint_dir / "store", Tally()
-    with StoreWriter(folder, header, shard_rows=shard_rows(header, n_tokens)) as writer, _fast(inputs, decided):
+    with StoreWriter(folder, header, shard_rows=shard_rows(header, n_tokens)) as writer, as_decided(inputs, decided):
         work = _Work(inputs, decided, writer, run, tally, total=_total(inputs, n_tokens))
         if not writer.finished:
             _refuse_unfit(inputs, decided, n_tokens - writer.finished_rows, run)
@@ -75,14 +71,6 @@ def _refuse_unfit(inputs: Inputs, decided: Decisions, n_tokens: int, run: Run) -
 def _total(inputs: Inputs, n_tokens: int) -> int:
     generate = inputs.request.generate
     return n_tokens + (generate.max_new_tokens * len(inputs.documents) if generate else 0)
-
-
-@contextmanager
-def _fast(inputs: Inputs, decided: Decisions) -> Iterator[None]:
-    """The fast forms that were found equal on this machine, inside the block only."""
-    products = decided.attention == "products"
-    with use_matmul(decided.matmul), fused_activations(inputs.loaded), use_attention(inputs.loaded, products=products):
-        yield
 
 
 @dataclass(slots=True)

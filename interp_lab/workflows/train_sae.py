@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
@@ -39,7 +40,7 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         LabError: whatever is wrong with the request, the activations or the machine, before or while it trains.
     """
     run.progress(0, None, "opening the activations")
-    feed = open_feed(request, settings)
+    feed = open_feed(request, settings, run.checkpoint_dir)
     dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
     refuse_unfit(dictionaries)
     device = pick_device("auto")
@@ -59,10 +60,10 @@ def publish_all(loop: Loop, run: Run, suggest: Suggest) -> TrainSaeResult:
     return _answer(loop, rows, run, suggest(rows))
 
 
-def open_feed(request: TrainSaeRequest, settings: Settings) -> Feed:
-    """Return the activations that the request names; see `StoreFeed` and `StreamFeed` for errors."""
+def open_feed(request: TrainSaeRequest, settings: Settings, folder: Path | None = None) -> Feed:
+    """Return the activations that the request names; see `StoreFeed` and `StreamFeed`, whose `folder` it is."""
     if request.source.kind == "stream":
-        return StreamFeed(request, request.source, settings)
+        return StreamFeed(request, request.source, settings, folder=folder)
     return StoreFeed(open_named_store(request.source.store, settings), request)
 
 

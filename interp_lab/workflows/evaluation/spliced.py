@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from interp_lab.contracts.evaluation_report import ReplacementName
 from interp_lab.dictionaries.dictionary import Dictionary
+from interp_lab.engine.attention import product_attention
 from interp_lab.engine.batches import TokenBatch
 from interp_lab.engine.budget import token_budget
 from interp_lab.engine.capture import capture
+from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import lay_out, plan_passes
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.engine.splice import Replace, splice
@@ -65,7 +68,7 @@ def splice_all(subjects: Subjects, tokens: TextTokens, mean: Tensor, run: Run) -
     parts: dict[str, list[Predictions]] = {}
     groups: list[np.ndarray] = []
     exact: list[bool] = []
-    with matmul_precision(), capture(tokens.loaded, [_LOGITS]) as forward:
+    with _fast(tokens), capture(tokens.loaded, [_LOGITS]) as forward:
         for each in _passes(tokens, write):
             run.progress(sum(map(len, groups)), tokens.n_tokens, "splicing into the model", "tokens")
             logits = forward(each.batch)[_LOGITS]
@@ -81,6 +84,12 @@ def splice_all(subjects: Subjects, tokens: TextTokens, mean: Tensor, run: Run) -
                     exact.append(torch.equal(forward(each.batch)[_LOGITS], logits))
             groups.append(each.groups)
     return Spliced(joined(parts), np.concatenate(groups), all(exact), write)
+
+
+@contextmanager
+def _fast(tokens: TextTokens) -> Iterator[None]:
+    with matmul_precision(), fused_activations(tokens.loaded), product_attention(tokens.loaded):
+        yield
 
 
 def _place(tokens: TextTokens) -> Address:
@@ -100,8 +109,8 @@ def _place(tokens: TextTokens) -> Address:
 def _passes(tokens: TextTokens, write: Address) -> Iterator[_Pass]:
     budget = max(1, token_budget(tokens.loaded, (write, _LOGITS)) // _COPIES)
     ids = [text.ids for text in tokens.texts]
-    for rows in plan_passes([len(each) for each in ids], budget, None):
-        rectangle = lay_out(tokens.loaded, ids, rows, packed=False)
+    for rows in plan_passes([len(each) for each in ids], budget, tokens.plan.row):
+        rectangle = lay_out(tokens.loaded, ids, rows, packed=tokens.plan.row is not None)
         texts = [tokens.texts[index] for index in rectangle.batch.indices]
         yield _pass(texts, rectangle.batch, rectangle.flat)
 

@@ -13,9 +13,11 @@ from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest, TextSource
 from interp_lab.contracts.evaluation_report import TrainingOverlap
 from interp_lab.contracts.harvest import HarvestRequest
-from interp_lab.engine.budget import token_budget
+from interp_lab.engine.attention import product_attention
+from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.pieces import cut
-from interp_lab.engine.sweep import PassPlan, sweep
+from interp_lab.engine.stream import default_plan
+from interp_lab.engine.sweep import Swept, sweep
 from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.points import Address
 from interp_lab.settings import Settings
@@ -60,6 +62,7 @@ class TextTokens(Tokens):
         addresses_read(config, self.loaded.facts)
         self.places = places
         self.addresses = addresses
+        self.plan = default_plan(self.loaded, addresses)
         corpus, model = self._inputs.corpus, self.loaded.source
         self.data = f"{corpus.name} read by {model.id}"
         self.inputs = {
@@ -73,14 +76,18 @@ class TextTokens(Tokens):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the tokens of one pass after another, long texts first."""
-        plan = PassPlan(token_budget(self.loaded, self.addresses), None)
-        for swept in sweep(self.loaded, [text.ids for text in self.texts], self.addresses, plan, check=self._check):
-            texts = [self.texts[index] for index in swept.pieces]
-            keep = torch.tensor([kept for text in texts for kept in text.keep])
-            values = {str(a): value.float()[keep.to(value.device)] for a, value in swept.values.items()}
-            x, target = (torch.cat([values[key] for key in keys], dim=1) for keys in self.places)
-            counts = [sum(text.keep) for text in texts]
-            yield Block(x, target, _each([t.group for t in texts], counts), _each([t.prompt for t in texts], counts))
+        ids = [text.ids for text in self.texts]
+        with fused_activations(self.loaded), product_attention(self.loaded):
+            for swept in sweep(self.loaded, ids, self.addresses, self.plan, check=self._check):
+                yield self._block(swept)
+
+    def _block(self, swept: Swept) -> Block:
+        texts = [self.texts[index] for index in swept.pieces]
+        keep = torch.tensor([kept for text in texts for kept in text.keep])
+        values = {str(a): value.float()[keep.to(value.device)] for a, value in swept.values.items()}
+        x, target = (torch.cat([values[key] for key in keys], dim=1) for keys in self.places)
+        counts = [sum(text.keep) for text in texts]
+        return Block(x, target, _each([t.group for t in texts], counts), _each([t.prompt for t in texts], counts))
 
     def _choose(self, training: Training, request: EvaluateSaeRequest) -> tuple[list[Text], TrainingOverlap]:
         documents = self._inputs.tokens(0, len(self._inputs.texts))

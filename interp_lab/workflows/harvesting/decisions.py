@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from interp_lab.engine.budget import row_tokens, token_budget
 from interp_lab.engine.capture import capture
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import lay_out, packing_check
-from interp_lab.engine.precision import probe_matmul
+from interp_lab.engine.precision import probe_matmul, use_matmul
 from interp_lab.errors import HookPointUnavailable
 from interp_lab.workflows.harvesting.inputs import Inputs
 
@@ -36,12 +38,14 @@ class Decisions(Contract):
     """Modules whose activation function is computed in its fused form."""
 
 
-def decide(inputs: Inputs, folder: Path) -> Decisions:
-    """Return what an earlier attempt decided, or what the probes say now.
+def decide(inputs: Inputs, folder: Path | None) -> Decisions:
+    """Return what an earlier attempt decided, or what the probes say now; without a folder there was none.
 
     Raises:
         HookPointUnavailable: An address has no row of numbers per token.
     """
+    if folder is None:
+        return _probe(inputs)
     file = folder / "decisions.json"
     if file.is_file():
         return Decisions.model_validate_json(file.read_bytes())
@@ -50,6 +54,14 @@ def decide(inputs: Inputs, folder: Path) -> Decisions:
     partial.write_text(found.model_dump_json())
     partial.replace(file)
     return found
+
+
+@contextmanager
+def as_decided(inputs: Inputs, decided: Decisions) -> Iterator[None]:
+    """Run the model in the fast forms that were found equal on this machine, inside the block only."""
+    products = decided.attention == "products"
+    with use_matmul(decided.matmul), fused_activations(inputs.loaded), use_attention(inputs.loaded, products=products):
+        yield
 
 
 def _probe(inputs: Inputs) -> Decisions:

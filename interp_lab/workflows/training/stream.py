@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ import torch
 
 from interp_lab.contracts.harvest import HarvestRequest
 from interp_lab.contracts.train_sae import StreamSource, TrainSaeRequest
-from interp_lab.engine.budget import token_budget
 from interp_lab.engine.sweep import PassPlan, sweep
 from interp_lab.errors import TrainingSourceUnfit
 from interp_lab.points import Address
 from interp_lab.settings import Settings
+from interp_lab.workflows.harvesting.decisions import as_decided, decide
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.inputs import weights_hash
 from interp_lab.workflows.training.feed import Feed, HeldOut, Position, Values
@@ -34,9 +35,15 @@ class _Piece(NamedTuple):
 
 
 class StreamFeed(Feed):
-    """Batches computed as they are needed; a batch depends on the seed and its position alone."""
+    """Batches computed as they are needed; a batch depends on the seed and its position alone.
 
-    def __init__(self, request: TrainSaeRequest, source: StreamSource, settings: Settings) -> None:
+    What a model computes depends in its last bits on how texts are laid out and on the forms that are in use: both are
+    kept in `folder`, where there is one, so that training that goes on after an interruption reads what it read before.
+    """
+
+    def __init__(
+        self, request: TrainSaeRequest, source: StreamSource, settings: Settings, *, folder: Path | None = None
+    ) -> None:
         self._request = request
         self._source = source
         addresses = tuple(dict.fromkeys((*request.addresses, *request.targets)))
@@ -48,7 +55,8 @@ class StreamFeed(Feed):
         self._train = train
         order = np.random.default_rng([request.seed, 0x8E1D]).permutation(len(held_out))
         self._held_out = _enough([held_out[i] for i in order], request.held_out_tokens)
-        self._plan = PassPlan(token_budget(loaded, addresses), None)
+        self._decided = decide(self._inputs, folder)
+        self._plan = PassPlan(self._decided.token_budget, self._decided.row)
         self._measured: tuple[Values, Ints] | None = None
         self.n_train = sum(sum(piece.keep) for piece in train)
         self.n_train_groups = len({piece.group for piece in train})
@@ -56,8 +64,7 @@ class StreamFeed(Feed):
         corpus = self._inputs.corpus
         self.inputs = {"model": f"{loaded.source.id}@{commit}", "dataset": f"{corpus.name} sha256:{corpus.sha256}"}
         self.origin = Origin(loaded.source.id, corpus.name)
-        first = self._read(train[:1], tuple(map(str, addresses)))
-        self.widths = {key: value.shape[1] for key, value in first.items()}
+        self.widths = self._decided.widths
 
     def epoch(self, keys: Sequence[str], batch_tokens: int, position: Position) -> Iterator[Values]:
         """Yield the batches of an epoch from a position on; a last batch that is not full is left out."""
@@ -99,13 +106,14 @@ class StreamFeed(Feed):
         """Return the activations of the tokens to keep, in the order of the pieces."""
         addresses = [Address.parse(key) for key in keys]
         found: dict[int, dict[str, torch.Tensor]] = {}
-        for swept in sweep(self._inputs.loaded, [piece.ids for piece in pieces], addresses, self._plan):
-            start = 0
-            for index in swept.pieces:
-                stop = start + len(pieces[index].ids)
-                keep = torch.tensor(pieces[index].keep)
-                found[index] = {str(a): value[start:stop].float().cpu()[keep] for a, value in swept.values.items()}
-                start = stop
+        with as_decided(self._inputs, self._decided):
+            for swept in sweep(self._inputs.loaded, [piece.ids for piece in pieces], addresses, self._plan):
+                start = 0
+                for index in swept.pieces:
+                    stop = start + len(pieces[index].ids)
+                    keep = torch.tensor(pieces[index].keep)
+                    found[index] = {str(a): value[start:stop].float().cpu()[keep] for a, value in swept.values.items()}
+                    start = stop
         return {key: torch.cat([found[index][key] for index in range(len(pieces))]) for key in keys}
 
 
