@@ -138,8 +138,9 @@ class TrainingConfig(Contract):
     """What is done to activations before training; undone in the finished dictionary's weights."""
     pre_bias: Literal["mean", "geometric_median", "zero"] = "mean"
     """What b_dec starts as, from the first batch."""
-    calibrate: bool = True
-    """Whether the encoder is scaled on the first batch, so that codes start at the size of the data."""
+    calibrate: bool | None = None
+    """Whether the encoder is scaled on the first batch, so that codes start at the size of the data; absent, it is,
+    except where latents compete within a batch: there it makes different latents learn the same feature."""
     sparsity_coefficient: NonNegative = 1.0
     """Weight of the L1 (relu, gated) or L0 (jumprelu) penalty; without meaning for a fixed k."""
     sparsity_warmup_steps: NonNegativeInt = 0

@@ -34,7 +34,8 @@ def first_weights(problem: Problem, training: TrainingConfig) -> Parameters:
         parameters[rule.bias] = -(encoder @ pre_bias(problem.x, training))
     if training.decoder_norm == "free":
         parameters["decoder"] *= training.initial_decoder_norm
-    if training.calibrate:
+    calibrate = rule.choice != "per_batch" if training.calibrate is None else training.calibrate
+    if calibrate:
         _calibrate(problem, parameters)
     return parameters
 

@@ -129,6 +129,20 @@ def test_no_latent_starts_dead_with_weights_fitted_to_the_first_batch() -> None:
     assert float((trainer.progress.silent < 12 * N).float().mean()) == 1.0
 
 
+def _first_encoder_length(architecture: ArchitectureName, **changes: object) -> float:
+    trainer = _trainer(architecture, **changes)
+    trainer.start(_batches(1)[0])
+    return float(trainer.parameters["encoder"].norm(dim=1)[0])
+
+
+def test_the_encoder_is_scaled_on_the_first_batch_except_where_latents_compete_within_it() -> None:
+    assert _first_encoder_length("matryoshka") == pytest.approx(1.0)
+    assert _first_encoder_length("batchtopk") == pytest.approx(1.0)
+    assert abs(_first_encoder_length("topk") - 1.0) > 0.01
+    assert abs(_first_encoder_length("batchtopk", calibrate=True) - 1.0) > 0.01
+    assert _first_encoder_length("topk", calibrate=False) == pytest.approx(1.0)
+
+
 def test_very_dense_codes_take_the_dense_path_and_sparse_ones_the_other() -> None:
     paths = {density: _trainer("relu", dense_above=density).step(_batches(1)[0]).path for density in (0.01, 1.0)}
     assert paths == {0.01: "dense", 1.0: "sparse"}

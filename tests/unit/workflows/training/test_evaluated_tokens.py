@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,11 +80,31 @@ def test_whole_prompts_are_drawn_by_seed_until_there_are_enough(make_store: Make
     assert len(values) == first.n_tokens
 
 
-def test_streamed_training_prompts_are_left_out_by_the_split_of_the_training(load_tiny, tmp_path: Path) -> None:
-    loaded = load_tiny("gpt2")
+def _write_texts(file: Path) -> None:
     rng = np.random.default_rng(0)
     words = ("the", "cat", "dog", "sat", "ran", "one")
-    (tmp_path / "t.txt").write_text("\n\n".join(f"{' '.join(rng.choice(words, size=9))} {i}" for i in range(60)))
+    file.write_text("\n\n".join(f"{' '.join(rng.choice(words, size=9))} {i}" for i in range(60)))
+
+
+def test_a_stream_is_read_on_as_it_began_and_reads_what_padded_texts_give(load_tiny, tmp_path: Path) -> None:
+    loaded = load_tiny("gpt2")
+    _write_texts(tmp_path / "t.txt")
+    settings = Settings(workspace=tmp_path, read_roots=(loaded.source.directory.parent,))
+    trained = _trained({"kind": "stream", "model": str(loaded.source.directory), "dataset": "t.txt"})
+    packed = StreamFeed(trained, trained.source, settings, folder=tmp_path)
+    record = tmp_path / "decisions.json"
+    assert packed._plan.row is not None
+    record.write_text(json.dumps({**json.loads(record.read_text()), "row": None}))
+    padded = StreamFeed(trained, trained.source, settings, folder=tmp_path)
+    assert padded._plan.row is None
+    (key,) = packed.widths
+    (one,), (other,) = packed.held_out([key]), padded.held_out([key])
+    torch.testing.assert_close(one.values[key], other.values[key], rtol=1e-4, atol=1e-5)
+
+
+def test_streamed_training_prompts_are_left_out_by_the_split_of_the_training(load_tiny, tmp_path: Path) -> None:
+    loaded = load_tiny("gpt2")
+    _write_texts(tmp_path / "t.txt")
     source = {"kind": "stream", "model": str(loaded.source.directory), "dataset": "t.txt"}
     settings = Settings(workspace=tmp_path, read_roots=(loaded.source.directory.parent,))
     trained = _trained(source)
