@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from interp_lab.store.interchange.interventions import SCHEMA
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.intervening.measure import Measured, Runs
 from interp_lab.workflows.intervening.trials import Trial
 from interp_lab.workflows.intervening.units import Subject
 
-SCHEMA = "interp-lab.intervention_record.v1"
 _WORDS = {
     "ablate_zero": "ablate", "ablate_mean": "ablate", "ablate_resample": "ablate", "suppress": "suppress",
     "amplify": "amplify", "clamp": "clamp", "steer": "steer", "patch": "patch",
