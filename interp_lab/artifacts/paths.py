@@ -195,5 +195,7 @@ def _check_kind(fd: int, walk: _Walk, kind: Kind) -> None:
         raise InvalidPath(f"{name!r} is not a folder.")
     if not stat.S_ISREG(status.st_mode):
         raise InvalidPath(f"{name!r} is a device, pipe or socket, not a regular file.")
+    # Decided, not overlooked: which other names a file has cannot be found out, and one of them may be a secret that
+    # somebody who may write to the workspace linked into it. A copy costs disk; the refusal says to make one.
     if walk.in_workspace and status.st_nlink > 1:
         raise InvalidPath(f"{name!r} is a hard link; its other name may lie outside the workspace. Copy the file.")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from interp_lab.corpus.document import Document
 from interp_lab.evidence.groups import group_prompts, normalise
 
-NEAR_DUPLICATES_MAX = 5000
+NEAR_DUPLICATES_MAX = 20_000
 """Documents up to which near-duplicates are searched for; the search is exact."""
 NEAR_DUPLICATES_CHARACTERS = 2_000_000
 

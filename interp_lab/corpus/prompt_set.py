@@ -26,7 +26,7 @@ from interp_lab.errors import (
 from interp_lab.evidence.groups import group_prompts
 
 MAX_PROMPTS = 10_000
-"""Near-duplicates are found exactly, which takes about a minute for this many."""
+"""Near-duplicates are found exactly; the time grows with the square only where most prompts are near-copies."""
 _NAMED = 5
 """How many wrong rows an error names."""
 

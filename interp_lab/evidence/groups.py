@@ -1,26 +1,17 @@
 """Which prompts are one unit of evidence: those that share a near-duplicate text, a template, a pair or a named group.
 
-The relation is closed transitively, so a prompt that resembles two others joins them. Exact, not hashed: at a few
-thousand prompts the prefix filter below leaves so few candidates that approximation would buy nothing.
+The relation is closed transitively, so a prompt that resembles two others joins them.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from interp_lab.errors import ShapeMismatch
+from interp_lab.evidence.near_duplicates import SIMILARITY, near_duplicates
 
-SHINGLE = 5
-"""Characters per shingle of the normalised text."""
-SIMILARITY = 0.8
-"""Jaccard similarity of shingle sets from which two texts are near-duplicates."""
-
-_SHARED = 8
-"""Rare shingles that a candidate pair must share: more means fewer candidates and longer prefixes."""
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"\b\d+\b")
 
@@ -55,41 +46,6 @@ def group_prompts(
     for a, b in near_duplicates(normal, similarity=similarity):
         forest.join(a, b)
     return forest.numbered()
-
-
-def near_duplicates(texts: Sequence[str], *, similarity: float = SIMILARITY) -> Iterator[tuple[int, int]]:
-    """Yield pairs of indices whose shingle sets have at least this Jaccard similarity; one index per distinct text.
-
-    Source: prefix filtering, Bayardo, Ma and Srikant (2007), with the longer prefixes of Wang, Li and Feng (2012): two
-    sets this similar share several of their rarest shingles.
-    """
-    first = {text: i for i, text in reversed(list(enumerate(texts)))}
-    sets = {i: _shingles(text) for text, i in first.items()}
-    counts = Counter(shingle for shingles in sets.values() for shingle in shingles)
-    holders: defaultdict[str, list[int]] = defaultdict(list)
-    for i in sorted(sets, key=lambda i: (len(sets[i]), i)):
-        least = math.ceil(similarity * len(sets[i]))
-        rare = sorted(sets[i], key=lambda s: (counts[s], s))[: len(sets[i]) - least + min(_SHARED, least)]
-        shared = Counter(j for shingle in rare for j in holders[shingle])
-        for j, n_shared in shared.items():
-            shortest = math.ceil(similarity * len(sets[j]))
-            if (
-                n_shared >= min(_SHARED, shortest)
-                and len(sets[j]) >= least
-                and _jaccard(sets[i], sets[j]) >= similarity
-            ):
-                yield min(i, j), max(i, j)
-        for shingle in rare:
-            holders[shingle].append(i)
-
-
-def _shingles(text: str) -> frozenset[str]:
-    return frozenset(text[k : k + SHINGLE] for k in range(max(1, len(text) - SHINGLE + 1)))
-
-
-def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    shared = len(a & b)
-    return shared / (len(a) + len(b) - shared)
 
 
 class _Forest:

@@ -1,6 +1,6 @@
 """Tail probabilities and quantiles of the normal, Student t, Pearson II and III distributions, elementwise over arrays.
 
-They exist because the base install has numpy only; tests hold them to scipy.
+They exist because every process would pay for importing scipy's; tests hold them to scipy.
 """
 
 from __future__ import annotations

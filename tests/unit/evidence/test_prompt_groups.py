@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp_lab.errors import ShapeMismatch
-from interp_lab.evidence.groups import group_prompts, near_duplicates, normalise
+from interp_lab.evidence.groups import group_prompts, normalise
+from interp_lab.evidence.near_duplicates import near_duplicates
 
 SENTENCE = "the committee decided to postpone the vote until the minister had answered every question"
 OTHER = "a red kite circled above the quarry while the last lorry of the evening was being loaded"
