@@ -42,6 +42,8 @@ _LIBRARY_ERRORS = (
     ("google.auth.exceptions", "GoogleAuthError"),
     ("azure.core.exceptions", "AzureError"),
 )
+_NOT_THERE = (404, 410)
+"""What a web server answers for a file that it does not have."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s?#@:]*(:[0-9]+)?[^\s?#@]*")
 
 
@@ -127,16 +129,16 @@ class _Remote:
                 if size is not None and size > limit:
                     raise StoreCorrupt(f"{name!r} at {self.shown} has {size} bytes; at most {limit} are read.")
                 return bytes(self._files.cat_file(self._path(name)))
-            except FileNotFoundError:
-                return None
+            except FileNotFoundError as error:
+                return _absent(error)
 
     def size(self, name: str) -> int | None:
         """Return the size of a file, or None if it is not there."""
         with self._asked():
             try:
                 return self._files.size(self._path(name))
-            except FileNotFoundError:
-                return None
+            except FileNotFoundError as error:
+                return _absent(error)
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file from there."""
@@ -218,6 +220,17 @@ def _check(path: Path, file: StoreFile) -> None:
     digest, size = hash_file(path)
     if (digest, size) != (file.sha256, file.bytes):
         raise StoreCorrupt(f"{file.name!r} does not have the bytes that the manifest promises.")
+
+
+def _absent(error: FileNotFoundError) -> None:
+    """Return None if a file is not there; a server that is gone, broken or refuses is not a file that is not there."""
+    cause = error.__cause__  # fsspec's HTTP says 'not found' of every failure and keeps what it was as the cause
+    if getattr(cause, "status", None) in _NOT_THERE:
+        return
+    if isinstance(cause, _library_errors()) or (
+        isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+    ):
+        raise cause
 
 
 def _library_errors() -> tuple[type[Exception], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +156,9 @@ def test_an_address_with_a_secret_or_a_chain_is_refused_unrepeated(tmp_path: Pat
 
 def test_a_scheme_whose_package_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(
+        import_module("fsspec.registry")._registry, "s3", raising=False
+    )  # another test may have loaded it
     with pytest.raises(errors.PackageMissing, match="s3://bucket/run needs"):
         open_remote_store("s3://bucket/run", cache=tmp_path)
 
