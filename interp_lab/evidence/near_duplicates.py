@@ -49,11 +49,12 @@ def near_duplicates(texts: Sequence[str], *, similarity: float = SIMILARITY) -> 
     sets = _sets(list(first), np.array(list(first.values()), np.int64))
     least = np.ceil(similarity * sets.sizes).astype(np.int64)
     prefixes = _prefixes(sets, sets.sizes - least + np.minimum(_SHARED, least))
+    lows: Ints = np.searchsorted(sets.sizes, least)  # smaller sets cannot be that similar
     n = len(sets.sizes)
     step = max(1, _CELLS // n)
     for start in range(0, n, step):
         stop = min(n, start + step)
-        low = int(np.searchsorted(sets.sizes, least[start]))  # smaller sets cannot be that similar
+        low = int(lows[start])
         counts: Any = (prefixes[start:stop] @ prefixes[low:stop].T).tocoo()
         left, right = counts.row.astype(np.int64) + start, counts.col.astype(np.int64) + low
         kept = (right < left) & (sets.sizes[right] >= least[left])
