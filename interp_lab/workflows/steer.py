@@ -25,6 +25,7 @@ from interp_lab.workflows.steering.directions import residual_norm
 from interp_lab.workflows.steering.evidence import Seen, look
 from interp_lab.workflows.steering.files import Saved, read_vector
 from interp_lab.workflows.steering.measure import Confirmed, Explored, Half, confirm, explore
+from interp_lab.workflows.steering.records import record_lines
 from interp_lab.workflows.steering.report import Suggest, assemble, finished, publish, short_form
 
 INSTRUCTION = "Write a text in which this is true: {criterion}.\n\n"
@@ -55,7 +56,9 @@ def steer(request: SteerRequest, run: Run, *, settings: Settings, suggest: Sugge
         request, inputs, plan, desk=desk, saved=saved, halves=halves, found=(explored, confirmed), grading=grading
     )
     report = finished(report, caveats=caveats(request, saved, inputs, report), suggest=suggest, run=run)
-    publish(report, run)
+    block = saved.address.layer if saved.address.point == "resid_post" else None
+    records = () if block is None else record_lines(report, block=block, halves=halves, found=(explored, confirmed))
+    publish(report, list(records), run)
     return short_form(report)
 
 

@@ -188,6 +188,12 @@ def test_a_vector_that_a_steer_run_confirmed_is_exported_as_validated_and_anothe
         request = SteerRequest.model_validate({**asked, **words, **options, "max_new_tokens": 3})
         assert steer(request, run, settings=settings, suggest=lambda _: ()).grade == "validated"
         report = run.published[0]
+    text = ArtifactStore(WorkspacePaths.of(settings)).read_file(report, "interventions.jsonl").decode()
+    records = [json.loads(line) for line in text.splitlines()]
+    assert {record["feature_id"] for record in records} == {"direction:contrast:L2:the-next-word-is-one-of-the-targets"}
+    effects = [r for r in records if r["metadata"]["part"] == "confirm" and "control_type" not in r["metadata"]]
+    assert sum(r["intervention_score"] - r["baseline_score"] for r in effects) / len(effects) > 1
+    assert {r["metadata"].get("control_type") for r in records} == {None, "random", "negative_control"}
     _, after = vector(3, steered=report, require_validated=True)
     assert (after.grade, after.unvalidated_warning, after.steered) == ("validated", None, report)
     with pytest.raises(VectorNotValidated, match="another direction"):

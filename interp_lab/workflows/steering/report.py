@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
@@ -87,12 +87,14 @@ def finished(report: SteerReport, *, caveats: tuple[str, ...], suggest: Suggest,
     return told.model_copy(update={"agent_next_actions": suggest(told)})
 
 
-def publish(report: SteerReport, run: Run) -> None:
-    """Write the report as JSON, Markdown and HTML."""
+def publish(report: SteerReport, records: Sequence[str], run: Run) -> None:
+    """Write the report as JSON, Markdown and HTML, and every steered text's score as a record, if there are any."""
     with run.artifact(STEER_KIND, f"Steering towards {report.criterion[:120]} in {report.model.id}"[:200]) as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_steering_markdown(report))
         files.write_text("report.html", render_steering(report))
+        if records:
+            files.write_text("interventions.jsonl", "".join(f"{line}\n" for line in records))
         files.metrics |= {"grade": report.grade, "strength": report.strength}
         files.warnings += report.caveats
 
