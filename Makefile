@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-inspect bench-calibration bench-interventions calibrate pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions calibrate pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -15,7 +15,7 @@ help:
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
-	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, inspect, interventions"
+	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -94,6 +94,9 @@ calibrate: $(STAMP)
 
 bench-harvest: $(STAMP)
 	$(BIN)/python benchmarks/harvest/bench.py
+
+bench-paths: $(STAMP)
+	$(BIN)/python benchmarks/paths/bench.py $(if $(PEER),--peer $(PEER))
 
 pocket-models: $(STAMP)
 	$(BIN)/python -m interp_lab.pocket

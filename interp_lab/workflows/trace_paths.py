@@ -30,7 +30,7 @@ def trace_paths(request: TracePathsRequest, run: Run, *, settings: Settings, sug
     ends = prepared(context, _ends(request, context, settings))
     inputs, plan = context.inputs, context.design
     explore = positives(plan, plan.split.rows("explore"))
-    screened = screen(context, ends, explore)
+    screened = screen(context, ends, explore, chooses=len(ends.sources) > request.n_measured)
     chosen = _chosen(screened, request.n_measured)
     companions = with_controls(
         ends,

@@ -25,6 +25,9 @@ from interp_lab.workflows.inspection.inputs import model_facts
 from interp_lab.workflows.intervening.behaviour import words
 from interp_lab.workflows.tracing.context import Context
 
+MOST_SHOWN = 20
+"""Paths of a short form."""
+
 
 def assemble(
     context: Context,
@@ -86,7 +89,7 @@ def short_form(report: PathReport, actions: tuple[NextAction, ...]) -> PathsResu
     told = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counted.items()) or "no path"
     return PathsResult(
         summary=f"{report.headline}\n{report.n_runs} edited runs, {report.n_searched} pairs searched; {told}.",
-        warnings=report.caveats,
+        warnings=(*report.caveats, *_left_out(report)),
         agent_next_actions=actions,
         criterion=report.criterion,
         model=report.model.id,
@@ -94,8 +97,13 @@ def short_form(report: PathReport, actions: tuple[NextAction, ...]) -> PathsResu
         n_runs=report.n_runs,
         screen=() if report.screen is None else report.screen.errors,
         target_tokens=report.settings.target_tokens[:10],
-        paths=tuple(_short(card) for card in report.paths[:20]),
+        paths=tuple(_short(card) for card in report.paths[:MOST_SHOWN]),
     )
+
+
+def _left_out(report: PathReport) -> tuple[str, ...]:
+    n = len(report.paths) - MOST_SHOWN
+    return (f"{n} more paths are in the report.",) if n > 0 else ()
 
 
 def headline(request: PathRequest, cards: Sequence[PathCard], kind: str) -> str:

@@ -18,8 +18,8 @@ from interp_lab.workflows.tracing.ends import Ends
 from interp_lab.workflows.tracing.measure import Measured, typical_size
 
 Floats = NDArray[np.float64]
-MOST_PROMPTS = 64
-"""Prompts of a screen; it only chooses."""
+MOST_PROMPTS, FEW_PROMPTS = 64, 8
+"""Prompts of a screen that chooses, and of one that only tells how good it would be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,8 @@ class Screened:
     slopes: Floats
     scale: Floats
     """Typical size of every target, `(n_targets,)`."""
+    n_prompts: int
+    """The first of explore positives that the mean is over."""
 
     def best(self, n: int) -> tuple[int, ...]:
         """Return up to `n` sources, by their largest estimate as a share of each target's typical size."""
@@ -38,11 +40,11 @@ class Screened:
         return tuple(int(place) for place in order if strongest[place] > 0)
 
 
-def screen(context: Context, ends: Ends, prompts: Sequence[int]) -> Screened:
+def screen(context: Context, ends: Ends, prompts: Sequence[int], *, chooses: bool) -> Screened:
     """Return the estimates on the first prompts of these."""
     prepared = Screen(context.inputs.loaded, [ends.unit(place) for place in range(len(ends.sources))], ends.route)
     total = np.zeros((len(ends.sources), ends.route.n_targets))
-    used = list(prompts)[:MOST_PROMPTS]
+    used = list(prompts)[: MOST_PROMPTS if chooses else FEW_PROMPTS]
     bases: list[Floats] = []
     with matmul_precision():
         for done, prompt in enumerate(used):
@@ -50,7 +52,7 @@ def screen(context: Context, ends: Ends, prompts: Sequence[int]) -> Screened:
             slopes, base = prepared(context.inputs.tokens[prompt])
             total += slopes.double().numpy()
             bases.append(base.double().numpy())
-    return Screened(total / len(used), typical_size(np.stack(bases)))
+    return Screened(total / len(used), typical_size(np.stack(bases)), len(used))
 
 
 def screen_facts(screened: Screened, measured: Measured, scales: Sequence[float]) -> ScreenFacts:
@@ -68,7 +70,8 @@ def screen_facts(screened: Screened, measured: Measured, scales: Sequence[float]
 def _error(screened: Screened, measured: Measured, sources: Sequence[int], scale: float) -> ScreenError:
     rows = [measured.row(source, scale) for source in sources]
     typical = np.where(measured.scale > 0, measured.scale, np.inf)
-    exact = (measured.total - measured.passed)[:, rows].mean(axis=0) / typical
+    same = slice(screened.n_prompts)
+    exact = (measured.total - measured.passed)[same, rows].mean(axis=0) / typical
     found = estimate_error((screened.slopes[list(sources)] * scale / typical).ravel(), exact.ravel())
     return ScreenError(
         scale=scale,
