@@ -232,6 +232,8 @@ class ShowFeatureResult(Result):
     """Strongest first."""
     weights: Weights | None = None
     """Norms and angles."""
+    explanations: tuple[str, ...] = ()
+    """What was said of it, with blind scores (untrusted)."""
 
 
 class TokensSearch(Contract):
@@ -302,8 +304,17 @@ class DensitySearch(Contract):
     """Rarest first."""
 
 
+class ExplanationSearch(Contract):
+    """Explained in words like these."""
+
+    kind: Literal["explanation"]
+    """Names the search."""
+    words: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    """Compared by words, not by meaning."""
+
+
 Search = Annotated[
-    TokensSearch | TextSearch | LabelSearch | DirectionSearch | LatentSearch | DensitySearch,
+    TokensSearch | TextSearch | LabelSearch | DirectionSearch | LatentSearch | DensitySearch | ExplanationSearch,
     Field(discriminator="kind"),
 ]
 

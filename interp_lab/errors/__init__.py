@@ -55,6 +55,7 @@ from interp_lab.errors.exchange import (
     RowsNotAligned,
     SeveralModels,
 )
+from interp_lab.errors.explanations import ChallengeSpent, EncoderMismatch, TooFewContexts, UnknownChallenge
 from interp_lab.errors.interventions import (
     ImpossibleEdit,
     ImpossiblePath,
@@ -164,6 +165,7 @@ __all__ = [
     "CatalogBusy",
     "CatalogCorrupt",
     "CatalogTooNew",
+    "ChallengeSpent",
     "CheckpointMismatch",
     "CorruptWeights",
     "DamagedAsset",
@@ -177,6 +179,7 @@ __all__ = [
     "DuplicateRows",
     "EmptyPrompt",
     "EmptySlice",
+    "EncoderMismatch",
     "EnvironmentUnusable",
     "EvaluationUnfit",
     "ExportUnfit",
@@ -255,6 +258,7 @@ __all__ = [
     "StoreTooNew",
     "StoreUnfinished",
     "TargetTokensUnclear",
+    "TooFewContexts",
     "TooFewGroups",
     "TrainingDiverged",
     "TrainingSourceUnfit",
@@ -263,6 +267,7 @@ __all__ = [
     "UnknownArtifact",
     "UnknownAsset",
     "UnknownCapability",
+    "UnknownChallenge",
     "UnknownColumn",
     "UnknownDataset",
     "UnknownField",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from interp_lab.contracts.base import Contract
+from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.contracts.features import (
     DensitySearch,
     DirectionSearch,
+    ExplanationSearch,
     LabelSearch,
     LatentSearch,
     SearchFeaturesRequest,
@@ -16,6 +18,7 @@ from interp_lab.contracts.features import (
     TokensSearch,
 )
 from interp_lab.settings import Settings
+from interp_lab.workflows.explaining.finding import find_by_explanation
 from interp_lab.workflows.features.find_density import find_by_density
 from interp_lab.workflows.features.find_directions import find_by_direction
 from interp_lab.workflows.features.find_rows import find_by_rows
@@ -32,10 +35,14 @@ FOUND_BY: dict[type[Contract], Callable[[SearchFeaturesRequest, Settings], Hits]
 """What answers each kind of search: a new kind is one contract, one function from request to `Hits`, one line here."""
 
 
-def search_features(request: SearchFeaturesRequest, *, settings: Settings) -> SearchFeaturesResult:
+def search_features(
+    request: SearchFeaturesRequest, *, settings: Settings, known: Iterable[ExplanationRecord] = ()
+) -> SearchFeaturesResult:
     """Return one page of latents, best first.
 
     Raises:
         LabError: whatever is wrong with stores, dictionaries, the search or its cursor.
     """
+    if isinstance(request.by, ExplanationSearch):
+        return page_of(find_by_explanation(request, request.by, known, settings), request)
     return page_of(FOUND_BY[type(request.by)](request, settings), request)

@@ -20,6 +20,7 @@ from interp_lab_tools.compare_runs import COMPARE_RUNS
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
+from interp_lab_tools.explain_latent import EXPLAIN_LATENT
 from interp_lab_tools.gallery import GALLERY
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
@@ -62,6 +63,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     ENCODE_STORE,
     SEARCH_FEATURES,
     SHOW_FEATURE,
+    EXPLAIN_LATENT,
     INSPECT,
     REGISTER_HYPOTHESIS,
     INTERVENE,

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import JsonValue
+
 from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.features import ShowFeatureRequest, ShowFeatureResult
 from interp_lab.errors import ReadOnlyLab
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.explanations import known_explanations
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
@@ -29,7 +33,29 @@ def _handle(request: ShowFeatureRequest, lab: Lab) -> ShowFeatureResult:
     def publish(result: ShowFeatureResult, page: CardPage) -> ShowFeatureResult:
         return _with_page(request, result, page, lab)
 
-    return show_feature(request, settings=lab.settings, publish=publish)
+    result = show_feature(request, settings=lab.settings, publish=publish, known=known_explanations(lab))
+    return _with_explaining(request, result, lab)
+
+
+def _with_explaining(request: ShowFeatureRequest, result: ShowFeatureResult, lab: Lab) -> ShowFeatureResult:
+    """Return the card with the way to its explanation, where the server offers it and the latent can be explained."""
+    if "explain" not in lab.toolsets or lab.read_only or request.store is None or not result.contexts:
+        return result
+    if "/" not in result.feature:  # a coordinate has no codes
+        return result
+    latent: dict[str, JsonValue] = {
+        "store": request.store,
+        "unit": request.unit,
+        "column": result.feature.rpartition("#")[0],
+    }
+    if request.dictionary is not None:
+        latent["dictionary"] = request.dictionary
+    action = NextAction(
+        tool="explain_latent",
+        arguments={"step": {"kind": "evidence", "latent": latent}},
+        why="Explain it from half of the prompts and have the words graded blind on the others.",
+    )
+    return result.model_copy(update={"agent_next_actions": (action, *result.agent_next_actions)[:3]})
 
 
 def _with_page(request: ShowFeatureRequest, result: ShowFeatureResult, page: CardPage, lab: Lab) -> ShowFeatureResult:

@@ -1,0 +1,68 @@
+"""Latents by what was said of them: explanations whose words are like those asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.explain import ExplanationRecord
+from interp_lab.contracts.features import ExplanationSearch, SearchFeaturesRequest
+from interp_lab.methods.text_similarity import LEXICAL, cosines, lexical_vectors
+from interp_lab.settings import Settings
+from interp_lab.workflows.explaining.records import in_words, latest
+from interp_lab.workflows.features.hits import BEST, Hits, Row
+from interp_lab.workflows.features.rounding import rounded
+from interp_lab.workflows.features.weights import open_dictionary
+
+_HEADERS = (
+    ("feature", "COLUMN#UNIT"),
+    ("similarity", "cosine of the words, not of the meaning"),
+    ("explanation", "what was said of it, with its blind scores"),
+    ("dictionary", "artifact id or content hash of its dictionary"),
+)
+
+
+def find_by_explanation(
+    request: SearchFeaturesRequest, by: ExplanationSearch, known: Iterable[ExplanationRecord], settings: Settings
+) -> Hits:
+    """Return explanations by likeness; errors of the dictionaries that the request names."""
+    records = [record for record in latest(known) if not request.columns or _column(record) in request.columns]
+    if request.dictionaries:
+        hashes = {open_dictionary(name, settings).content_hash for name in request.dictionaries}
+        wanted = hashes | set(request.dictionaries)
+        records = [record for record in records if wanted & set(record.dictionaries)]
+    like = cosines(lexical_vectors([by.words]), lexical_vectors([record.text for record in records]))[0]
+    order = [int(place) for place in np.argsort(-like, kind="stable")[:BEST] if like[place] > 0]
+
+    def make(start: int, stop: int) -> Sequence[Row]:
+        return [_row(records[place], float(like[place])) for place in order[start:stop]]
+
+    return Hits(
+        headers=_HEADERS,
+        total=len(order),
+        make=make,
+        searched=len(records),
+        found=f"{len(order)} of {len(records)} explanations share words with {by.words[:80]!r}",
+        facts={"encoder": LEXICAL},
+        actions=lambda row: _show(request, row),
+    )
+
+
+def _row(record: ExplanationRecord, like: float) -> Row:
+    return record.feature, rounded(like), in_words(record), record.dictionaries[0]
+
+
+def _column(record: ExplanationRecord) -> str:
+    return record.feature.rpartition("#")[0]
+
+
+def _show(request: SearchFeaturesRequest, row: Row) -> tuple[NextAction, ...]:
+    """Return the card of the first latent, where the request says which dictionary or store is meant."""
+    unit = int(str(row[0]).rpartition("#")[2])
+    if len(request.dictionaries) != 1:
+        return ()
+    arguments: dict[str, Any] = {"dictionary": request.dictionaries[0], "unit": unit}
+    return (NextAction(tool="show_feature", arguments=arguments, why="Look at the first latent from all sides."),)
