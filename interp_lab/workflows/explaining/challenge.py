@@ -52,7 +52,9 @@ def draw_questions(explained: Explained, n_items: int, used: Sequence[int], *, e
         "fuzzing": fuzzing_items(draw, fuzz),
         "detection": detection_items(draw, each),
     }
-    mixed = {kind: [items[int(i)] for i in rng.permutation(len(items))] for kind, items in drawn.items()}
+    mixed: dict[BlindKind, list[Item]] = {
+        kind: [items[int(i)] for i in rng.permutation(len(items))] for kind, items in drawn.items()
+    }
     shown: dict[BlindKind, tuple[tuple[str, ...], ...]] = {
         kind: tuple(item.texts for item in items) for kind, items in mixed.items()
     }
