@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from interp_lab.errors import ShapeMismatch
-from interp_lab.evidence.near_duplicates import SIMILARITY, near_duplicates
+from interp_lab.evidence.few_duplicates import SIMILARITY, few_duplicates
 
+FEW = 512
+"""Texts up to which numpy and scipy are not worth loading."""
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"\b\d+\b")
 
@@ -43,9 +45,17 @@ def group_prompts(
         forest.join_equal((value for value in column), skip_none=True)
     normal = [normalise(text) for text in texts]
     forest.join_equal(normal, skip_none=False)
-    for a, b in near_duplicates(normal, similarity=similarity):
+    for a, b in _similar(normal, similarity):
         forest.join(a, b)
     return forest.numbered()
+
+
+def _similar(texts: Sequence[str], similarity: float) -> Iterator[tuple[int, int]]:
+    if len(texts) <= FEW:
+        return few_duplicates(texts, similarity=similarity)
+    from interp_lab.evidence.near_duplicates import near_duplicates  # lazy: scipy, which small sets do without
+
+    return near_duplicates(texts, similarity=similarity)
 
 
 class _Forest:

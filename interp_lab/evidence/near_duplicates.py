@@ -14,13 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SHINGLE = 5
-"""Characters per shingle of the normalised text."""
-SIMILARITY = 0.8
-"""Jaccard similarity of shingle sets from which two texts are near-duplicates."""
+from interp_lab.evidence.few_duplicates import SHARED, SHINGLE, SIMILARITY
 
-_SHARED = 8
-"""Rare shingles that a candidate pair must share: more means fewer candidates and longer prefixes."""
 _CELLS = 1 << 24
 """Pairs of texts that are looked at at once, which bounds memory."""
 _PAIRS = 1 << 17
@@ -48,7 +43,7 @@ def near_duplicates(texts: Sequence[str], *, similarity: float = SIMILARITY) -> 
         return
     sets = _sets(list(first), np.array(list(first.values()), np.int64))
     least = np.ceil(similarity * sets.sizes).astype(np.int64)
-    prefixes = _prefixes(sets, sets.sizes - least + np.minimum(_SHARED, least))
+    prefixes = _prefixes(sets, sets.sizes - least + np.minimum(SHARED, least))
     lows: Ints = np.searchsorted(sets.sizes, least)  # smaller sets cannot be that similar
     n = len(sets.sizes)
     step = max(1, _CELLS // n)
@@ -58,7 +53,7 @@ def near_duplicates(texts: Sequence[str], *, similarity: float = SIMILARITY) -> 
         counts: Any = (prefixes[start:stop] @ prefixes[low:stop].T).tocoo()
         left, right = counts.row.astype(np.int64) + start, counts.col.astype(np.int64) + low
         kept = (right < left) & (sets.sizes[right] >= least[left])
-        kept &= counts.data >= np.minimum(_SHARED, least[right])
+        kept &= counts.data >= np.minimum(SHARED, least[right])
         left, right = left[kept], right[kept]
         shared = _shared(sets.whole, left, right, (start, stop, low))
         union = sets.sizes[left] + sets.sizes[right] - shared

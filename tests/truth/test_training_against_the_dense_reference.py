@@ -61,7 +61,7 @@ def test_fifty_steps_lose_what_the_dense_reference_loses(architecture: Architect
     training = TrainingConfig(
         total_tokens=STEPS * N, batch_tokens=N, learning_rate=2e-3, select="fp32", tile_rows=40, dense_above=1.0,
         decoder_norm="free" if free else "unit", sparsity_coefficient=0.3, dead_window_tokens=4 * N, aux_k=6,
-        sparsity_warmup_steps=5, warmup_steps=5, decay_steps=10,
+        sparsity_warmup_steps=5, warmup_steps=5, decay_steps=10, calibrate=True,
     )  # fmt: skip
     fast, dense = Trainer(_config(architecture, kind), training), DenseTrainer(_config(architecture, kind), training)
     revived = 0.0

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from interp_lab.evidence import near_duplicates as module
+from interp_lab.evidence.few_duplicates import few_duplicates
 from interp_lab.evidence.near_duplicates import near_duplicates
 
 FRAME = "tell me whether the old man by the river would ever buy a {} {} from the small shop in the town"
@@ -38,6 +39,7 @@ def test_many_copies_of_one_template_give_the_pairs_that_comparing_all_gives(sim
     expected = every_pair(texts, similarity)
     assert expected
     assert set(near_duplicates(texts, similarity=similarity)) == expected
+    assert set(few_duplicates(texts, similarity=similarity)) == expected
 
 
 @pytest.mark.parametrize(("cells", "pairs", "crowded"), [(200, 7, 2.0), (200, 7, 0.0), (1, 1, 1 / 16)])
