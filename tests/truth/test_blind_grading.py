@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,3 +262,13 @@ def test_the_rule_of_the_latent_has_no_counter_example_and_a_narrow_one_has(lab:
     assert near is not None
     assert near.silent == ()
     assert (near.recall or 1) < (narrow.recall or 0)
+
+
+def test_another_name_for_the_same_store_gives_the_same_halves_and_the_same_count(lab: Lab) -> None:
+    other = lab.settings.workspace / "copy"
+    if not other.exists():
+        shutil.copytree(lab.settings.workspace / "store", other)
+    by_name = [open_explained(LatentRef(store=name, unit=RED), lab.settings) for name in ("store", "copy")]
+    assert by_name[0].digest == by_name[1].digest
+    assert (by_name[0].explores == by_name[1].explores).all()
+    assert by_name[0].identities == by_name[1].identities

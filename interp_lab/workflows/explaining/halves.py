@@ -17,6 +17,7 @@ from interp_lab.workflows.explaining.identity import identities_of
 from interp_lab.workflows.features.signal import Signal, read_signal
 from interp_lab.workflows.features.subject import Subject, find_subject
 from interp_lab.workflows.querying.view import StoreView
+from interp_lab.workflows.training.columns import store_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,8 @@ class Explained:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same latent on the same store, 16 hexadecimal digits."""
-        known = f"{self.view.name}\n{self.subject.feature}"
+        """The same for the same latent on the same bytes, whatever the store is called; 16 hexadecimal digits."""
+        known = f"{store_hash(self.view.store)}\n{self.subject.feature}"
         return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest()[:16]
 
     @cached_property

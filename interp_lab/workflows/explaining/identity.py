@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interp_lab.workflows.features.subject import Subject
+from interp_lab.workflows.training.columns import store_hash
 
 
 def identities_of(subject: Subject) -> tuple[str, ...]:
@@ -16,4 +17,4 @@ def identities_of(subject: Subject) -> tuple[str, ...]:
     known = tuple(dict.fromkeys(name for name in names if name))
     if known or subject.view is None:
         return known
-    return (f"store {subject.view.name} {subject.column}",)
+    return (f"store {store_hash(subject.view.store)} {subject.column}",)
