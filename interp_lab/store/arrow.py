@@ -19,6 +19,7 @@ Schema = Any
 def arrow() -> Any:
     """Return the module `pyarrow`."""
     import pyarrow as module  # lazy: 130 ms and 50 MB that a server's start does not need  # pyright: ignore
+    import pyarrow.compute  # lazy: as above; pyarrow alone does not bring it  # pyright: ignore
 
     return module
 

@@ -124,6 +124,7 @@ def _refuse_discovery(
 ) -> Iterator[str]:
     """Refuse confirm prompts that are, or resemble, those that ranked the unit; yield runs that cannot be compared."""
     confirm = [prompts.prompts[i].text for i in halves.rows("confirm")]
+    seeds = sorted({run.report.run.seed for run in found_in})
     for run in found_in:
         used = _explore_texts(run, settings)
         if used is None:
@@ -140,7 +141,10 @@ def _refuse_discovery(
             raise DiscoveryRowsReused(
                 f"{len(shared)} of the prompts that would confirm, or near-duplicates of them, ranked this unit in "
                 f"report {run.id[:12]} (seed {run.report.run.seed}).",
-                remedy=f"Use that report's dataset with seed {run.report.run.seed}, or prompts that are new.",
+                remedy=f"Use that report's dataset with seed {seeds[0]}, or prompts that are new."
+                if len(seeds) == 1
+                else f"Use prompts that are new: reports with seeds {', '.join(map(str, seeds))} ranked the unit, and "
+                "no split of these prompts keeps clear of all of them.",
             )
 
 

@@ -44,11 +44,14 @@ def test_an_agent_gets_from_a_corpus_to_ranked_latents_by_the_calls_it_is_handed
         overview = call(lab, "query_activations", follow(store, "query_activations"))
         assert PLACE in overview.model_dump_json()
         few = {"training": {"total_tokens": 20_000, "batch_tokens": 1024}, "widths": [256], "sparsities": [8]}
-        trained = done(lab, "train_sae", follow(store, "train_sae") | few)
+        dry = call(lab, "train_sae", follow(store, "train_sae") | few | {"dry_run": True})
+        assert isinstance(dry, JobView)
+        trained = done(lab, "train_sae", follow(dry, "train_sae"))
         (dictionary,) = [artifact for artifact in trained.artifacts if artifact.kind == "dictionary"]
         encoded = done(lab, "encode_store", follow(trained, "encode_store"))
         (column,) = encoded.result["columns"]  # type: ignore[index,misc]
         assert column["key"].startswith(f"{PLACE}/")  # type: ignore[index,call-overload,union-attr]
+        assert call(lab, "search_features", follow(encoded, "search_features")).summary
         asked = follow(encoded, "query_activations") | {"query": {"kind": "units", "column": column["key"]}}  # type: ignore[index,call-overload]
         assert call(lab, "query_activations", asked).summary
         wanted = {"model": MODEL, "criterion": "a question is asked", "dataset": "builtin:question", "top_k": 3}

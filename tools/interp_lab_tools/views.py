@@ -69,7 +69,8 @@ def job_entry(lab: Lab, job: Job) -> JobEntry:
 
 def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
     """Return the answer to a dry run: the plan, and the call that would carry it out."""
-    arguments: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
+    said: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
+    arguments = _with_kinds(said, request.model_dump(mode="json"))
     if type(request).model_fields["dry_run"].default:
         arguments["dry_run"] = False
     if "plan_id" in type(request).model_fields:
@@ -128,7 +129,11 @@ def _actions(
 ) -> tuple[NextAction, ...]:
     if result is not None:
         own = [NextAction.model_validate(action) for action in result.get("agent_next_actions", ())]
-        return tuple([*_read_report(artifacts), *own, *_go_on_with(artifacts)][:MAX_ACTIONS])
+        return tuple(
+            [*_read_report(artifacts), *own, *_go_on_with(artifacts, encoded=job.capability == "encode_store")][
+                :MAX_ACTIONS
+            ]
+        )
     if job.state in {"failed", "cancelled"}:
         if "ops" in lab.toolsets:
             return (_action("job_logs", "See what happened.", job_id=job.id),)
@@ -147,9 +152,14 @@ def _read_report(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
     return []
 
 
-def _go_on_with(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
+def _go_on_with(artifacts: tuple[ArtifactRef, ...], *, encoded: bool) -> list[NextAction]:
     """Return what a new store is for; a workflow cannot say so, because it does not know the id yet."""
     stores = [artifact.id for artifact in artifacts if artifact.kind == "activation_store"]
+    if encoded and stores:
+        overview = _action("query_activations", "See its columns.", store=stores[0], query={"kind": "overview"})
+        rare: dict[str, JsonValue] = {"kind": "density", "at_most": 0.1}
+        latents = _action("search_features", "Find latents that are active at times.", stores=[stores[0]], by=rare)
+        return [overview, latents]
     return [
         action
         for store in stores[:1]
@@ -161,6 +171,16 @@ def _go_on_with(artifacts: tuple[ArtifactRef, ...]) -> list[NextAction]:
             _action("train_probe", "Train probes on every column.", store=store, target="score", dry_run=True),
         )
     ]
+
+
+def _with_kinds(said: dict[str, JsonValue], whole: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return what was said with the kind of every record in it: unions are told apart by it, default or not."""
+    found = dict(said)
+    for name, value in said.items():
+        full = whole.get(name)
+        if isinstance(value, dict) and isinstance(full, dict):
+            found[name] = ({"kind": full["kind"]} if "kind" in full else {}) | _with_kinds(value, full)
+    return found
 
 
 def _store(artifact_id: str) -> dict[str, JsonValue]:

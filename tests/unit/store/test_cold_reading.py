@@ -26,3 +26,9 @@ def test_reading_numbers_imports_neither_torch_nor_pyarrow(tmp_path: Path, given
     folder = given().write(tmp_path / "store")
     done = subprocess.run([sys.executable, "-c", READ, str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["", "True"]
+
+
+def test_arithmetic_on_tables_is_there_though_nothing_else_has_asked_for_it() -> None:
+    program = "from interp_lab.store.arrow import arrow\nprint(arrow().compute.sum([1, 2]).as_py())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "3", done.stderr[-500:]
