@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions calibrate pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions calibrate pocket-dictionaries pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -16,6 +16,7 @@ help:
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
 	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions"
+	@echo "make pocket-dictionaries  a dictionary for every layer of a model in the box, measured"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -97,6 +98,9 @@ bench-harvest: $(STAMP)
 
 bench-paths: $(STAMP)
 	$(BIN)/python benchmarks/paths/bench.py $(if $(PEER),--peer $(PEER))
+
+pocket-dictionaries: $(STAMP)
+	$(BIN)/python benchmarks/pocket_dictionaries/bench.py --write benchmarks/results/pocket_dictionaries.json
 
 pocket-models: $(STAMP)
 	$(BIN)/python -m interp_lab.pocket
