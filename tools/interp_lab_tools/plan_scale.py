@@ -39,10 +39,11 @@ PLAN_SCALE = InlineCapability(
     name="plan_scale",
     title="Plan a large run",
     guidance=(
-        "What harvesting, dictionary training and interventions would take, for a model that is here or only on paper "
-        "('70B', '1T'; '1B tokens'): memory, bytes, arithmetic, time by route, the bottleneck, what to change to fit, "
-        "money and energy. Every number has its formula and source. Times use this machine's profile (call profile_env "
-        "first), or published figures for a named device. Starts nothing; dry_run of the calls it returns is exact."
+        "What harvesting, dictionary training and interventions would take, for a model that is here or on paper "
+        "(parameters '70B', tokens '1B tokens'): memory, bytes, arithmetic, time by route, the bottleneck, what to "
+        "change to fit, money and energy. Every number has its formula and source. Times use this machine's profile "
+        "(call profile_env first), or published figures for a named device. Starts nothing; dry_run of the calls it "
+        "returns is exact."
     ),
     request=PlanScaleRequest,
     result=PlanScaleResult,
