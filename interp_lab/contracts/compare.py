@@ -34,7 +34,7 @@ class Side(Contract):
     dictionaries: Annotated[tuple[DictionaryRef, ...], Field(max_length=50)] = ()
     """Dictionaries whose latents are compared."""
     interventions: tuple[ReportId, ...] = ()
-    """Reports of intervene on this model and these prompts, whose effects are compared."""
+    """Reports of intervene on this model and these prompts; give both sides the same targets."""
 
 
 def _side_from_text(value: Any) -> Any:

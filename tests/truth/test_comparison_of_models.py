@@ -13,10 +13,14 @@ import pytest
 import torch
 
 from interp_lab.contracts.compare import CompareRequest, ComparisonReport
+from interp_lab.contracts.intervene import InterveneRequest
+from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
 from interp_lab.workflows.compare import compare
+from interp_lab.workflows.comparing import components
+from interp_lab.workflows.intervene import intervene
 from interp_lab_tools.compare import _next
 
 PLACE = "resid_post.1"
@@ -48,11 +52,11 @@ def prompts(n_pairs: int) -> list[dict[str, Any]]:
     return [{"text": f"{s} {end}", "score": score} for s in stems for end, score in (("cat", 1), ("dog", 0))]
 
 
-def report_of(settings: Settings, out: Path, left: str, right: str, **options: Any) -> ComparisonReport:
+def report_of(settings: Settings, out: Path, left: Any, right: Any, **options: Any) -> ComparisonReport:
     request = CompareRequest.model_validate(
         {
-            "left": {"model": left, "addresses": [PLACE]},
-            "right": {"model": right, "addresses": [PLACE]},
+            "left": {"model": left, "addresses": [PLACE]} if isinstance(left, str) else left,
+            "right": {"model": right, "addresses": [PLACE]} if isinstance(right, str) else right,
             "criterion": "ends in cat",
             "dataset": {"kind": "inline", "prompts": prompts(60)},
             "pooling": "last",
@@ -125,6 +129,59 @@ def test_what_is_missing_is_left_out_and_said_and_the_page_shows_hostile_names_a
     assert "&lt;script&gt;" in page
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["matches"]
     assert (folder / "report.md").read_text(encoding="utf-8").count("| needs") >= 8
+
+
+def intervened(settings: Settings, out: Path, model: str, index: int, targets: tuple[str, str]) -> InterveneReport:
+    request = InterveneRequest.model_validate(
+        {
+            "model": model,
+            "criterion": "ends in cat",
+            "dataset": {"kind": "inline", "prompts": prompts(60)},
+            "units": [{"address": PLACE, "index": index}],
+            "edits": ["ablate_zero"],
+            "targets": [targets[0]],
+            "alternatives": [targets[1]],
+            "pooling": "last",
+            "n_controls": 1,
+            "dry_run": False,
+        }
+    )
+    with LocalRun(out, workspace=settings.workspace) as run:
+        intervene(request, run, settings=settings, suggest=lambda _: ())
+    return InterveneReport.model_validate_json((run.written[0] / "report.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same targets", "other targets"])
+def test_effects_are_compared_only_where_both_sides_measured_the_same_behaviour(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    settings, order, _ = pair
+    first = report_of(settings, tmp_path / "first", "left", "right").matches[0]
+    words = ("cat", "sat"), ("cat", "sat") if same else ("it", "was")
+    reports = {
+        key: intervened(settings, tmp_path / key, name, unit.index, some)
+        for key, name, unit, some in (
+            ("a" * 64, "left", first.left, words[0]),
+            ("b" * 64, "right", first.right, words[1]),
+        )
+    }
+    monkeypatch.setattr(components, "_report", lambda artifact, _: reports[artifact])
+    sides = {
+        name: {"model": name, "addresses": [PLACE], "interventions": [key]}
+        for name, key in (("left", "a" * 64), ("right", "b" * 64))
+    }
+    report = report_of(settings, tmp_path / "second", **sides)
+    match = next(m for m in report.matches if m.left.index == first.left.index and m.kind == "one_to_one")
+    assert match.left.effect is not None
+    assert match.right.effect is not None
+    assert ("effect" in match.left_out) is not same
+    assert any("different behaviours" in caveat for caveat in report.caveats) is not same
+    if same:
+        assert match.left.effect == pytest.approx(match.right.effect, rel=1e-3, abs=1e-5)
+    else:
+        assert match.effect_agrees is None
+        assert match.grade == "needs_causal_evidence"
+    assert order[match.right.index] == match.left.index
 
 
 def test_what_is_offered_next_is_to_intervene_on_both_sides(pair: Any, tmp_path: Path) -> None:

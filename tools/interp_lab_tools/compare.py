@@ -117,7 +117,7 @@ def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAct
                 "dry_run": True,
                 **{key: said[key] for key in ("criterion", "dataset", "pooling", "threshold", "seed")},
             },
-            why=f"Measures what {unit.address} #{unit.index} does in {side.model.id}; compare again with both reports.",
+            why=f"Measures what {unit.address} #{unit.index} does in {side.model.id}; use the same targets for both.",
         )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -93,8 +94,24 @@ def overlap(one: Sequence[str], two: Sequence[str]) -> float:
     return len(ours & theirs) / max(1, min(len(ours), len(theirs)))
 
 
-Effects = Mapping[str, tuple[float, bool]]
-"""Unit, as 'ADDRESS #INDEX' → effect on confirm prompts, and whether it exceeds its control there."""
+class Effect(NamedTuple):
+    """What an intervention report says of one unit."""
+
+    value: float
+    """On confirm prompts."""
+    confirmed: bool
+    """Whether it exceeds its control there."""
+    behaviour: str
+    """What was measured: metric, targets and alternatives. Effects on different behaviours cannot agree."""
+
+
+Effects = Mapping[str, Effect]
+"""By unit, as 'ADDRESS #INDEX'."""
+
+
+def same_behaviour(one: Effect | None, two: Effect | None) -> bool:
+    """Return whether both sides have an effect, and on the same behaviour."""
+    return one is not None and two is not None and one.behaviour == two.behaviour
 
 
 def effects_of(side: ReadSide) -> Effects:
@@ -104,15 +121,23 @@ def effects_of(side: ReadSide) -> Effects:
         InvalidRequest: One is of another model or other prompts, or is no such report.
         UnknownArtifact, ArtifactCorrupt: There is nothing to be read.
     """
-    found: dict[str, tuple[float, bool]] = {}
+    found: dict[str, Effect] = {}
     for artifact in side.side.interventions:
         report = _report(artifact, side)
         for unit in report.units:
             confirmed = [edit for edit in unit.edits if edit.confirm is not None]
             if confirmed and confirmed[0].confirm is not None:
                 codes = {reason.code for reason in unit.reasons}
-                found[unit.unit] = confirmed[0].confirm.effect, Reason.EFFECT_CONFIRMED.value in codes
+                confirm = confirmed[0].confirm
+                found[unit.unit] = Effect(confirm.effect, Reason.EFFECT_CONFIRMED.value in codes, _behaviour(report))
     return found
+
+
+def _behaviour(report: InterveneReport) -> str:
+    """Return the behaviour in words that are the same for two models where it is the same."""
+    told = report.behaviour
+    words = (" ".join(sorted(word.strip() for word in some)) for some in (told.targets, told.alternatives))
+    return " | ".join([told.metric, *words])
 
 
 def _report(artifact: str, side: ReadSide) -> InterveneReport:

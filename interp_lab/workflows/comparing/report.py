@@ -25,7 +25,7 @@ from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
-from interp_lab.workflows.comparing.components import Effects, overlap
+from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
 from interp_lab.workflows.comparing.pairs import Pair, Tested
 from interp_lab.workflows.comparing.sides import ReadSide
 from interp_lab.workflows.inspection.inputs import model_facts
@@ -113,6 +113,7 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
     for i, pair in enumerate(found.tested.pairs):
         one = _unit(left, pair.left, found.left_words, found.left_effects)
         two = _unit(right, pair.right, found.right_words, found.right_effects)
+        comparable = same_behaviour(found.left_effects.get(name_of(one)), found.right_effects.get(name_of(two)))
         evidence = None
         if test is not None and q is not None:
             evidence = MatchEvidence(
@@ -120,8 +121,8 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
                 low=float(test.low[i]),
                 high=float(test.high[i]),
                 q=float(q[i]),
-                left_effect=one.effect if one.effect_confirmed else None,
-                right_effect=two.effect if two.effect_confirmed else None,
+                left_effect=one.effect if one.effect_confirmed and comparable else None,
+                right_effect=two.effect if two.effect_confirmed and comparable else None,
             )
         grading = grade_match(evidence)
         words = overlap(one.promoted, two.promoted) if one.promoted and two.promoted else None
@@ -138,35 +139,32 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             direction_cosine=_rounded(found.cosines[pair]) if pair in found.cosines else None,
             promoted_overlap=None if words is None else _rounded(words),
             effect_agrees=next((agrees[r.value] for r in grading.reasons if r.value in agrees), None),
-            left_out=tuple(_left_out(pair, found, one, two, words=words)),
+            left_out=tuple(_left_out(pair, found, has_words=words is not None, has_effects=comparable)),
             grade=grading.grade,
             reasons=tuple(ReasonCode(code=reason.value, text=reason.meaning) for reason in grading.reasons),
         )
 
 
-def _left_out(
-    pair: Pair, found: Found, one: ComparedUnit, two: ComparedUnit, *, words: float | None
-) -> Iterator[Component]:
+def _left_out(pair: Pair, found: Found, *, has_words: bool, has_effects: bool) -> Iterator[Component]:
     if pair not in found.cosines:
         yield "direction"
-    if words is None:
+    if not has_words:
         yield "promoted_tokens"
-    if one.effect is None or two.effect is None:
+    if not has_effects:
         yield "effect"
 
 
 def _unit(side: ReadSide, column: int, words: Mapping[int, tuple[str, ...]], effects: Effects) -> ComparedUnit:
     site, index = side.locate(column)
-    key = f"{site} #{index}"
     seen = side.confirm or side.explore
-    effect = effects.get(key)
+    effect = effects.get(f"{site} #{index}")
     return ComparedUnit(
         address=site.key if isinstance(site, Lens) else str(site),
         index=index,
         auroc=_rounded(float(seen.auroc[column])),
         promoted=words.get(column, ())[:10],
-        effect=effect[0] if effect else None,
-        effect_confirmed=effect[1] if effect else None,
+        effect=effect.value if effect else None,
+        effect_confirmed=effect.confirmed if effect else None,
     )
 
 
@@ -195,6 +193,9 @@ def _caveats(matches: list[Match], left: ReadSide, found: Found) -> Iterator[str
         yield f"The prompts can be told apart by {', '.join(solved)} alone: units may follow that."
     if all(match.direction_cosine is None for match in matches):
         yield "No direction could be carried over: no fitted map holds on prompts that did not fit it."
+    behaviours = [{each.behaviour for each in side.values()} for side in (found.left_effects, found.right_effects)]
+    if all(behaviours) and not behaviours[0] & behaviours[1]:
+        yield "The interventions of the two sides measure different behaviours, so their effects are not compared."
     if all("effect" in match.left_out for match in matches):
         yield "Nothing was compared by intervention; likeness alone never shows the same mechanism."
     yield "Both models read the same words, so units that follow a word are alike; try prompts of other words too."

@@ -20,12 +20,10 @@ from interp_lab.methods.association import Association, associate
 from interp_lab.methods.pattern_match import Cells, cells
 from interp_lab.points import Address
 from interp_lab.settings import Settings
+from interp_lab.workflows.features.logits import IN_THE_STREAM
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.named_folders import dictionary_folder
-
-IN_THE_STREAM = frozenset({"embed", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"})
-"""Hook points that are the residual stream, or are added to it as they are."""
 
 Floats32 = NDArray[np.float32]
 
