@@ -20,8 +20,8 @@ DeviceName = Literal["h100-sxm", "h200", "b200", "a100-80gb", "l4", "t4", "rtx-4
 Group = Literal["model", "harvest", "dictionary", "interventions", "transfer"]
 Stage = Literal["harvest", "train", "interventions"]
 
-KnownAs = Literal["given", "files", "assumed", "formula", "measured", "published"]
-"""Said in the request, read from model files, taken as usual, computed, measured here, or from a publication."""
+KnownAs = Literal["given", "files", "assumed", "formula"]
+"""Said in the request, read from model files, taken as usual, or computed."""
 
 
 class PlanScaleRequest(Contract):

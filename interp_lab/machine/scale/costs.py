@@ -32,19 +32,14 @@ class Costs(NamedTuple):
     """The numbers that routes are reckoned from."""
 
     tokens: int
-    depth: float
-    """Share of the layers that a harvest runs."""
     weight_bytes: float
-    forward_flops: float
-    """Per token, up to the deepest address."""
     harvest_flops: float
     kept_bytes: float
     """Store on disk, or the buffer of a stream in memory."""
     n_latents: int
-    dictionary_bytes: float
-    """Weights of all dictionaries."""
+    n_dictionaries: int
     training_bytes: float
-    """Weights, gradients and moments of one dictionary."""
+    """Weights, gradients and moments of all dictionaries, which one call trains side by side."""
     training_flops: float
     edited_flops: float
     stream: bool
@@ -55,17 +50,15 @@ def quantities(request: PlanScaleRequest, shape: Shape) -> tuple[Costs, tuple[Qu
     ledger = _Ledger([])
     weight, forward, depth = _model(request, shape, ledger)
     harvest_flops, kept = _harvest(request, shape, ledger, forward)
-    n_latents, parameters, training, training_flops = _dictionary(request, shape, ledger)
+    n_latents, training, training_flops = _dictionary(request, shape, ledger)
     edited = _interventions(request, ledger, forward / depth)
     costs = Costs(
         tokens=request.tokens,
-        depth=depth,
         weight_bytes=weight,
-        forward_flops=forward,
         harvest_flops=harvest_flops,
         kept_bytes=kept,
         n_latents=n_latents,
-        dictionary_bytes=4 * parameters * request.n_addresses,
+        n_dictionaries=request.n_addresses,
         training_bytes=training,
         training_flops=training_flops,
         edited_flops=edited,
@@ -152,7 +145,7 @@ def _harvest(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, forward: 
     return flops, ledger.add("harvest", "store", store, "bytes", formula=f"activations + tokens × {ROW_BYTES} bytes")
 
 
-def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float, float]:
+def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float]:
     n_latents = request.n_latents or _EXPANSION * shape.d_model
     known: KnownAs = "given" if request.n_latents else "assumed"
     why = _SAID if request.n_latents else f"{_EXPANSION} × d_model"
@@ -160,15 +153,16 @@ def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tup
     parameters = 2 * shape.d_model * n_latents + n_latents + shape.d_model
     formula = "2 × d_model × n_latents + n_latents + d_model"
     ledger.add("dictionary", "parameters", parameters, "parameters", formula=formula)
-    training = 4 * _COPIES * parameters
-    formula = f"parameters × 4 bytes × {_COPIES} (weights, gradients, Adam's two moments)"
+    training = 4 * _COPIES * parameters * request.n_addresses
+    each = f"parameters × 4 bytes × {_COPIES} (weights, gradients, Adam's two moments)"
+    formula = f"{request.n_addresses} dictionaries side by side × {each}"
     ledger.add("dictionary", "training_memory", training, "bytes", formula=formula)
     flops = _training_arithmetic(request, shape, ledger, n_latents)
     codes = request.tokens * request.n_addresses * request.k * CODE_BYTES
     formula = f"tokens × {request.n_addresses} × {request.k} × {CODE_BYTES} bytes"
     source = "9.1 bytes per active latent measured for both layouts"
     ledger.add("dictionary", "codes", codes, "bytes", formula=formula, source=source)
-    return n_latents, parameters, training, flops
+    return n_latents, training, flops
 
 
 def _training_arithmetic(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, n_latents: int) -> float:

@@ -162,8 +162,12 @@ def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_di
             yield f"model_dtype '{narrower}': less than {bytes_in_words(costs.weight_bytes)} of weights"
         yield f"hold the model over at least {devices} such devices, 60 % of each for weights"
     if memory["dictionary"] > place.memory:
+        rest = memory["dictionary"] - costs.training_bytes
+        together = int((place.memory - rest) // (costs.training_bytes / costs.n_dictionaries))
+        if 0 < together < costs.n_dictionaries:
+            yield f"{together} of the {costs.n_dictionaries} dictionaries in one call of train_sae"
         per_latent = costs.training_bytes / costs.n_latents
-        spare = place.memory - (memory["dictionary"] - costs.training_bytes)
+        spare = place.memory - rest
         n = int(spare // per_latent)
         yield f"n_latents {n:,}" if n > 0 else "a device with more memory: not one latent fits beside the rest"
     if not enough_disk and place.disk is not None:

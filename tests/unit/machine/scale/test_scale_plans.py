@@ -124,10 +124,10 @@ def test_every_number_follows_from_its_formula() -> None:
     assert values["harvest", "activations"] == 1000 * 2 * 64 * 2
     assert values["harvest", "store"] == values["harvest", "activations"] + 1000 * 24
     parameters = 2 * 64 * 512 + 512 + 64
-    assert values["dictionary", "training_memory"] == 16 * parameters
+    assert values["dictionary", "training_memory"] == 2 * 16 * parameters  # one call trains both side by side
     assert values["dictionary", "training_arithmetic"] == 1000 * 2 * (2 * 64 * 512 + 8 * 4 * 64)
     assert values["interventions", "edited_runs"] == 2 * 2 * (3 + 3) * 5
-    assert costs.dictionary_bytes == 4 * 2 * parameters
+    assert costs.training_bytes == values["dictionary", "training_memory"]
     assert all(row.formula for row in rows)
 
 
@@ -173,6 +173,17 @@ def test_a_model_that_is_larger_than_the_memory_does_not_fit_and_says_over_how_m
     assert found.bottleneck.startswith("memory")
     assert any("at least 42 such devices" in change for change in found.change)
     assert any("one device" in risk for risk in found.risks)
+
+
+def test_dictionaries_that_do_not_fit_together_are_said_to_fit_in_smaller_calls() -> None:
+    one = 16 * (2 * 64 * 10**6 + 10**6 + 64)
+    request = PlanScaleRequest(parameters=10**6, tokens=1000, n_addresses=4, n_latents=10**6)
+    found = route(request, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one) + 10**9))
+    assert not found.fits
+    assert found.bottleneck.startswith("memory: dictionary")
+    assert "2 of the 4 dictionaries in one call of train_sae" in found.change
+    alone = request.model_copy(update={"n_addresses": 2})
+    assert route(alone, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one) + 10**9)).fits
 
 
 def test_more_devices_are_faster_and_cost_the_same() -> None:
