@@ -23,6 +23,8 @@ from interp_lab.workflows.validate_paths import validate_paths
 from interp_lab.worlds.base import make_base
 from interp_lab.worlds.catalogue import make_world
 from interp_lab.worlds.folder import model_files, write_world
+from interp_lab_tools.dispatch import dispatch
+from interp_lab_tools.lab import Lab
 
 DECOYS = ("inert", "confounded", "redundant", "suppressor", "echo", "impostor")
 BASES = ("tiny-gpt2", "tiny-llama")
@@ -236,3 +238,26 @@ def test_a_traced_report_reads_in_every_form(worlds: Worlds, tmp_path: Path) -> 
     assert (folder / "report.md").read_text(encoding="utf-8").startswith("# Traced paths")
     assert {p.target for p in result.paths} == {"output"}
     assert all(p.direct is not None for p in result.paths)
+
+
+def test_a_plan_never_says_fewer_runs_than_are_made(tmp_path: Path) -> None:
+    rows = [{"text": f"{word} {end}", "score": score} for word in ("the", "one", "it", "was") * 5
+            for end, score in (("cat", 1), ("dog", 0))]  # fmt: skip
+    asked = {
+        "model": "builtin:pocket-gpt2",
+        "criterion": "ends in cat",
+        "dataset": {"kind": "inline", "prompts": [{**r, "text": f"{i} {r['text']}"} for i, r in enumerate(rows)]},
+        "sources": [{"address": "resid_post.0", "index": 3}],
+        "targets": [{"address": "resid_post.1", "index": 4}],
+        "target_tokens": [" and"],
+        "alternative_tokens": [" the"],
+        "n_controls": 2,
+        "scales": [-1.0],
+    }
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        planned = dispatch(lab, "trace_paths", asked).plan  # type: ignore[union-attr]
+    with LocalRun(tmp_path / "out", workspace=tmp_path) as run:
+        request = TracePathsRequest.model_validate({**asked, "dry_run": False})
+        result = trace_paths(request, run, settings=Settings(workspace=tmp_path), suggest=Suggest())
+    assert planned is not None
+    assert 0 < result.n_runs <= planned["n_passes"]  # type: ignore[operator]

@@ -11,6 +11,7 @@ from interp_lab.contracts.trace_paths import PathRequest
 
 COMMON = ("model", "criterion", "dataset", "threshold", "seed", "target_tokens", "alternative_tokens")
 """Fields that say what a path is a path of."""
+_MANY_CONTROLS = 20
 _SWEEP: list[JsonValue] = [-1.0, -0.5, -0.25, 0.5, 1.0, 2.0]
 
 
@@ -19,10 +20,18 @@ def next_for(request: PathRequest, card: PathCard) -> NextAction | None:
     if isinstance(request.dataset, InlinePrompts) or card.source.unit is None or card.status == "candidate":
         return None
     base = request.model_dump(mode="json", exclude_defaults=True, include=set(COMMON))
-    if card.status in ("like_controls", "passes_along", "untested"):
-        sources: list[JsonValue] = [card.source.unit.model_dump(mode="json", exclude_none=True)]
-        why = "This target does not follow the source; see whether the behaviour does."
-        return NextAction(tool="trace_paths", arguments={**base, "sources": sources, "dry_run": False}, why=why)
+    traced: dict[str, JsonValue] = {
+        **base,
+        "sources": [card.source.unit.model_dump(mode="json", exclude_none=True)],
+        "targets": [] if card.target.unit is None else [card.target.unit.model_dump(mode="json", exclude_none=True)],
+        "dry_run": True,
+    }
+    if card.status == "like_controls" and request.n_controls < _MANY_CONTROLS:
+        why = "With few random sources a path has to be far larger than any of them; more tell a smaller one apart."
+        return NextAction(tool="trace_paths", arguments={**traced, "n_controls": _MANY_CONTROLS}, why=why)
+    if card.status in ("passes_along", "untested") and not request.behaviour:
+        why = "What blocks mediate does not reach this target; see whether the behaviour follows the source."
+        return NextAction(tool="trace_paths", arguments={**traced, "targets": [], "behaviour": True}, why=why)
     call = {**base, **_claim(card), "dry_run": False}
     if card.status == "validated" and not request.hold:
         why = "Held patterns and norms tell how much of the path is direct."

@@ -39,14 +39,12 @@ def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
     n_sources = sizes[request.source_dictionary] if request.source_dictionary else len(request.sources)
     n_targets = len(request.targets) + sum(sizes[name] for name in dict.fromkeys(request.target_dictionaries))
     n_positive = sum(prompts.positive(request.threshold))
-    latents = request.source_dictionary is not None or any(unit.dictionary is not None for unit in request.sources)
     found = cost(
         request,
         Amount(
             n_sources=n_sources,
             n_targets=n_targets + request.behaviour,
             n_measured=min(n_sources, request.n_measured),
-            with_latents=latents,
             n_prompts=(n_positive + 1) // 2,
             n_negatives=0,
             n_characters=sum(map(len, prompts.texts())) // max(1, len(prompts.prompts)),

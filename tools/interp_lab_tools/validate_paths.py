@@ -36,7 +36,6 @@ def _plan(request: ValidatePathsRequest, lab: Lab) -> Plan:
             n_sources=len(sources),
             n_targets=len(targets) + request.behaviour,
             n_measured=len(sources),
-            with_latents=any(unit.dictionary is not None for unit in sources),
             n_prompts=-(-n_positive // twice),
             n_negatives=-(-(len(prompts.prompts) - n_positive) // twice),
             n_characters=sum(map(len, prompts.texts())) // max(1, len(prompts.prompts)),

@@ -22,6 +22,8 @@ _PASS_TOKENS = 2048
 _TOKEN_CHARACTERS = 3
 """Fewer than most tokenizers put into a token, so that counts are upper estimates."""
 _COPIES = 6
+_CONTROL_KINDS = 2
+"""Random directions, and matched latents or other coordinates."""
 _BACKWARD_ROWS = 64
 ASSUMED_RATE = 5e9
 """Multiply-adds per second of one processor core that are taken for granted before anything was measured."""
@@ -35,8 +37,6 @@ class Amount:
     n_targets: int
     n_measured: int
     """Sources measured exactly."""
-    with_latents: bool
-    """Whether sources have matched latents beside random directions."""
     n_prompts: int
     """Edited and compared: positives of the parts that are used."""
     n_negatives: int
@@ -51,9 +51,8 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
     Raises:
         DoesNotFit: It takes more memory than this machine has.
     """
-    kinds = 2 if amount.with_latents else 1
     twice = 2 if request.hold or request.hold_units else 1
-    rows = amount.n_measured * (len(request.scales) + kinds * request.n_controls)
+    rows = amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
     passes = twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
     backward = amount.n_prompts * amount.n_targets if amount.screens else 0
     tokens = max(4, amount.n_characters // _TOKEN_CHARACTERS)
@@ -78,11 +77,7 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
         peak_bytes=peak,
         controls=(
             f"{request.n_controls} random directions per source, as long and scaled by its own values",
-            *(
-                (f"{request.n_controls} latents per source, matched on firing rate and decoder norm",)
-                if kinds == 2
-                else ()
-            ),
+            f"{request.n_controls} matched latents per latent, or other coordinates per coordinate",
         ),
         advisories=tuple(_advisories(request, amount)),
     )

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 
 from interp_lab import errors
 from interp_lab.contracts.jobs import JobView
+from interp_lab.contracts.path_report import PathCard, PathEnd
 from interp_lab.contracts.trace_paths import TracePathsRequest
 from interp_lab.contracts.validate_paths import ValidatePathsRequest
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.path_calls import next_for
 from interp_lab_tools.trace_paths import TRACE_PATHS
 from interp_lab_tools.validate_paths import VALIDATE_PATHS
 
@@ -45,6 +47,35 @@ def test_a_trace_says_passes_seconds_and_memory_first(lab: Lab) -> None:
     assert found["n_targets"] == 2
     more = plan(lab, "trace_paths", {**TRACE, "hold": ["attention"], "n_controls": 12})
     assert more["n_passes"] > 2 * found["n_passes"]
+
+
+def card(status: str, target: str = "resid_post.3#7") -> PathCard:
+    ends = [
+        PathEnd(key=key, address=key.partition("#")[0], unit=unit)
+        for key, unit in (("resid_post.1#5", TRACE["sources"][0]), (target, TRACE["targets"][0]))  # type: ignore[index]
+    ]
+    return PathCard.model_validate(
+        {"source": ends[0], "target": ends[1], "explore": None, "confirm": None, "doses": [], "off_positives": None}
+        | {"off_bound": None, "status": status, "grade": "weak", "reasons": [], "next_action": None}
+    )
+
+
+def test_a_path_that_is_like_its_controls_leads_to_more_controls_on_the_same_path() -> None:
+    action = next_for(TracePathsRequest.model_validate({**TRACE, "n_controls": 2}), card("like_controls"))
+    assert action is not None
+    again = TracePathsRequest.model_validate(action.arguments)
+    assert again.dry_run
+    assert again.n_controls > 2
+    assert [str(unit.address) for unit in (*again.sources, *again.targets)] == ["resid_post.1", "resid_post.3"]
+    assert next_for(again, card("like_controls")) is None
+
+
+def test_the_behaviour_is_not_offered_where_it_was_measured() -> None:
+    measured = TracePathsRequest.model_validate(TRACE)
+    assert next_for(measured, card("passes_along")) is None
+    blind = next_for(TracePathsRequest.model_validate({**TRACE, "behaviour": False}), card("passes_along"))
+    assert blind is not None
+    assert TracePathsRequest.model_validate(blind.arguments).behaviour
 
 
 def test_a_validation_names_its_paths(lab: Lab) -> None:
