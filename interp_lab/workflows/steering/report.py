@@ -129,16 +129,22 @@ def headline(report: SteerReport) -> str:
         return f"Too few held-out prompts to say whether {report.vector[:16]} steers towards '{report.criterion}'."
     low, high = found.difference_interval.low, found.difference_interval.high
     over, inst = found.over_instruction, found.over_instruction_interval
-    beside = "an instruction in the prompt does better" if inst.high < 0 else "it does better than an instruction"
-    beside = beside if inst.high < 0 or inst.low > 0 else "no clear difference from an instruction"
+    beside = f"less than an instruction in the prompt by {-over:.3g} [{-inst.high:.3g}, {-inst.low:.3g}]"
+    if inst.low > 0:
+        beside = f"more than an instruction in the prompt by {over:.3g} [{inst.low:.3g}, {inst.high:.3g}]"
+    elif inst.high >= 0:
+        beside = f"not told apart from an instruction in the prompt ({over:+.3g} [{inst.low:.3g}, {inst.high:.3g}])"
     effect = (
         f"changes the {unit} by {found.gain:.3g}, beyond random directions of equal length by [{low:.3g}, {high:.3g}]"
     )
     if low <= 0 <= high:
-        effect = f"does no more to the {unit} than random directions of equal length ({found.gain:.3g})"
+        effect = (
+            f"changes the {unit} by {found.gain:.3g}, not told apart from random directions of equal length "
+            f"(difference [{low:.3g}, {high:.3g}])"
+        )
     return (
         f"At strength {report.strength:g} the direction at {report.address} {effect}, on {report.n_groups} held-out "
-        f"groups; {beside} ({over:+.3g} [{inst.low:.3g}, {inst.high:.3g}]); graded {report.grade}."
+        f"groups; {beside}; graded {report.grade}."
     )
 
 
