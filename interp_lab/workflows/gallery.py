@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections import Counter
 
 from interp_lab.artifacts.manifest import Manifest
+from interp_lab.artifacts.reading import parse_json
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.gallery import GALLERY_KIND, GalleryRequest, GalleryTile
 from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.errors import LabError
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.history import PastRun, read_history
 from interp_lab.workflows.memory.observations import clearest
 
 _MOST_VALUES = 60
+_REPORT = "report.json"
+_MAX_BYTES = 8 * 2**20
 
 
 def gallery_tiles(request: GalleryRequest, settings: Settings) -> tuple[GalleryTile, ...]:
     """Return a tile for every artifact with an HTML page, latest first; galleries themselves are left out."""
     history = read_history(settings)
     tiles = [_of_run(run) for run in history.runs]
-    tiles += [_of_manifest(manifest) for manifest in history.others if _page(manifest) is not None]
+    artifacts = ArtifactStore(WorkspacePaths.of(settings))
+    tiles += [
+        _of_manifest(manifest).model_copy(update={"headline": _headline(manifest, artifacts)})
+        for manifest in history.others
+        if _page(manifest) is not None
+    ]
     wanted = [
         tile
         for tile in tiles
@@ -31,6 +42,18 @@ def _page(manifest: Manifest) -> str | None:
     """Return the file that is the page: the report where there is one, else the first."""
     pages = sorted(entry.name for entry in manifest.files if entry.name.endswith(".html"))
     return next((name for name in pages if name == "report.html"), pages[0] if pages else None)
+
+
+def _headline(manifest: Manifest, artifacts: ArtifactStore) -> str:
+    """Return the sentence that a report of another kind states of itself; nothing for one that states none."""
+    if not any(entry.name == _REPORT for entry in manifest.files):
+        return ""
+    try:
+        report = parse_json(artifacts.read_file(manifest.id, _REPORT, limit=_MAX_BYTES), where=_REPORT)
+    except LabError:
+        return ""  # damaged or larger than a page needs: the tile stays, artifact_verify tells the rest
+    told = report.get("headline") if isinstance(report, dict) else None
+    return told if isinstance(told, str) else ""
 
 
 def _of_manifest(manifest: Manifest) -> GalleryTile:

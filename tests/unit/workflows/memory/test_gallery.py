@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from interp_lab import errors
+from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.gallery import GalleryResult
 from interp_lab.reports.html import render_html
 from interp_lab.reports.intervention import render_intervention
@@ -114,3 +115,24 @@ def test_a_read_only_lab_does_not_offer_it(settings: Settings) -> None:
     assert "gallery" not in {c.name for c in offered(ALL, read_only=True)}
     with Lab.open(settings, ALL) as lab, pytest.raises(errors.InvalidRequest):
         call(lab, "gallery", {"limit": 0})
+
+
+@pytest.mark.parametrize(
+    ("report", "shown"),
+    [('{"headline": "2 of 9 pairs are alike."}', True), ('{"headline": 5}', False), ("{", False), (None, False)],
+)
+def test_a_report_of_another_kind_shows_what_it_says_of_itself_and_a_broken_one_only_its_title(
+    settings: Settings, report: str | None, shown: bool
+) -> None:
+    origin = Origin(job=None, attempt=0, started=past_runs.START, code_version="test", spec={"capability": "compare"})
+    with (
+        Lab.open(settings, ALL) as lab,
+        lab.engine.inline.artifact("comparison", "one beside another", origin) as files,
+    ):
+        files.write_text("report.html", "<!DOCTYPE html><title>x</title>")
+        if report is not None:
+            files.write_text("report.json", report)
+    answer, page = gallery(settings)
+    assert answer.kinds == {"comparison": 1}
+    assert "one beside another" in page
+    assert ("2 of 9 pairs are alike." in page) is shown
