@@ -18,24 +18,31 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy as np
 import torch
+from readers import (
+    hf_hidden_states,
+    hf_no_head,
+    json_export,
+    lens_model,
+    nnsight,
+    our_stream,
+    ours,
+    sae_lens_store,
+    transformer_lens,
+)
+from subject import BATCH, BUFFER, CONTEXT, SHAPES, TRAIN_BATCH, Read, Shape, Subject
 from torch import Tensor
 
 from interp_lab.engine.attention import product_attention
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.precision import matmul_precision
-from interp_lab.engine.stream import StreamSettings, default_plan, stream
+from interp_lab.engine.stream import default_plan
 from interp_lab.engine.sweep import PassPlan, sweep
-from interp_lab.models.load import LoadedModel, load_model
-from interp_lab.models.resolve import ModelSource, locate_model
-from interp_lab.points import Address
 
-CONTEXT, BATCH, BUFFER, TRAIN_BATCH = 128, 8, 8192, 1024
 RESULTS = Path(__file__).parents[1] / "results" / "harvest.json"
 """Kept figures: those of the last run of both models."""
 TOLERANCE = {"exact": 1e-5, "bf16": 3e-2}
@@ -44,242 +51,6 @@ TARGETS = {
     "pocket-gpt2": {"hf_hidden_states": 10.0, "sae_lens_store": 2.5, "sae_lens_store_bf16": 6.0, "short_padded": 3.5},
     "gpt2-shape": {"hf_hidden_states": 4.5, "sae_lens_store": 2.5, "sae_lens_store_bf16": 6.0, "short_padded": 3.5},
 }
-
-
-class Shape(NamedTuple):
-    """Size of a GPT-2 and where its weights come from."""
-
-    name: str
-    n_layers: int
-    d_model: int
-    n_heads: int
-    n_positions: int
-    n_vocabulary: int
-    n_tokens: int
-    """Tokens per timing; slow methods read fewer."""
-    builtin: bool = False
-    """The trained model of this name; else random weights."""
-
-
-SHAPES = (
-    Shape("pocket-gpt2", 4, 160, 5, 512, 4096, 16_384, builtin=True),
-    Shape("gpt2-shape", 12, 768, 12, 1024, 50_257, 2048),
-)
-
-
-class Subject:
-    """One model in every form in which it is measured, and what it reads."""
-
-    def __init__(self, shape: Shape, folder: Path) -> None:
-        self.shape = shape
-        self.layer = shape.n_layers // 2 - 1
-        self.address = Address("resid_post", self.layer)
-        source = _source(shape, folder)
-        self.loaded = load_model(source, dtype="float32", device="cpu")
-        self.half = load_model(source, dtype="bfloat16", device="cpu")
-        generator = np.random.default_rng(1)
-        ids = generator.integers(5, shape.n_vocabulary, (max(shape.n_tokens, 2 * BUFFER) // CONTEXT, CONTEXT))
-        self.contexts = torch.from_numpy(ids)
-        lengths = np.clip(generator.lognormal(3.5, 0.6, 64).astype(int), 4, CONTEXT)
-        self.short = [generator.integers(5, shape.n_vocabulary, n).tolist() for n in lengths]
-
-    def texts(self, n_tokens: int) -> Tensor:
-        """Contexts with about so many tokens."""
-        return self.contexts[: max(1, n_tokens // CONTEXT)]
-
-
-def _source(shape: Shape, folder: Path) -> ModelSource:
-    found = locate_model(f"builtin:{shape.name}") if shape.builtin else None
-    return found or ModelSource("local", shape.name, _make(shape, folder))
-
-
-def _make(shape: Shape, folder: Path) -> Path:
-    from tokenizers import Tokenizer, models
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    torch.manual_seed(0)
-    config = GPT2Config(
-        n_layer=shape.n_layers,
-        n_embd=shape.d_model,
-        n_head=shape.n_heads,
-        n_positions=shape.n_positions,
-        vocab_size=shape.n_vocabulary,
-    )
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    words = {f"w{i}": i for i in range(50_256)} | {"<|endoftext|>": 50_256}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
-    ).save_pretrained(folder)
-    return folder
-
-
-Read = Callable[[Tensor], Tensor]
-"""From contexts `(n, pos)` to activations `(n * pos, d_model)`, in order."""
-
-
-def hf_hidden_states(subject: Subject) -> Read:
-    """Plain Hugging Face."""
-
-    def read(ids: Tensor) -> Tensor:
-        with torch.no_grad():
-            states = [
-                subject.loaded.model(input_ids=part, output_hidden_states=True).hidden_states[subject.layer + 1]
-                for part in ids.split(BATCH)
-            ]
-        return torch.cat(states).flatten(0, 1)
-
-    return read
-
-
-def hf_no_head(subject: Subject) -> Read:
-    """Hugging Face without the language-model head."""
-
-    def read(ids: Tensor) -> Tensor:
-        base: Any = subject.loaded.model.base_model
-        with torch.no_grad():
-            states = [
-                base(input_ids=part, output_hidden_states=True, use_cache=False).hidden_states[subject.layer + 1]
-                for part in ids.split(BATCH)
-            ]
-        return torch.cat(states).flatten(0, 1)
-
-    return read
-
-
-def lens_model(subject: Subject) -> Any:
-    """The same weights in TransformerLens."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
-
-    shape = subject.shape
-    config = HookedTransformerConfig(
-        n_layers=shape.n_layers,
-        d_model=shape.d_model,
-        n_heads=shape.n_heads,
-        d_head=shape.d_model // shape.n_heads,
-        n_ctx=shape.n_positions,
-        d_vocab=shape.n_vocabulary,
-        act_fn="gelu_new",
-        normalization_type="LN",
-        device="cpu",
-    )
-    model = HookedTransformer(config)
-    model.load_state_dict(convert_gpt2_weights(subject.loaded.model, config), strict=False)
-    return model.eval()
-
-
-def transformer_lens(subject: Subject, model: Any) -> Read:
-    """names_filter and stop_at_layer, as sae-lens does."""
-    name = f"blocks.{subject.layer}.hook_resid_post"
-
-    def read(ids: Tensor) -> Tensor:
-        with torch.no_grad():
-            caches = [
-                model.run_with_cache(
-                    part, names_filter=[name], stop_at_layer=subject.layer + 1, return_type=None, prepend_bos=False
-                )[1][name]
-                for part in ids.split(BATCH)
-            ]
-        return torch.cat(caches).flatten(0, 1)
-
-    return read
-
-
-def nnsight(subject: Subject) -> Read:
-    """trace, save and stop."""
-    from nnsight import LanguageModel
-
-    model: Any = LanguageModel(subject.loaded.model, tokenizer=subject.loaded.tokenizer)
-    layer = subject.layer
-
-    def one(part: Tensor) -> Tensor:
-        with torch.no_grad(), model.trace(part) as tracer:
-            state = model.transformer.h[layer].output.save()
-            tracer.stop()
-        return state[0] if isinstance(state, tuple) else state
-
-    def read(ids: Tensor) -> Tensor:
-        return torch.cat([one(part) for part in ids.split(BATCH)]).flatten(0, 1)
-
-    return read
-
-
-def ours(loaded: LoadedModel, address: Address) -> Read:
-    """This engine, in passes as it plans them."""
-    plan = default_plan(loaded, [address])
-
-    def read(ids: Tensor) -> Tensor:
-        texts = ids.tolist()
-        result = torch.empty((len(texts), ids.shape[1], loaded.facts.d_model), dtype=loaded.dtype)
-        with matmul_precision(), fused_activations(loaded), product_attention(loaded):
-            for swept in sweep(loaded, texts, [address], plan):
-                result[list(swept.pieces)] = swept.values[address].unflatten(0, (len(swept.pieces), -1))
-        return result.flatten(0, 1)
-
-    return read
-
-
-def json_export(subject: Subject) -> Read:
-    """Plain Hugging Face, then one JSON object per token, as record exporters write them."""
-    plain = hf_hidden_states(subject)
-
-    def read(ids: Tensor) -> Tensor:
-        values = plain(ids)
-        with tempfile.TemporaryFile("w") as file:
-            for row, (token, value) in enumerate(zip(ids.flatten().tolist(), values, strict=True)):
-                record = {"prompt_id": row // CONTEXT, "token_index": row % CONTEXT, "token": token}
-                file.write(json.dumps(record | {"activations": value.tolist()}) + "\n")
-        return values
-
-    return read
-
-
-def sae_lens_store(subject: Subject, model: Any, *, autocast: bool = False) -> Callable[[], Iterator[Tensor]]:
-    """sae-lens' own loop: pretokenised contexts through a mixing buffer; `autocast` is its fastest setting."""
-    from datasets import Dataset
-    from sae_lens import ActivationsStore
-
-    dataset = Dataset.from_dict({"input_ids": subject.contexts.tolist()})
-
-    def start() -> Iterator[Tensor]:
-        return iter(
-            ActivationsStore(
-                model=model,
-                dataset=dataset,
-                streaming=False,
-                hook_name=f"blocks.{subject.layer}.hook_resid_post",
-                hook_head_index=None,
-                context_size=CONTEXT,
-                d_in=subject.shape.d_model,
-                n_batches_in_buffer=BUFFER // CONTEXT,
-                total_training_tokens=10**9,
-                store_batch_size_prompts=BATCH,
-                train_batch_size_tokens=TRAIN_BATCH,
-                prepend_bos=False,
-                normalize_activations="none",
-                device=torch.device("cpu"),
-                dtype="float32",
-                autocast_lm=autocast,
-            )
-        )
-
-    return start
-
-
-def our_stream(subject: Subject, loaded: LoadedModel) -> Callable[[], Iterator[Tensor]]:
-    """Shuffled batches from a buffer of the same size."""
-    plan = default_plan(loaded, [subject.address])
-
-    def start() -> Iterator[Tensor]:
-        texts = itertools.cycle(subject.contexts.tolist())
-        settings = StreamSettings(TRAIN_BATCH, BUFFER, read_tokens=2048)
-        return (batch[subject.address] for batch in stream(loaded, texts, [subject.address], settings, plan=plan))
-
-    return start
 
 
 def rate(read: Read, ids: Tensor) -> float:
