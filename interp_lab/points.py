@@ -33,7 +33,7 @@ class HookPoint(NamedTuple):
     note: str
 
 
-HOOK_POINTS: tuple[HookPoint, ...] = (
+_POINTS: tuple[HookPoint, ...] = (
     HookPoint("resid_pre", "layer", "d_model", "blocks.{}.hook_resid_pre", "residual stream entering the block"),
     HookPoint("resid_mid", "layer", "d_model", "blocks.{}.hook_resid_mid", "residual stream between attention and MLP"),
     HookPoint("resid_post", "layer", "d_model", "blocks.{}.hook_resid_post", "residual stream leaving the block"),
@@ -49,7 +49,24 @@ HOOK_POINTS: tuple[HookPoint, ...] = (
     HookPoint("embed", "global", "d_model", "hook_embed", "output of the token embedding, without positions"),
     HookPoint("logits", "global", "n_vocab", None, "next-token or masked-token logits"),
 )
-"""Every hook point, in the order in which a pre-norm block meets them; heads are flattened into the width."""
+"""Places of a model, in the order in which a pre-norm block meets them; heads are flattened into the width."""
+
+DECODER = "decoder_"
+"""How the names of places in the decoder of an encoder-decoder begin: a name without it means the encoder."""
+_CROSS_OUT = HookPoint("cross_out", "layer", "d_model", None, "what attention to the encoder adds to the stream")
+_NOT_OF_DECODERS = frozenset({"attn_probs", "logits"})
+
+HOOK_POINTS: tuple[HookPoint, ...] = (
+    *_POINTS,
+    *(
+        row._replace(
+            name=DECODER + row.name, transformer_lens=None, note=f"in a decoder that reads an encoder: {row.note}"
+        )
+        for row in (*_POINTS, _CROSS_OUT)
+        if row.name not in _NOT_OF_DECODERS
+    ),
+)
+"""Every hook point; those of the decoder of an encoder-decoder last."""
 
 _BY_NAME = {row.name: row for row in HOOK_POINTS}
 _BY_ALIAS = {row.transformer_lens: row.name for row in HOOK_POINTS if row.transformer_lens}

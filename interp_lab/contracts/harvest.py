@@ -42,6 +42,13 @@ class Generation(Contract):
     """0 takes the likeliest token; above, tokens are drawn by the seed."""
 
 
+class DecoderText(Contract):
+    """What the decoder of an encoder-decoder reads while its encoder reads the documents."""
+
+    target: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """Label of every document with the text that the decoder reads; absent, what `generate` writes."""
+
+
 # What a host lists of every tool is bounded, so the schemas of models and addresses are named here and not repeated.
 _Model = Annotated[
     ModelArgument,
@@ -69,6 +76,8 @@ class HarvestRequest(JobRequest):
     """Tokens of the target_ metrics, with the space before them: [' she', ' he']."""
     generate: Annotated[Generation | None, WithJsonSchema({"type": "object"})] = None
     """{max_new_tokens, temperature}: let the model go on after every document; rows say what it wrote."""
+    decoder: Annotated[DecoderText | None, WithJsonSchema({"type": "object"})] = None
+    """Encoder-decoder: read the decoder (decoder_resid_post.1), fed with {target: LABEL}, or {} and generate."""
     dtype: StoreDtype = "bfloat16"
     """Number format in the store."""
     context: Annotated[int, Field(ge=1, le=2**20)] | None = None
@@ -91,6 +100,16 @@ class HarvestRequest(JobRequest):
         asked = TARGET_METRICS & set(self.metrics)
         if bool(asked) != bool(self.targets):
             raise ValueError("targets and a target_ metric need each other")
+        return self
+
+    @model_validator(mode="after")
+    def _the_decoder_reads_one_text(self) -> HarvestRequest:
+        if self.decoder is not None and (self.decoder.target is None) == (self.generate is None):
+            raise ValueError(
+                "the decoder reads the label named as target, or what generate writes: give one of the two"
+            )
+        if self.decoder is not None and self.dataset.kind == "chat":
+            raise ValueError("conversations are for models without an encoder; give plain documents")
         return self
 
 

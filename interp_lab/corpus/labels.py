@@ -43,6 +43,25 @@ def label_values(label: LabelField, documents: Sequence[Document]) -> list[Label
     return values
 
 
+def target_texts(documents: Sequence[Document], name: str) -> tuple[str, ...]:
+    """Return the label `name` of every document, as the text that a decoder is to read.
+
+    Raises:
+        InvalidDocuments: A document lacks it, or it is not text.
+    """
+    values = [document.labels.get(name) for document in documents]
+    wrong = [
+        d.id for d, value in zip(documents, values, strict=True) if not isinstance(value, str) or not value.strip()
+    ]
+    if wrong:
+        there = sorted({label for document in documents[:1000] for label in document.labels})
+        raise InvalidDocuments(
+            f"{len(wrong)} of {len(documents)} documents have no text as label {name!r}, among them {wrong[0]!r}.",
+            remedy=f"Name a label with the text that the decoder reads as decoder.target; labels are {there[:20]}.",
+        )
+    return tuple(value for value in values if isinstance(value, str))
+
+
 def _type(values: Sequence[LabelValue]) -> LabelType:
     kinds = {type(value) for value in values}
     if kinds == {bool}:

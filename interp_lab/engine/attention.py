@@ -95,7 +95,8 @@ _probed: WeakKeyDictionary[LoadedModel, ProductAttention] = WeakKeyDictionary()
 def probe_attention(loaded: LoadedModel) -> ProductAttention:
     """Return whether products may be used in this loaded model; a second call returns what the first one found.
 
-    They may not on an accelerator, in models with an attention of their own, or where they differ above rounding.
+    They may not on an accelerator, in models with an attention of their own, in decoders that also look at an encoder,
+    or where they differ above rounding.
     """
     with loaded.lock:
         if loaded not in _probed:
@@ -104,7 +105,8 @@ def probe_attention(loaded: LoadedModel) -> ProductAttention:
 
 
 def _compare(loaded: LoadedModel) -> ProductAttention:
-    if loaded.device.type != "cpu" or getattr(loaded.model.config, "_attn_implementation", None) != _USUAL:
+    own = loaded.family.part == "decoder" or getattr(loaded.model.config, "_attn_implementation", None) != _USUAL
+    if loaded.device.type != "cpu" or own:
         return ProductAttention(used=False, error=0.0)
     expected = probe_passes(loaded)
     with _products(loaded):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -16,6 +16,13 @@ from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt
 
 PaddingSide = Literal["left", "right"]
+
+
+class SourceBatch(NamedTuple):
+    """What the encoder reads for each row of a batch of decoder text, padded on the right."""
+
+    ids: Int[Tensor, "batch source_pos"]
+    mask: Bool[Tensor, "batch source_pos"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +40,8 @@ class TokenBatch:
     """Position of each token in its own prompt, from 0 whatever the padding."""
     packed: bool = False
     """Whether rows hold several texts one after another, told apart by positions that begin anew."""
+    source: SourceBatch | None = None
+    """Given when the decoder of an encoder-decoder is read, and then only."""
 
 
 def plan_batches(lengths: Sequence[int], token_budget: int) -> tuple[tuple[int, ...], ...]:
@@ -69,6 +78,12 @@ def make_batch(
         .to(loaded.device),
         positions=(mask.long().cumsum(1) - 1).clamp(min=0).to(loaded.device),
     )
+
+
+def source_batch(loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> SourceBatch:
+    """Return the texts that the encoder reads, one per row, on the device of the model."""
+    mask = _pad([[True] * len(row) for row in rows], pad=False, side="right").bool()
+    return SourceBatch(_pad(rows, pad=pad_id(loaded), side="right").to(loaded.device), mask.to(loaded.device))
 
 
 def _pad(rows: Sequence[Sequence[int]], *, pad: int, side: PaddingSide) -> Int[Tensor, "batch pos"]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp_lab.engine.batches import TokenBatch
+from interp_lab.engine.batches import SourceBatch, TokenBatch
 from interp_lab.engine.hooks import hooked
 from interp_lab.engine.sites import Place, find_place
 from interp_lab.errors import HookPointUnavailable
@@ -63,9 +63,10 @@ class Capture:
         Raises:
             HookPointUnavailable: The pass did not go through one of the places.
         """
+        inputs = model_inputs(self._loaded, batch)  # before anything is observed: an encoder may share modules
         self._seen = {}
         try:
-            output = self._run(batch)
+            output = self._run(inputs)
             seen = self._seen
         finally:
             self._seen = None
@@ -81,22 +82,40 @@ class Capture:
         if not self._wants_logits and len(self._seen) == len(self._addresses):
             raise _EnoughSeen
 
-    def _run(self, batch: TokenBatch) -> Any:
+    def _run(self, inputs: dict[str, Any]) -> Any:
         try:
             with torch.no_grad():
-                return self._loaded.model(**model_inputs(self._loaded, batch))
+                return self._loaded.model(**inputs)
         except _EnoughSeen:
             return None
 
 
 def model_inputs(loaded: LoadedModel, batch: TokenBatch) -> dict[str, Any]:
-    """Return the keyword arguments that make the model read `batch`, positions right on both padding sides."""
+    """Return the keyword arguments that make the model read `batch`, positions right on both padding sides.
+
+    Where the decoder of an encoder-decoder reads it, the encoder has read its source when this returns.
+    """
+    if batch.source is not None:
+        return _decoder_inputs(loaded, batch, batch.source)
     inputs: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
     if not batch.packed:
         inputs["attention_mask"] = batch.mask.long()
     if not loaded.family.positions_follow_padding:
         inputs["position_ids"] = batch.positions
     return {name: value for name, value in inputs.items() if name in loaded.accepts}
+
+
+def _decoder_inputs(loaded: LoadedModel, batch: TokenBatch, source: SourceBatch) -> dict[str, Any]:
+    mask, encoder = source.mask.long(), loaded.model.get_encoder()
+    with torch.no_grad():
+        encoded = encoder(input_ids=source.ids, attention_mask=mask)
+    return {
+        "encoder_outputs": encoded,
+        "attention_mask": mask,
+        "decoder_input_ids": batch.ids,
+        "decoder_attention_mask": batch.mask.long(),
+        "use_cache": False,
+    }
 
 
 def _logits(output: Any) -> Float[Tensor, "batch pos n_vocab"]:

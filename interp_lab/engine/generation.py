@@ -14,6 +14,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from interp_lab.engine.batches import make_batch, pad_id, plan_batches
 from interp_lab.errors import InvalidRequest
+from interp_lab.models.decoder_tokens import start_id
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt
 
@@ -50,7 +51,8 @@ def continuations(
 ) -> list[tuple[int, ...]]:
     """Return the ids that the model writes after each prompt, the end-of-text token included where it writes one.
 
-    Prompts are padded on the left, and what is padding never counts as text.
+    Prompts are padded on the left, and what is padding never counts as text. An encoder-decoder reads the prompts with
+    its encoder, which counts positions from the left; what it writes follows the token that its decoder starts with.
 
     Raises:
         InvalidRequest: The model writes no text.
@@ -62,18 +64,19 @@ def continuations(
     budget = max(1, sampling.token_budget)
     lengths = [len(prompt) + sampling.max_new_tokens for prompt in prompts]
     devices = [loaded.device] if loaded.device.type == "cuda" else []
-    config, ends = _config(loaded, sampling), _ends(loaded)
+    config, ends, of_pair = _config(loaded, sampling), _ends(loaded), loaded.family.part == "decoder"
     with loaded.lock, _own_defaults_off(model), torch.random.fork_rng(devices=devices), torch.no_grad():
         for number, indices in enumerate(plan_batches(lengths, budget)):
             torch.manual_seed(_seed(*sampling.seed, number))
-            batch = make_batch(loaded, prompts, indices=indices, side="left")
+            batch = make_batch(loaded, prompts, indices=indices, side="right" if of_pair else "left")
             output: Any = model.generate(
                 batch.ids,
                 attention_mask=batch.mask.long(),
                 generation_config=config,
                 stopping_criteria=StoppingCriteriaList([_Stop(check)]),
             )
-            for index, row in zip(indices, output[:, batch.ids.shape[1] :].tolist(), strict=True):
+            given = 1 if of_pair else batch.ids.shape[1]
+            for index, row in zip(indices, output[:, given:].tolist(), strict=True):
                 written[index] = _until_end(row, ends)
     return written
 
@@ -95,12 +98,14 @@ def _seed(*numbers: int) -> int:
 
 def _config(loaded: LoadedModel, sampling: Sampling) -> GenerationConfig:
     drawn = {"temperature": sampling.temperature, "top_k": 0} if sampling.temperature > 0 else {}
+    starts = {"decoder_start_token_id": start_id(loaded)} if loaded.family.part == "decoder" else {}
     return GenerationConfig(
         max_new_tokens=sampling.max_new_tokens,
         do_sample=sampling.temperature > 0,
         eos_token_id=sorted(_ends(loaded)) or None,
         pad_token_id=pad_id(loaded),
         **drawn,
+        **starts,
     )
 
 

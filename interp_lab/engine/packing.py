@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from interp_lab.engine.batches import TokenBatch, pad_id, plan_batches
+from interp_lab.engine.batches import TokenBatch, pad_id, plan_batches, source_batch
 from interp_lab.engine.capture import capture
 from interp_lab.models.load import LoadedModel
 from interp_lab.points import Address
@@ -78,10 +78,18 @@ def pack_rows(lengths: Sequence[int], row: int) -> Rows:
     return tuple(tuple(members) for members in rows)
 
 
-def lay_out(loaded: LoadedModel, ids: Sequence[Sequence[int]], rows: Rows, *, packed: bool) -> Rectangle:
+def lay_out(
+    loaded: LoadedModel,
+    ids: Sequence[Sequence[int]],
+    rows: Rows,
+    *,
+    packed: bool,
+    sources: Sequence[Sequence[int]] | None = None,
+) -> Rectangle:
     """Return the rows as a rectangle on the device of the model, padded on the right.
 
-    Packed rows carry positions that begin anew with each piece; otherwise every row must hold one piece.
+    Packed rows carry positions that begin anew with each piece; otherwise every row must hold one piece. `sources`
+    holds what the encoder reads for each piece, when the decoder of an encoder-decoder is read.
     """
     width = max(sum(len(ids[index]) for index in members) for members in rows)
     table = torch.full((len(rows), width), pad_id(loaded), dtype=torch.long)
@@ -100,7 +108,8 @@ def lay_out(loaded: LoadedModel, ids: Sequence[Sequence[int]], rows: Rows, *, pa
     device = loaded.device
     order = tuple(index for members in rows for index in members)
     on_device = (table.to(device), mask.to(device), mask.to(device), positions.to(device))
-    return Rectangle(TokenBatch(order, *on_device, packed=packed), torch.cat(flat).to(device))
+    source = None if sources is None else source_batch(loaded, [sources[index] for index in order])
+    return Rectangle(TokenBatch(order, *on_device, packed=packed, source=source), torch.cat(flat).to(device))
 
 
 def packing_check(loaded: LoadedModel) -> PackingCheck:
@@ -108,7 +117,8 @@ def packing_check(loaded: LoadedModel) -> PackingCheck:
 
     An attention that sees the whole row, as an eager one without a mask does, fails both.
     """
-    if "position_ids" not in loaded.accepts or loaded.family.positions_follow_padding:
+    alone = loaded.family.positions_follow_padding or loaded.family.part == "decoder"
+    if "position_ids" not in loaded.accepts or alone:
         return PackingCheck(exact=False, error=float("inf"), leaks=True)
     texts, others = _probe_texts(loaded, shift=0), _probe_texts(loaded, shift=3)
     together = _read(loaded, texts, packed=True)

@@ -13,7 +13,7 @@ from interp_lab.errors import HookPointUnavailable
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.families import Site, Take
 from interp_lab.models.load import LoadedModel
-from interp_lab.points import Address, Side
+from interp_lab.points import DECODER, Address, Side
 
 _PARTS = ("q", "k", "v")
 
@@ -62,11 +62,17 @@ def find_place(loaded: LoadedModel, address: Address) -> Place:
     if address.point == "module":
         return Place(address, _module(loaded.model, address), address.side, "whole", loaded.facts)
     if address.layer is None:
-        module = loaded.model if address.point == "logits" else loaded.model.get_input_embeddings()
-        return Place(address, module, "out", "whole", loaded.facts)
+        return Place(address, _global_module(loaded, address), "out", "whole", loaded.facts)
     site: Site = loaded.family.sites[address.point]
     module = loaded.blocks[address.layer].get_submodule(site.path)
     return Place(address, module, site.side, site.take, loaded.facts)
+
+
+def _global_module(loaded: LoadedModel, address: Address) -> nn.Module:
+    if address.point == "logits":
+        return loaded.model
+    part = loaded.model.get_decoder() if address.point.startswith(DECODER) else loaded.model
+    return part.get_input_embeddings()
 
 
 def _module(model: nn.Module, address: Address) -> nn.Module:

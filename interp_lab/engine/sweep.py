@@ -45,10 +45,13 @@ def sweep(
     addresses: Sequence[Address],
     plan: PassPlan,
     *,
+    sources: Sequence[Sequence[int]] | None = None,
     check: Callable[[], None] = lambda: None,
     on_halved: Callable[[int], None] = lambda _n_tokens: None,
 ) -> Iterator[Swept]:
     """Yield the activations of all tokens of all pieces, pass by pass, longest pieces first.
+
+    `sources` holds what the encoder reads for each piece, when the decoder of an encoder-decoder is read.
 
     `check` is called before every block of the model and may raise to stop the work. `on_halved` hears of every pass
     that ran out of memory and was done in halves. The model stays locked until the generator is exhausted or closed.
@@ -61,15 +64,21 @@ def sweep(
     with ExitStack() as stack:
         run = stack.enter_context(capture(loaded, addresses))
         stack.enter_context(_interruptible(loaded, check))
-        for rows in plan_passes([len(piece) for piece in ids], plan.token_budget, plan.row):
-            yield from _pass(_Passes(loaded, ids, run, packed=plan.row is not None, on_halved=on_halved), rows)
+        passes = _Passes(loaded, ids, sources, run, packed=plan.row is not None, check=check, on_halved=on_halved)
+        lengths = [len(piece) for piece in ids]
+        if sources is not None:
+            lengths = [own + len(source) for own, source in zip(lengths, sources, strict=True)]
+        for rows in plan_passes(lengths, plan.token_budget, plan.row):
+            yield from _pass(passes, rows)
 
 
 class _Passes(NamedTuple):
     loaded: LoadedModel
     ids: Sequence[Sequence[int]]
+    sources: Sequence[Sequence[int]] | None
     run: Capture
     packed: bool
+    check: Callable[[], None]
     on_halved: Callable[[int], None]
 
 
@@ -85,7 +94,8 @@ def _pass(passes: _Passes, rows: Rows) -> Iterator[Swept]:
 
 
 def _try(passes: _Passes, rows: Rows) -> Swept | None:
-    rectangle = lay_out(passes.loaded, passes.ids, rows, packed=passes.packed)
+    passes.check()
+    rectangle = lay_out(passes.loaded, passes.ids, rows, packed=passes.packed, sources=passes.sources)
     try:
         seen = passes.run(rectangle.batch)
         values = {address: _tokens(address, value, rectangle.flat) for address, value in seen.items()}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from interp_lab.errors import HookPointUnavailable, InvalidModel, LayerOutOfRange
-from interp_lab.models.families import Family, family_of
+from interp_lab.models.families import Family, PairPart, family_of
 from interp_lab.models.weights import Weights, read_json, read_weights
-from interp_lab.points import Address, Width, hook_point
+from interp_lab.points import DECODER, Address, Width, hook_point
 
 _KEYS = {
     "n_layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
@@ -23,17 +23,24 @@ _KEYS = {
     "n_positions": ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"),
 }
 
-_ENCODER_KEYS = {
-    "n_layers": ("encoder_layers",),
-    "n_heads": ("encoder_attention_heads",),
-    "d_mlp": ("encoder_ffn_dim",),
+_PART_KEYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "encoder": {
+        "n_layers": ("encoder_layers",),
+        "n_heads": ("encoder_attention_heads",),
+        "d_mlp": ("encoder_ffn_dim",),
+    },
+    "decoder": {
+        "n_layers": ("decoder_layers", "num_decoder_layers"),
+        "n_heads": ("decoder_attention_heads",),
+        "d_mlp": ("decoder_ffn_dim",),
+    },
 }
-"""What encoder-decoder models call the size of their encoder, where its decoder may have another."""
+"""What encoder-decoder models call the sizes of their parts, where the other may have another."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Shape and size of a model, of the encoder of an encoder-decoder.
+    """Shape and size of a model, of one part of an encoder-decoder.
 
     `None` where the configuration leaves an entry to a default.
     """
@@ -62,12 +69,22 @@ class ModelFacts:
         if address.point == "module":
             return
         if address.point not in self.family.points:
-            offered = ", ".join(self.family.points)
-            raise HookPointUnavailable(f"{address.point} is not available in {self.family.name} models; {offered} are.")
+            raise self._unavailable(address)
         if address.layer is not None and address.layer >= self.n_layers:
             raise LayerOutOfRange(
                 f"{address} names layer {address.layer}; this model has layers 0 to {self.n_layers - 1}."
             )
+
+    def _unavailable(self, address: Address) -> HookPointUnavailable:
+        offered = ", ".join(self.family.points)
+        what = f"{address.point} is not available in {self.family.name} models; {offered} are."
+        if self.family.part == "encoder" and address.point.startswith(DECODER):
+            return HookPointUnavailable(
+                what, remedy="Say what the decoder reads: harvest with decoder {target: LABEL}."
+            )
+        if self.family.part == "decoder":
+            return HookPointUnavailable(what, remedy="One run reads one part; leave decoder out to read the encoder.")
+        return HookPointUnavailable(what)
 
     def width(self, address: Address) -> int | None:
         """Return the number of coordinates at `address`, or `None` where the configuration does not tell."""
@@ -84,27 +101,33 @@ class ModelFacts:
         return widths.get(hook_point(address.point).width)
 
 
-def read_facts(directory: Path) -> ModelFacts:
-    """Return the facts of the model in `directory`.
+def read_facts(directory: Path, *, part: PairPart = "encoder") -> ModelFacts:
+    """Return the facts of the model in `directory`, of one part if it is an encoder-decoder.
 
     Raises:
+        HookPointUnavailable: The decoder is meant of a model that has no encoder beside it.
         InvalidModel: There is no usable `config.json`, or there are no weights.
         UnsafeWeights: The weights are only there as pickle.
         CorruptWeights: A weight file does not fit its header.
     """
     if not (directory / "config.json").is_file():
         raise InvalidModel(f"{directory.name} has no config.json.")
-    return facts_of(read_json(directory / "config.json"), read_weights(directory))
+    return facts_of(read_json(directory / "config.json"), read_weights(directory), part=part)
 
 
-def facts_of(config: Mapping[str, Any], weights: Weights) -> ModelFacts:
+def facts_of(config: Mapping[str, Any], weights: Weights, *, part: PairPart = "encoder") -> ModelFacts:
     """Return the facts that the configuration `config` states, with `weights` as given; see `read_facts`."""
     nested = config.get("text_config")
     text = cast("Mapping[str, Any]", nested) if isinstance(nested, dict) else config
     model_type = str(text.get("model_type") or config.get("model_type") or "")
-    family = family_of(model_type, text)
-    encoder_keys = _ENCODER_KEYS if family.encoder_of_pair else {}
-    numbers = {name: _number(text, encoder_keys.get(name, ()) + keys) for name, keys in _KEYS.items()}
+    family = family_of(model_type, text, part=part)
+    if part == "decoder" and family.part == "whole":
+        raise HookPointUnavailable(
+            f"{model_type or 'This'} models are no encoder-decoders, so there is no decoder apart from the model.",
+            remedy="Leave decoder out; generate and the addresses without 'decoder_' are for such models.",
+        )
+    part_keys = _PART_KEYS.get(family.part, {})
+    numbers = {name: _number(text, part_keys.get(name, ()) + keys) for name, keys in _KEYS.items()}
     n_layers, d_model = numbers["n_layers"], numbers["d_model"]
     if not model_type or n_layers is None or d_model is None:
         raise InvalidModel("config.json does not state model_type, the number of layers and the width.")

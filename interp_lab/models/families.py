@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from interp_lab.points import Side
+from interp_lab.points import DECODER, Side
 
 Take = Literal["whole", "probs", "q", "k", "v"]
+Part = Literal["whole", "encoder", "decoder"]
+"""Of an encoder-decoder one part is read at a time; every other model is read whole."""
+PairPart = Literal["encoder", "decoder"]
 QkvLayout = Literal["separate", "concatenated", "per_head"]
 """Three projections; one projection holding all q, then all k, then all v; or q, k, v of each head in turn."""
 
@@ -60,15 +63,18 @@ class Family:
     """Module whose output is added to the residual stream: the norm after the MLP in sandwich-norm blocks."""
     mlp_ratio: int | None = None
     """Width of the MLP over the width of the model, where the configuration may leave it out."""
-    encoder_of_pair: bool = False
-    """The model is the encoder of an encoder-decoder; the decoder is not read, so there are no logits."""
+    cross_out: str | None = None
+    """In the decoder of an encoder-decoder, the module whose output attention to the encoder adds to the stream."""
+    part: Part = "whole"
+    """`encoder`: the decoder is not loaded, so there are no logits. `decoder`: it reads beside its encoder."""
     positions_follow_padding: bool = False
     """The model derives positions itself, counting from one past its padding id, so the first rows are never used."""
 
     @property
     def sites(self) -> Mapping[str, Site]:
         """The sites of the layered hook points that this family offers, by name."""
-        return MappingProxyType({name: site for name, site in self._rows() if site is not None})
+        prefix = DECODER if self.part == "decoder" else ""
+        return MappingProxyType({prefix + name: site for name, site in self._rows() if site is not None})
 
     def _rows(self) -> tuple[tuple[str, Site | None], ...]:
         q, k, v = self.qkv * 3 if len(self.qkv) == 1 else self.qkv or (None, None, None)
@@ -82,6 +88,7 @@ class Family:
             ("q", _site(q, "out", "q")),
             ("k", _site(k, "out", "k")),
             ("v", _site(v, "out", "v")),
+            ("cross_out", _site(self.cross_out, "out")),
             ("mlp_in", _site(self.mlp_in, "in")),
             ("mlp_act", _site(self.down_proj, "in")),
             ("mlp_out", _site(self.mlp_out, "out")),
@@ -90,7 +97,8 @@ class Family:
     @property
     def points(self) -> tuple[str, ...]:
         """Names of all hook points that this family offers."""
-        return (*self.sites, "embed") if self.encoder_of_pair else (*self.sites, "embed", "logits")
+        ends = {"whole": ("embed", "logits"), "encoder": ("embed",), "decoder": (f"{DECODER}embed", "logits")}
+        return (*self.sites, *ends[self.part])
 
 
 def _site(path: str | None, side: Side, take: Take = "whole") -> Site | None:
@@ -218,7 +226,7 @@ _T5 = Family(
     name="t5",
     model_types=("t5", "mt5"),
     kind="encoder",
-    encoder_of_pair=True,
+    part="encoder",
     attn_out="layer.0.SelfAttention",
     out_proj="layer.0.SelfAttention.o",
     qkv=("layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"),
@@ -233,7 +241,7 @@ _BART = replace(
     model_types=("bart",),
     only_if=None,
     kind="encoder",
-    encoder_of_pair=True,
+    part="encoder",
     resid_mid=("self_attn_layer_norm", "out"),
     norms_after=("self_attn_layer_norm", "final_layer_norm"),
 )
@@ -251,20 +259,59 @@ PAIRS: tuple[Family, ...] = (
 )
 """Encoder-decoder models whose encoder blocks are known by name."""
 
-GENERIC_ENCODER = Family(name="generic_encoder", model_types=(), kind="encoder", encoder_of_pair=True)
+GENERIC_ENCODER = Family(name="generic_encoder", model_types=(), kind="encoder", part="encoder")
 """What is known of the encoder of any encoder-decoder model."""
+
+_T5_DECODER = replace(
+    _T5,
+    name="t5_decoder",
+    kind="decoder",
+    part="decoder",
+    resid_mid=("layer.2", "in"),
+    cross_out="layer.1.EncDecAttention",
+    mlp_in="layer.2.DenseReluDense",
+    down_proj="layer.2.DenseReluDense.wo",
+    mlp_out="layer.2.DenseReluDense",
+)
+_BART_DECODER = replace(
+    _BART,
+    name="bart_decoder",
+    kind="decoder",
+    part="decoder",
+    resid_mid=("encoder_attn_layer_norm", "out"),
+    norms_after=None,
+    attention=None,
+    cross_out="encoder_attn",
+)
+
+PAIR_DECODERS: tuple[Family, ...] = (
+    _T5_DECODER,
+    _BART_DECODER,
+    replace(
+        _BART_DECODER,
+        name="mbart_decoder",
+        model_types=("mbart", "pegasus"),
+        resid_mid=("final_layer_norm", "in"),
+    ),
+)
+"""Encoder-decoder models whose decoder blocks are known by name."""
+
+GENERIC_DECODER = Family(name="generic_decoder", model_types=(), part="decoder")
+"""What is known of the decoder of any encoder-decoder model."""
 
 GENERIC = Family(name="generic", model_types=())
 """What is known of any decoder with a block list: the residual stream, the embedding and the logits."""
 
 
-def family_of(model_type: str, config: Mapping[str, object]) -> Family:
-    """Return the row for a model of `model_type` with this configuration, or a generic one."""
-    is_pair = config.get("is_encoder_decoder") is True
-    for family in PAIRS if is_pair else FAMILIES:
-        if model_type in family.model_types and _holds(family.only_if, config):
-            return family
-    return GENERIC_ENCODER if is_pair else GENERIC
+def family_of(model_type: str, config: Mapping[str, object], *, part: PairPart = "encoder") -> Family:
+    """Return the row for a model of `model_type` with this configuration, or a generic one.
+
+    `part` says which part of an encoder-decoder is meant; other models have only one.
+    """
+    rows, generic = FAMILIES, GENERIC
+    if config.get("is_encoder_decoder") is True:
+        rows, generic = (PAIRS, GENERIC_ENCODER) if part == "encoder" else (PAIR_DECODERS, GENERIC_DECODER)
+    return next((f for f in rows if model_type in f.model_types and _holds(f.only_if, config)), generic)
 
 
 def _holds(condition: Condition | None, config: Mapping[str, object]) -> bool:

@@ -31,7 +31,7 @@ from transformers.utils import logging as transformers_logging
 from interp_lab.errors import DeviceUnavailable, IncompleteWeights, InvalidModel
 from interp_lab.models.blocks import find_blocks
 from interp_lab.models.facts import ModelFacts, facts_of
-from interp_lab.models.families import Family
+from interp_lab.models.families import Family, PairPart
 from interp_lab.models.preflight import needs_remote_code, preflight
 from interp_lab.models.resolve import ModelSource
 
@@ -73,11 +73,16 @@ class LoadedModel:
 
 
 def load_model(
-    source: ModelSource, *, dtype: DtypeName = "auto", device: str = "auto", allow_remote_code: bool = False
+    source: ModelSource,
+    *,
+    dtype: DtypeName = "auto",
+    device: str = "auto",
+    allow_remote_code: bool = False,
+    part: PairPart = "encoder",
 ) -> LoadedModel:
     """Return the model of `source` in evaluation mode on `device`.
 
-    Of an encoder-decoder only its encoder is kept, as a model of its own.
+    Of an encoder-decoder only its encoder is kept, as a model of its own; for its decoder the whole is.
     `dtype="auto"` keeps the checkpoint's format on an accelerator and is float32 on a CPU.
 
     Raises:
@@ -89,14 +94,14 @@ def load_model(
         DeviceUnavailable: There is no such device here.
         UnsupportedModel: The blocks cannot be found.
     """
-    facts = preflight(source.directory, allow_remote_code=allow_remote_code)
+    facts = preflight(source.directory, allow_remote_code=allow_remote_code, part=part)
     place = pick_device(device)
     trusted = allow_remote_code and needs_remote_code(source.directory)
     with _loading, _quiet():
         tokenizer = _load_tokenizer(source.directory, trusted=trusted)
         model = _load_weights(source.directory, facts, _pick_dtype(dtype, place), trusted=trusted)
-    facts = facts_of(model.config.to_dict() | {"architectures": [type(model).__name__]}, facts.weights)
-    if facts.family.encoder_of_pair:
+    facts = facts_of(model.config.to_dict() | {"architectures": [type(model).__name__]}, facts.weights, part=part)
+    if facts.family.part == "encoder":
         model = model.get_encoder()
     nn.Module.to(model.eval().requires_grad_(requires_grad=False), place)
     return LoadedModel(
@@ -160,7 +165,7 @@ def _load_weights(directory: Path, facts: ModelFacts, dtype: torch.dtype | str, 
 
 
 def _auto_class(facts: ModelFacts) -> type[Any]:
-    if facts.family.encoder_of_pair:
+    if facts.family.part != "whole":
         return AutoModelForSeq2SeqLM
     if facts.architecture.endswith("ForMaskedLM"):
         return AutoModelForMaskedLM

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from interp_lab.errors import InvalidModel, PromptTooLong, RemoteCodeNotAllowed
 from interp_lab.models.facts import ModelFacts, read_facts
-from interp_lab.models.families import FAMILIES
+from interp_lab.models.families import FAMILIES, PairPart
 from interp_lab.models.weights import read_json
 from interp_lab.points import Address
 
@@ -22,10 +22,11 @@ def preflight(
     addresses: Sequence[Address] = (),
     prompts: Mapping[str, str] | None = None,
     allow_remote_code: bool = False,
+    part: PairPart = "encoder",
 ) -> ModelFacts:
     """Return the facts of the model in `directory` after every check that needs no model in memory.
 
-    `prompts` maps prompt ids to texts.
+    `prompts` maps prompt ids to texts; `part` is the part of an encoder-decoder that is meant.
 
     Raises:
         InvalidModel: Configuration, tokenizer or weights are missing.
@@ -37,7 +38,7 @@ def preflight(
         PromptTooLong: A prompt does not fit the context.
     """
     check_remote_code(directory, allowed=allow_remote_code)
-    facts = read_facts(directory)
+    facts = read_facts(directory, part=part)
     if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         raise InvalidModel(f"{directory.name} has no tokenizer files.")
     for address in addresses:

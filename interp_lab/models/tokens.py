@@ -72,14 +72,16 @@ def tokenize(
 
 
 def tokenize_documents(
-    loaded: LoadedModel, documents: Mapping[str, str], *, bos: BosPolicy = "tokenizer"
+    loaded: LoadedModel, documents: Mapping[str, str], *, bos: BosPolicy = "tokenizer", as_target: bool = False
 ) -> tuple[TokenizedPrompt, ...]:
     """Return documents (id → text) of any length as tokens, in order; cutting them to the context is the caller's.
+
+    `as_target` reads them as what a translation model writes, where its tokenizer has another way for that.
 
     Raises:
         InvalidRequest: see `tokenize`.
     """
-    reader = _Reader(loaded.tokenizer, bos)
+    reader = _Reader(loaded.tokenizer, bos, as_target=as_target)
     return tuple(reader.read(document_id, text) for document_id, text in documents.items())
 
 
@@ -169,8 +171,9 @@ class _Token(NamedTuple):
 class _Reader:
     """A tokenizer together with what one call of `tokenize` decided once."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, bos: BosPolicy) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, bos: BosPolicy, *, as_target: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._argument = "text_target" if as_target else "text"
         self._has_offsets = bool(tokenizer.is_fast)
         self._add_special = bos != "never"
         self._marks = special_ids(tokenizer)
@@ -190,9 +193,8 @@ class _Reader:
         )
 
     def _tokens(self, text: str) -> list[_Token]:
-        encoded = self._tokenizer(
-            text, add_special_tokens=self._add_special, return_offsets_mapping=self._has_offsets, verbose=False
-        )
+        options = {"add_special_tokens": self._add_special, "return_offsets_mapping": self._has_offsets}
+        encoded = self._tokenizer(**{self._argument: text}, **options, verbose=False)  # pyright: ignore
         ids = cast("list[int]", encoded["input_ids"])
         spans = cast("list[Span]", encoded["offset_mapping"]) if self._has_offsets else [(0, 0)] * len(ids)
         tokens = [_Token(i, i in self._marks, (span[0], span[1])) for i, span in zip(ids, spans, strict=True)]

@@ -13,6 +13,7 @@ from interp_lab.artifacts.durable import free_bytes
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
 from interp_lab.corpus.corpora import Glance, corpus_stamp, glance
+from interp_lab.corpus.labels import target_texts
 from interp_lab.errors import HookPointUnavailable, HubUnreachable
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
@@ -85,7 +86,12 @@ def _model(request: HarvestRequest, settings: Settings) -> tuple[Path | None, Mo
         if settings.offline:
             raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
         return None, None
-    facts = preflight(source.directory, addresses=request.addresses, allow_remote_code=settings.trust_remote_code)
+    facts = preflight(
+        source.directory,
+        addresses=request.addresses,
+        allow_remote_code=settings.trust_remote_code,
+        part="encoder" if request.decoder is None else "decoder",
+    )
     return source.directory, facts
 
 
@@ -94,18 +100,27 @@ def _tokens(request: HarvestRequest, beginning: Glance, directory: Path | None) 
     n_documents = round(len(beginning.documents) / beginning.share)
     if request.max_documents is not None:
         n_documents = min(n_documents, request.max_documents)
-    counted = _count(beginning, directory, special=request.bos != "never")
+    counted = _count(_texts(request, beginning), directory, special=request.bos != "never")
     if counted is None:
         return _Tokens(n_documents, None, None)
-    whole = beginning.share >= 1 and request.dataset.kind != "chat"
+    whole = beginning.share >= 1 and request.dataset.kind != "chat" and request.decoder is None
     total = counted if whole else round(counted * n_documents / len(beginning.documents))
     if request.generate is not None:
         return _Tokens(n_documents, total + n_documents * request.generate.max_new_tokens, "upper_bound")
     return _Tokens(n_documents, total, "counted" if whole and request.bos != "always" else "extrapolated")
 
 
-def _count(beginning: Glance, directory: Path | None, *, special: bool) -> int | None:
-    """Return the tokens of the documents that were seen, or None where nothing here can tell."""
+def _texts(request: HarvestRequest, beginning: Glance) -> Sequence[str]:
+    """Return the texts whose tokens become rows, of the documents that were seen."""
+    if request.decoder is None:
+        return ["\n".join([document.text, *(m.content for m in document.messages)]) for document in beginning.documents]
+    if request.decoder.target is None:
+        return [""] * len(beginning.documents)
+    return target_texts(beginning.documents, request.decoder.target)
+
+
+def _count(texts: Sequence[str], directory: Path | None, *, special: bool) -> int | None:
+    """Return the tokens of the texts that were seen, or None where nothing here can tell."""
     file = None if directory is None else directory / "tokenizer.json"
     if file is None or not file.is_file() or find_spec("tokenizers") is None:
         return None
@@ -114,8 +129,7 @@ def _count(beginning: Glance, directory: Path | None, *, special: bool) -> int |
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    texts = ["\n".join([document.text, *(m.content for m in document.messages)]) for document in beginning.documents]
-    return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(texts, add_special_tokens=special))
+    return sum(len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=special))
 
 
 def _cost(request: HarvestRequest, facts: ModelFacts | None, tokens: _Tokens, settings: Settings) -> HarvestPlan:
@@ -150,7 +164,7 @@ def _cost(request: HarvestRequest, facts: ModelFacts | None, tokens: _Tokens, se
 
 def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | None, settings: Settings) -> _Time:
     """Return how long it takes by what was measured here: an earlier run of this model, or else matrix products."""
-    if facts is None or n_tokens is None:
+    if facts is None or n_tokens is None or request.decoder is not None:
         return _Time(None, None, None)
     logits = (Address("logits"),) if LOGIT_METRICS & set(request.metrics) else ()
     macs = macs_per_token(facts, deepest((*request.addresses, *logits), facts.n_layers))
@@ -203,6 +217,8 @@ def _warnings(request: HarvestRequest, plan: HarvestPlan, facts: ModelFacts | No
 def _say(request: HarvestRequest, plan: HarvestPlan, facts: ModelFacts | None) -> Iterator[str]:
     if facts is None:
         yield f"{request.model.id} is not on this machine yet: the job fetches it first."
+    elif request.decoder is not None:
+        yield "No time is foretold for a decoder: what its encoder reads is not part of the plan."
     elif plan.seconds is None:
         yield "This model has not been timed here: a first harvest with a small max_documents makes plans exact."
 

@@ -15,7 +15,7 @@ from interp_lab.engine.capture import capture
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.packing import lay_out, packing_check
 from interp_lab.engine.precision import probe_matmul, use_matmul
-from interp_lab.errors import HookPointUnavailable
+from interp_lab.errors import HookPointUnavailable, StoreConflict
 from interp_lab.workflows.harvesting.inputs import Inputs
 
 
@@ -43,12 +43,16 @@ def decide(inputs: Inputs, folder: Path | None) -> Decisions:
 
     Raises:
         HookPointUnavailable: An address has no row of numbers per token.
+        StoreConflict: What was begun in the folder is another harvest.
     """
     if folder is None:
         return _probe(inputs)
     file = folder / "decisions.json"
     if file.is_file():
-        return Decisions.model_validate_json(file.read_bytes())
+        kept = Decisions.model_validate_json(file.read_bytes())
+        if kept.widths.keys() != {str(address) for address in inputs.addresses}:
+            raise StoreConflict("A harvest of other addresses was begun in this folder.", remedy="Use another folder.")
+        return kept
     found = _probe(inputs)
     partial = file.with_name(f".{file.name}")
     partial.write_text(found.model_dump_json())
@@ -86,6 +90,8 @@ def _probe(inputs: Inputs) -> Decisions:
 
 
 def _row(inputs: Inputs) -> tuple[int | None, str]:
+    if inputs.request.decoder is not None:
+        return None, "padded by length: every text of a decoder has a source of its own"
     if inputs.request.packing == "never":
         return None, "padded by length: packing was not asked for"
     check = packing_check(inputs.loaded)
@@ -101,8 +107,11 @@ def _widths(inputs: Inputs) -> dict[str, int]:
     """Coordinates at each address, from one short pass: a configuration does not tell them all."""
     loaded = inputs.loaded
     ids = inputs.tokens(0, 1)[0].ids[: min(8, inputs.rule.context)] or (0,)
+    sources = None
+    if inputs.request.decoder is not None:
+        ids, sources = inputs.decoder_tokens(0, 1)[0].ids[:1], [ids]
     with capture(loaded, inputs.addresses) as run:
-        seen = run(lay_out(loaded, [ids], ((0,),), packed=False).batch)
+        seen = run(lay_out(loaded, [ids], ((0,),), packed=False, sources=sources).batch)
     for address, value in seen.items():
         if value.ndim != 3:
             raise HookPointUnavailable(f"{address} has shape {tuple(value.shape)}, not one row of numbers per token.")

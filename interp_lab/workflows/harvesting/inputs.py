@@ -12,10 +12,11 @@ from interp_lab.contracts.store import LabelField
 from interp_lab.corpus.corpora import Corpus, open_corpus
 from interp_lab.corpus.document import Document
 from interp_lab.corpus.grouping import Grouping, group_documents
-from interp_lab.corpus.labels import label_fields
+from interp_lab.corpus.labels import label_fields, target_texts
 from interp_lab.engine.pieces import CutRule
 from interp_lab.engine.token_metrics import BUILT_IN, TokenMetric, target_metrics
 from interp_lab.errors import InvalidRequest
+from interp_lab.models.decoder_tokens import decoder_tokens, start_tokens
 from interp_lab.models.load import LoadedModel, load_model
 from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import BosPolicy, TokenizedPrompt, WrittenChat, tokenize_documents, write_chat
@@ -80,11 +81,36 @@ class Inputs:
         logits = (Address("logits"),) if self.wants_logits else ()
         return tuple(dict.fromkeys((*self.addresses, *logits)))
 
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """The text that the decoder of an encoder-decoder reads, of every document; none where it writes it itself.
+
+        Raises:
+            InvalidDocuments: A document lacks the label, or it is not text.
+        """
+        decoder = self.request.decoder
+        return () if decoder is None or decoder.target is None else target_texts(self.documents, decoder.target)
+
     def tokens(self, start: int, stop: int) -> tuple[TokenizedPrompt, ...]:
-        """Return documents `start:stop` as tokens."""
+        """Return documents `start:stop` as tokens; an encoder-decoder reads them with its encoder."""
         bos: BosPolicy = "never" if self.is_chat else self.request.bos
         numbered = {str(i): self.texts[i] for i in range(start, min(stop, len(self.texts)))}
         return tokenize_documents(self.loaded, numbered, bos=bos)
+
+    def decoder_tokens(self, start: int, stop: int) -> tuple[TokenizedPrompt, ...]:
+        """Return what the decoder reads of documents `start:stop`, as far as it is known before it writes."""
+        numbers = range(start, min(stop, len(self.documents)))
+        if not self.targets:
+            return tuple(start_tokens(self.loaded, str(i)) for i in numbers)
+        return decoder_tokens(self.loaded, {str(i): self.targets[i] for i in numbers}, bos=self.request.bos)
+
+    def fed_in_words(self) -> str | None:
+        """Return what the decoder of an encoder-decoder is fed, as a record says it."""
+        if self.request.decoder is None:
+            return None
+        target = self.request.decoder.target
+        text = "what the model wrote" if target is None else f"the label {target!r} of the document"
+        return f"rows are what the decoder read: its starting token, then {text} without the token that closes it"
 
     @property
     def is_chat(self) -> bool:
@@ -96,6 +122,10 @@ class Inputs:
         return sum(map(len, self._counts()))
 
     def _counts(self) -> Iterator[Sequence[int]]:
+        if self.request.decoder is not None:
+            for start in range(0, len(self.documents), _COUNTED_AT_ONCE):
+                yield from (tokens.ids for tokens in self.decoder_tokens(start, start + _COUNTED_AT_ONCE))
+            return
         add_special = not self.is_chat and self.request.bos != "never"
         for start in range(0, len(self.texts), _COUNTED_AT_ONCE):
             part = list(self.texts[start : start + _COUNTED_AT_ONCE])
@@ -116,6 +146,7 @@ def open_inputs(request: HarvestRequest, settings: Settings, extra: Sequence[Tok
         dtype=request.model.dtype,
         device=request.model.device,
         allow_remote_code=settings.trust_remote_code,
+        part="encoder" if request.decoder is None else "decoder",
     )
     for address in request.addresses:
         loaded.facts.check(address)

@@ -105,7 +105,10 @@ def collect(
     """
     collected = Collected(inputs, stretch)
     ids = [piece.ids for piece in stretch.pieces]
-    for swept in sweep(inputs.loaded, ids, inputs.captured, plan, check=check, on_halved=collected.halved.append):
+    read = [stretch.documents[piece.document].source for piece in stretch.pieces]
+    sources = [source.ids for source in read if source is not None] or None
+    asked = inputs.loaded, ids, inputs.captured, plan
+    for swept in sweep(*asked, sources=sources, check=check, on_halved=collected.halved.append):
         collected.take(swept)
         report(collected.n_read)
     return collected

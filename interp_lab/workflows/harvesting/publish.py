@@ -52,6 +52,8 @@ def publish(folder: Path, manifest: StoreManifest, run: Run) -> None:
 
 def remember_rate(inputs: Inputs, tally: Tally, run: Run, settings: Settings) -> None:
     """Keep how fast this model ran here, for the plans of later requests."""
+    if inputs.request.decoder is not None:
+        return  # its arithmetic is that of two texts, and no plan is made from it
     depth = deepest(inputs.captured, inputs.loaded.facts.n_layers)
     macs = macs_per_token(inputs.loaded.facts, depth)
     root = WorkspacePaths.of(settings).root
@@ -77,8 +79,9 @@ def result(inputs: Inputs, decided: Decisions, manifest: StoreManifest, tally: T
     n_bytes = sum(file.bytes for file in manifest.files)
     where = ", ".join(column.key for column in manifest.columns[:4])
     more = f" and {len(manifest.columns) - 4} more" if len(manifest.columns) > 4 else ""
+    read = "decoder tokens" if inputs.request.decoder is not None else "tokens"
     summary = (
-        f"{manifest.n_rows} tokens of {manifest.n_prompts} documents ({manifest.n_groups} independent groups) through "
+        f"{manifest.n_rows} {read} of {manifest.n_prompts} documents ({manifest.n_groups} independent groups) through "
         f"{inputs.loaded.source.id}: activations at {where}{more}; nothing about their meaning was tested."
     )
     return HarvestResult(

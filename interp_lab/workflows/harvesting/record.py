@@ -77,7 +77,8 @@ def store_header(inputs: Inputs, decided: Decisions) -> StoreHeader:
             "generate": request.generate.model_dump(mode="json") if request.generate else None,
             "n_blank_rows_left_out": inputs.corpus.n_blank,
         }
-        | decided.model_dump(mode="json", include={"row", "token_budget"}),
+        | decided.model_dump(mode="json", include={"row", "token_budget"})
+        | ({"decoder": inputs.fed_in_words()} if request.decoder else {}),
     )
 
 

@@ -16,6 +16,8 @@ from interp_lab.engine.generation import Sampling, continuations
 from interp_lab.engine.pieces import Piece, cut
 from interp_lab.errors import PromptTooLong
 from interp_lab.jobs.run import Run
+from interp_lab.models.decoder_tokens import written_tokens
+from interp_lab.models.preflight import refuse_long
 from interp_lab.models.tokens import TokenizedPrompt, Turn, continued, open_ended
 from interp_lab.workflows.harvesting.inputs import Inputs
 
@@ -38,6 +40,8 @@ class ReadDocument(NamedTuple):
     """Labelled character ranges."""
     turns: tuple[Turn, ...]
     """Messages of a conversation."""
+    source: TokenizedPrompt | None = None
+    """What the encoder of an encoder-decoder reads, where its decoder reads `tokens`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +92,33 @@ def _gathered(inputs: Inputs, limit: int) -> Iterator[list[ReadDocument]]:
     waiting: list[ReadDocument] = []
     n_tokens = 0
     for first in range(0, len(inputs.documents), _DOCUMENTS_AT_ONCE):
-        for offset, whole in enumerate(inputs.tokens(first, first + _DOCUMENTS_AT_ONCE)):
-            index = first + offset
-            tokens = open_ended(inputs.loaded, whole) if reserve and not inputs.is_chat else whole
-            if waiting and n_tokens + len(tokens) + reserve > limit:
+        for document in _read(inputs, first, first + _DOCUMENTS_AT_ONCE):
+            if waiting and n_tokens + len(document.tokens) + reserve > limit:
                 yield waiting
                 waiting, n_tokens = [], 0
-            spans, turns = inputs.documents[index].spans, inputs.chats[index].turns
-            waiting.append(ReadDocument(index, tokens, len(tokens), spans, turns))
-            n_tokens += len(tokens) + reserve
+            waiting.append(document)
+            n_tokens += len(document.tokens) + reserve
     if waiting:
         yield waiting
+
+
+def _read(inputs: Inputs, first: int, last: int) -> Iterator[ReadDocument]:
+    """Documents `first:last` before anything is written after them."""
+    whole = inputs.tokens(first, last)
+    if inputs.request.decoder is not None:
+        _refuse_long_sources(inputs, whole)
+        for index, (source, tokens) in enumerate(zip(whole, inputs.decoder_tokens(first, last), strict=True), first):
+            yield ReadDocument(index, tokens, len(tokens), spans=(), turns=(), source=source)
+        return
+    opens = inputs.request.generate is not None and not inputs.is_chat
+    for index, tokens in enumerate(whole, first):
+        begun = open_ended(inputs.loaded, tokens) if opens else tokens
+        yield ReadDocument(index, begun, len(begun), inputs.documents[index].spans, inputs.chats[index].turns)
+
+
+def _refuse_long_sources(inputs: Inputs, sources: Sequence[TokenizedPrompt]) -> None:
+    """The encoder reads a document at once: what the decoder does rests on all of it."""
+    refuse_long({inputs.documents[int(s.id)].id: len(s) for s in sources}, inputs.rule.context)
 
 
 def _portions(pieces: Sequence[Piece], limit: int) -> Iterator[tuple[Piece, ...]]:
@@ -124,16 +144,19 @@ def _continued(inputs: Inputs, number: int, documents: list[ReadDocument], write
         written = [tuple(ids) for ids in json.loads(file.read_text())]
     else:
         writer.run.progress(0, None, f"writing continuations of documents from {documents[0].number}")
-        prompts = [document.tokens for document in documents]
+        prompts = [document.source or document.tokens for document in documents]
         sampling = replace(writer.sampling, seed=(*writer.sampling.seed, number))
         written = continuations(inputs.loaded, prompts, sampling, check=writer.run.check)
         partial = file.with_name(f".{file.name}")
         partial.write_text(json.dumps(written))
         partial.replace(file)
-    return [
-        document._replace(tokens=continued(inputs.loaded, document.tokens, ids))
-        for document, ids in zip(documents, written, strict=True)
-    ]
+    return [_with(inputs, document, ids) for document, ids in zip(documents, written, strict=True)]
+
+
+def _with(inputs: Inputs, document: ReadDocument, ids: Sequence[int]) -> ReadDocument:
+    if document.source is not None:
+        return document._replace(tokens=written_tokens(inputs.loaded, document.tokens.id, ids))
+    return document._replace(tokens=continued(inputs.loaded, document.tokens, ids))
 
 
 def written_file(folder: Path, number: int) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from interp_lab.errors import CorruptWeights, HookPointUnavailable, InvalidModel, LayerOutOfRange
 from interp_lab.models.facts import ModelFacts, facts_of, read_facts
-from interp_lab.models.families import FAMILIES, GENERIC, family_of
+from interp_lab.models.families import FAMILIES, GENERIC, GENERIC_DECODER, PAIR_DECODERS, family_of
 from interp_lab.models.weights import Weights
 from interp_lab.points import HOOK_POINTS, Address
 
@@ -139,6 +139,25 @@ def test_facts_are_read_from_a_real_directory(tiny_models) -> None:
     assert found.weights.n_parameters > 3 * 32 * 48
     stated = json.loads((tiny_models("gemma2") / "config.json").read_text(encoding="utf-8"))
     assert found.context_length == stated["max_position_embeddings"]
+
+
+def test_the_numbers_of_a_decoder_are_its_own() -> None:
+    config = {"model_type": "bart", "is_encoder_decoder": True, "d_model": 64, "encoder_layers": 6, "decoder_layers": 2}
+    sizes = {"encoder_attention_heads": 8, "decoder_attention_heads": 4, "encoder_ffn_dim": 256, "decoder_ffn_dim": 100}
+    found = facts_of(config | sizes | {"num_hidden_layers": 6}, NONE, part="decoder")
+    assert (found.n_layers, found.n_heads, found.d_head, found.d_mlp) == (2, 4, 16, 100)
+    found.check(Address("logits"))
+    with pytest.raises(LayerOutOfRange):
+        found.check(Address("decoder_resid_post", 2))
+    t5 = {"model_type": "t5", "is_encoder_decoder": True, "d_model": 64, "num_layers": 6, "num_decoder_layers": 3}
+    assert facts_of(t5, NONE, part="decoder").n_layers == 3
+    assert facts_of(t5, NONE).n_layers == 6
+
+
+@pytest.mark.parametrize("family", [*PAIR_DECODERS, GENERIC_DECODER], ids=lambda family: family.name)
+def test_a_decoder_beside_an_encoder_shares_no_name_with_it_but_the_logits(family) -> None:
+    assert set(family.points) <= {row.name for row in HOOK_POINTS}
+    assert {point for point in family.points if not point.startswith("decoder_")} == {"logits"}
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, GENERIC], ids=lambda family: family.name)
