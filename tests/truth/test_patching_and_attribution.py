@@ -10,9 +10,18 @@ import torch
 from interp_lab.engine.edits import Unit, coordinate
 from interp_lab.engine.intervention.attribution import estimate, estimate_error
 from interp_lab.engine.intervention.measures import Behaviour
-from interp_lab.engine.intervention.patching import Way, patch_by_head, patch_by_position
+from interp_lab.engine.intervention.patching import (
+    Cell,
+    Way,
+    head_parts,
+    layer_parts,
+    patch_by_head,
+    patch_by_position,
+    patched,
+)
 from interp_lab.engine.intervention.run import Subject
 from interp_lab.engine.lens import Lens
+from interp_lab.engine.sites import find_place
 from interp_lab.errors import ImpossibleEdit, ShapeMismatch
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
@@ -121,3 +130,57 @@ def test_the_gradient_leaves_the_model_as_it_was(load_tiny) -> None:
     estimate(loaded, [Subject(clean, 0)], BEHAVIOUR, Address("resid_post", 0), writes=Address("resid_post", 0))
     assert all(not module._forward_hooks for module in loaded.blocks)
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
+
+
+def plain_hook(loaded: LoadedModel, ids: tuple[int, ...], cell: Cell, other: torch.Tensor | None) -> torch.Tensor:
+    """What any user of torch would write: the logit difference, and what stands at the cell's address."""
+    place, seen = find_place(loaded, cell.part.writes), []
+
+    def change(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.clone())
+        if other is not None:
+            rows = list(range(x.shape[1])) if cell.places is None else list(cell.places)
+            x = x.clone()
+            x[0, rows, cell.part.start : cell.part.stop] = other[0, rows, cell.part.start : cell.part.stop]
+        return x
+
+    if place.side == "in":
+        handle = place.module.register_forward_pre_hook(lambda _m, a: (change(a[0]), *a[1:]))
+    else:
+        handle = place.module.register_forward_hook(
+            lambda _m, _a, o: (change(o[0]), *o[1:]) if isinstance(o, tuple) else change(o)
+        )
+    try:
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+    finally:
+        handle.remove()
+    return seen[0] if other is None else logits[[5, 9]].mean() - logits[7]
+
+
+@pytest.mark.parametrize("way", ["denoising", "noising"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_every_kind_of_patch_equals_a_plain_hook(load_tiny, family: str, way: Way) -> None:
+    loaded = load_tiny(family)
+    clean, corrupt = pair(loaded)
+    parts = [layer_parts(loaded, name)[layer] for name in ("resid_pre", "attn_out", "mlp_out") for layer in (0, 2)]
+    cells = [Cell(part, places) for part in parts for places in ((CHANGED,), (CHANGED, 5, 6), None)]
+    cells += [Cell(part) for part in head_parts(loaded)[1::3]]
+    found = patched(loaded, clean, corrupt, BEHAVIOUR, cells=cells, way=way)
+    given, changed = (clean, corrupt) if way == "denoising" else (corrupt, clean)
+    for cell, value in zip(cells, found.edited, strict=True):
+        source = plain_hook(loaded, given.ids, cell, None)
+        assert float(value) == pytest.approx(float(plain_hook(loaded, changed.ids, cell, source)), abs=1e-5)
+
+
+def test_a_control_changes_the_same_tokens_by_the_same_length_another_way(load_tiny) -> None:
+    loaded = load_tiny("llama")
+    clean, corrupt = pair(loaded)
+    part = layer_parts(loaded, "resid_pre")[1]
+    cells = [Cell(part, (5,)), *(Cell(part, (5,), seed) for seed in (1, 2, 1))]
+    found = patched(loaded, clean, corrupt, BEHAVIOUR, cells=cells, way="denoising").edited
+    assert float(found[1]) == float(found[3])
+    assert len({float(value) for value in found[:3]}) == 3
+    # Before the token that differs nothing is to be changed, so that neither patch nor control changes anything.
+    none = patched(loaded, clean, corrupt, BEHAVIOUR, cells=[Cell(part, (1,)), Cell(part, (1,), 7)], way="denoising")
+    assert torch.allclose(none.edited, torch.full_like(none.edited, none.begin), atol=1e-5)

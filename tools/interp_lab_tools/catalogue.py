@@ -33,6 +33,7 @@ from interp_lab_tools.job_logs import JOB_LOGS
 from interp_lab_tools.job_wait import JOB_WAIT
 from interp_lab_tools.lab_overview import lab_overview
 from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR
+from interp_lab_tools.patch_activations import PATCH_ACTIVATIONS
 from interp_lab_tools.plan_evidence import PLAN_EVIDENCE
 from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
@@ -74,6 +75,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     STEER,
     CALIBRATE,
     COMPARE_RUNS,
+    PATCH_ACTIVATIONS,
     TRACE_PATHS,
     VALIDATE_PATHS,
     JOB_WAIT,

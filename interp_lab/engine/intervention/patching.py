@@ -26,11 +26,34 @@ from interp_lab.engine.intervention.run import Runner
 from interp_lab.errors import ImpossibleEdit, ShapeMismatch
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt
-from interp_lab.points import every_layer
+from interp_lab.points import Address, every_layer
 
 Way = Literal["denoising", "noising"]
 COMPONENTS = ("resid_pre", "attn_out", "mlp_out")
 """What can be patched by layer and position."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One patch: which coordinates, at which tokens."""
+
+    part: Slice
+    places: tuple[int, ...] | None = None
+    """Positions; None for all."""
+    turned: int | None = None
+    """Seed of a control that changes the same tokens by the same length along random directions; None for the patch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patched:
+    """What patches do to one pair, as logit differences."""
+
+    begin: float
+    """Of the run that is patched."""
+    other: float
+    """Of the run that patches are taken from."""
+    edited: Float[Tensor, " cell"]
+    """Of the patched run under each patch alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +73,30 @@ class PatchMap:
     """Logit difference of the corrupt run."""
 
 
+def layer_parts(loaded: LoadedModel, component: str) -> tuple[Slice, ...]:
+    """Return the stream, or what attention or MLP adds to it, of every layer.
+
+    Raises:
+        ImpossibleEdit: The component is not one of `COMPONENTS`.
+    """
+    if component not in COMPONENTS:
+        raise ImpossibleEdit(f"{component!r} is not patched by position.", remedy=f"Choose of {', '.join(COMPONENTS)}.")
+    width = loaded.facts.d_model
+    return tuple(Slice(str(a), a, 0, width) for a in every_layer(component, len(loaded.blocks)))
+
+
+def head_parts(loaded: LoadedModel) -> tuple[Slice, ...]:
+    """Return every head, those of one layer after another.
+
+    Raises:
+        ImpossibleEdit: The configuration does not tell how many heads there are.
+    """
+    d_head, n_heads = loaded.facts.d_head, loaded.facts.n_heads
+    if d_head is None or n_heads is None:
+        raise ImpossibleEdit("The configuration does not tell how many heads there are.")
+    return tuple(head(a, number, d_head) for a in every_layer("z", len(loaded.blocks)) for number in range(n_heads))
+
+
 def patch_by_position(
     loaded: LoadedModel,
     clean: TokenizedPrompt,
@@ -65,13 +112,11 @@ def patch_by_position(
         ShapeMismatch: The prompts differ in length.
         ImpossibleEdit: They do not differ in the behaviour, or the component is not one of `COMPONENTS`.
     """
-    if component not in COMPONENTS:
-        raise ImpossibleEdit(f"{component!r} is not patched by position.", remedy=f"Choose of {', '.join(COMPONENTS)}.")
-    width = loaded.facts.d_model
-    slices = [Slice(str(a), a, 0, width) for a in every_layer(component, len(loaded.blocks))]
-    columns = tuple(f"{number}: {token}" for number, token in enumerate(_texts(loaded, clean, corrupt, way)))
-    each = [(one, place) for one in slices for place in range(len(clean))]
-    return _patched(loaded, (clean, corrupt), behaviour, each, way=way, columns=columns)
+    parts = layer_parts(loaded, component)
+    ids = (corrupt if way == "denoising" else clean).ids
+    columns = tuple(f"{number}: {loaded.tokenizer.decode([token])}" for number, token in enumerate(ids))
+    cells = [Cell(part, (place,)) for part in parts for place in range(len(clean))]
+    return _mapped(patched(loaded, clean, corrupt, behaviour, cells=cells, way=way), way, parts, columns)
 
 
 def patch_by_head(
@@ -83,63 +128,73 @@ def patch_by_head(
     way: Way = "denoising",
 ) -> PatchMap:
     """Return the share of every head at all tokens together; raises as `patch_by_position`."""
-    d_head, n_heads = loaded.facts.d_head, loaded.facts.n_heads
-    if d_head is None or n_heads is None:
-        raise ImpossibleEdit("The configuration does not tell how many heads there are.")
-    heads = [head(a, number, d_head) for a in every_layer("z", len(loaded.blocks)) for number in range(n_heads)]
-    each: list[tuple[Slice, int | None]] = [(one, None) for one in heads]
-    return _patched(loaded, (clean, corrupt), behaviour, each, way=way, columns=("all tokens",))
+    parts = head_parts(loaded)
+    found = patched(loaded, clean, corrupt, behaviour, cells=[Cell(part) for part in parts], way=way)
+    return _mapped(found, way, parts, ("all tokens",))
 
 
-def _patched(
+def patched(
     loaded: LoadedModel,
-    prompts: tuple[TokenizedPrompt, TokenizedPrompt],
+    clean: TokenizedPrompt,
+    corrupt: TokenizedPrompt,
     behaviour: Behaviour,
-    each: Sequence[tuple[Slice, int | None]],
     *,
+    cells: Sequence[Cell],
     way: Way,
-    columns: tuple[str, ...],
-) -> PatchMap:
-    clean, corrupt = prompts
+) -> Patched:
+    """Return what each patch alone does to a pair.
+
+    Raises:
+        ShapeMismatch: The prompts differ in length.
+        ImpossibleEdit: A place cannot be written to in this model.
+    """
     if len(clean) != len(corrupt):
         raise ShapeMismatch(
             f"The clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}.",
             remedy="Give prompts that differ in single tokens, so that positions mean the same in both.",
         )
-    given, patched = (clean, corrupt) if way == "denoising" else (corrupt, clean)
-    addresses = list(dict.fromkeys(one.writes for one, _ in each))
-    source = base_run(loaded, given.ids, addresses, keep_cache=False).seen
-    variants = [Variant(one.key, (patch(one, _goal(source[one.writes], one, place)),)) for one, place in each]
-    column = behaviour.names.index(LOGIT_DIFFERENCE)
     # Whatever is no text is patched too: the runs are compared as wholes.
-    whole = [_all_text(prompt) for prompt in (patched, given)]
-    outcome = Runner(loaded, variants, behaviour)(whole[0], 0)
-    other = Runner(loaded, variants[:1], behaviour)(whole[1], 0).base[column]
-    begin = outcome.base[column]
-    if abs(float(other - begin)) < 1e-6:
+    given, changed = (_all_text(p) for p in ((clean, corrupt) if way == "denoising" else (corrupt, clean)))
+    addresses = list(dict.fromkeys(cell.part.writes for cell in cells))
+    source = base_run(loaded, given.ids, addresses, keep_cache=False).seen
+    turned = any(cell.turned is not None for cell in cells)
+    own = base_run(loaded, changed.ids, addresses, keep_cache=False).seen if turned else source
+    variants = [
+        Variant(f"{cell.part.key} {number}", (patch(cell.part, _goal(source, own, cell)),))
+        for number, cell in enumerate(cells)
+    ]
+    column = behaviour.names.index(LOGIT_DIFFERENCE)
+    outcome = Runner(loaded, variants, behaviour)(changed, 0)
+    other = Runner(loaded, variants[:1], behaviour)(given, 0).base[column]
+    return Patched(float(outcome.base[column]), float(other), outcome.edited[:, column])
+
+
+def _mapped(found: Patched, way: Way, parts: Sequence[Slice], columns: tuple[str, ...]) -> PatchMap:
+    if abs(found.other - found.begin) < 1e-6:
         raise ImpossibleEdit(
             "The two prompts do not differ in the behaviour, so there is nothing to bring back.",
             remedy="Choose targets and alternatives that tell them apart.",
         )
-    share = (outcome.edited[:, column] - begin) / (other - begin)
-    ends = (float(other), float(begin)) if way == "denoising" else (float(begin), float(other))
-    rows = tuple(dict.fromkeys(one.key for one, _ in each))
-    return PatchMap(way, rows, columns, share.reshape(len(rows), -1), clean=ends[0], corrupt=ends[1])
+    share = (found.edited - found.begin) / (found.other - found.begin)
+    clean, corrupt = (found.other, found.begin) if way == "denoising" else (found.begin, found.other)
+    rows = tuple(part.key for part in parts)
+    return PatchMap(way, rows, columns, share.reshape(len(rows), -1), clean=clean, corrupt=corrupt)
 
 
-def _goal(values: Float[Tensor, "pos width"], one: Slice, place: int | None) -> Float[Tensor, "pos part"]:
-    own = values[:, one.start : one.stop].float()
-    if place is None:
-        return own
-    goal = torch.full_like(own, torch.nan)
-    goal[place] = own[place]
-    return goal
+def _goal(source: dict[Address, Tensor], own: dict[Address, Tensor], cell: Cell) -> Float[Tensor, "pos part"]:
+    """What the coordinates become: NaN where they stay as they are."""
+    part = cell.part
+    goal = source[part.writes][:, part.start : part.stop].float()
+    if cell.turned is not None:
+        before = own[part.writes][:, part.start : part.stop].float()
+        random = torch.randn(goal.shape, generator=torch.Generator().manual_seed(cell.turned)).to(goal)
+        goal = before + random * ((goal - before).norm(dim=1) / random.norm(dim=1)).unsqueeze(1)
+    if cell.places is None:
+        return goal
+    kept = torch.full_like(goal, torch.nan)
+    kept[list(cell.places)] = goal[list(cell.places)]
+    return kept
 
 
 def _all_text(prompt: TokenizedPrompt) -> TokenizedPrompt:
     return replace(prompt, special=(False,) * len(prompt))
-
-
-def _texts(loaded: LoadedModel, clean: TokenizedPrompt, corrupt: TokenizedPrompt, way: Way) -> tuple[str, ...]:
-    ids = (corrupt if way == "denoising" else clean).ids
-    return tuple(str(loaded.tokenizer.decode([token])) for token in ids)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from interp_lab.contracts.inspect_report import ReasonCode
-from interp_lab.contracts.intervene import InterveneRequest, Metric
+from interp_lab.contracts.intervene import Metric
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.resume import base_run
 from interp_lab.errors import TargetTokensUnclear
@@ -39,14 +39,28 @@ class Chosen:
     target_probability: float
     """Median over explore positives."""
 
-    def behaviour(self, *, cross_entropy: bool) -> Behaviour:
+    def behaviour(self, *, cross_entropy: bool, distribution: bool = True) -> Behaviour:
         """Return what is read of each run."""
-        return Behaviour(self.targets, self.alternatives, cross_entropy)
+        return Behaviour(self.targets, self.alternatives, cross_entropy, distribution)
+
+
+class Words(Protocol):
+    """What says which words are the behaviour, as requests do; none of a side means that they are chosen."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Words that count."""
+        ...
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """Words they are compared with."""
+        ...
 
 
 def choose(
     loaded: LoadedModel,
-    request: InterveneRequest,
+    request: Words,
     positives: Sequence[TokenizedPrompt],
     negatives: Sequence[TokenizedPrompt],
     *,

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interp_lab.artifacts.workspace import WorkspacePaths
-from interp_lab.contracts.models import ModelRef
 from interp_lab.contracts.trace_paths import PathPlan, PathRequest
 from interp_lab.errors import DoesNotFit
 from interp_lab.machine.hardware import memory
 from interp_lab.models.facts import ModelFacts
-from interp_lab.models.rates import known_rate, macs_per_token
-from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
-from interp_lab.workflows.harvesting.cost import device_key
+from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS, seconds_for
 
 _FLOAT = 4
 _BASE = 600 * 2**20
 """Libraries."""
 _PASS_TOKENS = 2048
-_TOKEN_CHARACTERS = 3
-"""Fewer than most tokenizers put into a token, so that counts are upper estimates."""
 _COPIES = 6
 _CONTROL_KINDS = 2
 """Random directions, and matched latents or other coordinates."""
 _BACKWARD_ROWS = 64
-ASSUMED_RATE = 5e9
-"""Multiply-adds per second of one processor core that are taken for granted before anything was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +47,9 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
     rows = amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
     passes = twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
     backward = amount.n_prompts * amount.n_targets if amount.screens else 0
-    tokens = max(4, amount.n_characters // _TOKEN_CHARACTERS)
+    tokens = max(4, amount.n_characters // TOKEN_CHARACTERS)
     seconds, source = (
-        (None, None) if facts is None else _seconds(request.model, facts, settings, (passes + backward) * tokens)
+        (None, None) if facts is None else seconds_for(request.model, facts, (passes + backward) * tokens, settings)
     )
     peak = None if facts is None else _peak(facts, amount, tokens)
     if peak is not None and peak > memory().total:
@@ -104,18 +96,6 @@ def _advisories(request: PathRequest, amount: Amount) -> list[str]:
     if not request.hold and not request.hold_units:
         lines.append("Effects will be total; name hold or hold_units to have direct effects beside them.")
     return lines
-
-
-def _seconds(model: ModelRef, facts: ModelFacts, settings: Settings, n_tokens: int) -> tuple[float | None, str | None]:
-    macs = macs_per_token(facts, None)
-    if not macs:
-        return None, None
-    dtype = model.dtype if model.dtype != "auto" else "float32"
-    key = device_key("cpu", dtype, settings.threads_per_slot())
-    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(model, settings), key)
-    if rate is not None:
-        return max(0.1, round(n_tokens * macs / rate.macs_per_s, 1)), "an earlier harvest of this model here"
-    return max(0.1, round(n_tokens * macs / ASSUMED_RATE, 1)), "an assumed speed; a harvest of this model measures it"
 
 
 def _peak(facts: ModelFacts, amount: Amount, tokens: int) -> int:
