@@ -23,6 +23,8 @@ from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.train_sae import StoreSource
 
+SpuriousLabel = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}(=.{1,100})?$")]
+
 _CORPUS = WithJsonSchema({"description": "What to read: 'builtin:NAME', a path, or an object as in harvest."})
 
 
@@ -74,6 +76,8 @@ class EvaluateSaeRequest(JobRequest):
     """Stream only: also measure what becomes of the model's predictions with the reconstruction in place."""
     criteria: Annotated[tuple[PromptArgument, ...], Field(max_length=24)] = ()
     """Stream only: scored prompts for sparse probing, and for targeted probe perturbation if there are two or more."""
+    spurious: Annotated[tuple[SpuriousLabel, ...], Field(max_length=8)] = ()
+    """With criteria: labels of their prompts, NAME or NAME=VALUE, for spurious-correlation removal."""
     threshold: FiniteFloat = 0.5
     """Score from which a prompt of a criterion is a positive."""
     seed: Seed = 0
@@ -83,6 +87,8 @@ class EvaluateSaeRequest(JobRequest):
     def _fits_together(self) -> Self:
         if self.criteria and self.source.kind != "stream":
             raise ValueError("criteria need a model: give a source of kind stream")
+        if self.spurious and not self.criteria:
+            raise ValueError("spurious names labels of the prompts of criteria: give criteria")
         return self
 
 

@@ -233,6 +233,74 @@ class PerturbationRow(Contract):
     """Mean fall of the others."""
 
 
+Attribute = Literal["criterion", "label"]
+"""The criterion, or the label that went together with it."""
+
+
+class SpuriousRow(Contract):
+    """The biased probe with so many latents taken away, on prompts where criterion and label are independent."""
+
+    removes: Attribute
+    """Whose latents were taken away; the probe is scored on the other."""
+    k: NonNegativeInt
+    """Most latents that are taken away."""
+    of: Literal["chosen", "random"]
+    """Chosen for the attribute, or drawn among those that vary."""
+    score: Estimate | None
+    """Share of the accuracy lost to the bias that comes back; 1 is all, under 0 is more bias. Absent where the bias
+    cost nothing; for random latents the mean over draws, with the middle 95 % of them."""
+    accuracy: FiniteFloat
+    """Accuracy of the biased probe afterwards."""
+
+
+class SpuriousSection(Contract):
+    """Spurious-correlation removal for one criterion and one label of its prompts."""
+
+    criterion: str
+    """Dataset of scored prompts."""
+    label: str
+    """Label, NAME or NAME=VALUE, that holds exactly where the criterion does on the prompts of the biased probe."""
+    n_prompts: NonNegativeInt
+    """Confirm prompts scored on: as many of each of the four kinds."""
+    n_groups: NonNegativeInt
+    """Independent groups of these."""
+    own_on_criterion: FiniteFloat
+    """Accuracy of the criterion's unbiased probe."""
+    own_on_label: FiniteFloat
+    """Accuracy of the label's unbiased probe."""
+    biased_on_criterion: FiniteFloat
+    """Accuracy of the biased probe as a probe of the criterion."""
+    biased_on_label: FiniteFloat
+    """The same as a probe of the label."""
+    stronger: Attribute
+    """What the biased probe tells better; removing it is what counts."""
+    rows: tuple[SpuriousRow, ...]
+    """Every number of latents, either way."""
+
+
+class MonosemanticitySection(Contract):
+    """Proxies that need no explanation, over latents that fired often enough; see docs/dictionaries.md."""
+
+    subject: Subject
+    """Whose figures."""
+    n_latents: NonNegativeInt
+    """Latents that were measured."""
+    least_tokens: NonNegativeInt
+    """Tokens that a latent must have fired on."""
+    n_tokens: NonNegativeInt
+    """Tokens looked at."""
+    n_groups: NonNegativeInt
+    """Independent groups of these."""
+    selectivity: Spread | None
+    """Class selectivity over token identities, 0 to 1; absent where fewer than two tokens are common."""
+    tokens: Spread
+    """Different tokens that a latent's activation is spread over: the exponential of its entropy."""
+    similarity: Spread | None
+    """Monosemanticity score: weighted mean cosine of the contexts of two firings in different groups."""
+    similarity_of_all: FiniteFloat
+    """The same of any two tokens: what a latent that fires anywhere has."""
+
+
 class EvaluationReport(Contract):
     """The full record of an evaluation; a section that does not apply is absent or empty."""
 
@@ -278,3 +346,7 @@ class EvaluationReport(Contract):
     """One per criterion."""
     perturbation: tuple[PerturbationRow, ...] = ()
     """Over all criteria."""
+    spurious: tuple[SpuriousSection, ...] = ()
+    """One per criterion and label."""
+    monosemanticity: tuple[MonosemanticitySection, ...] = ()
+    """Of the dictionary and its control; on tokens of text."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport
+from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport, Spread
 from interp_lab.reports import bars
 from interp_lab.reports.bars import Value, histogram, rows
 from interp_lab.reports.environment import Lines, environment
@@ -69,6 +69,8 @@ def _tables(report: EvaluationReport) -> Iterator[Table]:
     yield _geometry(report)
     yield _probing(report)
     yield _perturbation(report)
+    yield _spurious(report)
+    yield _monosemanticity(report)
 
 
 def _about(report: EvaluationReport) -> Table:
@@ -199,6 +201,51 @@ def _perturbation(report: EvaluationReport) -> Table:
     return Table("perturbation", "Targeted probe perturbation", note, head, tuple(found))
 
 
+def _spurious(report: EvaluationReport) -> Table:
+    found: list[tuple[str, ...]] = []
+    for each in report.spurious:
+        pair = f"{each.criterion} / {each.label}"
+        ends = f"{fixed(each.biased_on_criterion)} of {fixed(each.own_on_criterion)}"
+        other = f"{fixed(each.biased_on_label)} of {fixed(each.own_on_label)}"
+        for row in each.rows:
+            told = "criterion" if row.removes == "label" else "label"
+            before = ends if told == "criterion" else other
+            mark = " (counts)" if row.removes == each.stronger else ""
+            cells = (f"{row.removes}{mark}", str(row.k), row.of, _maybe(row.score), fixed(row.accuracy), before)
+            found.append((pair, *cells))
+    note = (
+        "A probe trained where criterion and label went together, scored where they are independent, after latents of "
+        "one are taken away. Score: share of the accuracy lost to the bias that comes back. Before: biased of unbiased "
+        "probe. 'Counts' marks the attribute that the biased probe told better; random: middle 95 % of draws."
+    )
+    head = ("criterion / label", "taken away", "latents", "which", "score", "accuracy on the other", "before")
+    return Table("spurious", "Spurious-correlation removal", note, head, tuple(found))
+
+
+def _monosemanticity(report: EvaluationReport) -> Table:
+    found = [
+        (
+            each.subject,
+            count(each.n_latents),
+            _between(each.selectivity),
+            _between(each.tokens),
+            f"{_between(each.similarity)}; any tokens {fixed(each.similarity_of_all)}",
+        )
+        for each in report.monosemanticity
+    ]
+    note = (
+        "Proxies that need no explanation, over latents that fired on 20 tokens of 5 groups or more: mean and "
+        "quantiles 0.05 to 0.95. Selectivity: class selectivity over token identities. Tokens: how many a latent's "
+        "activation is spread over. Contexts: weighted mean cosine of the contexts of two firings in different groups."
+    )
+    head = ("of", "latents", "selectivity", "tokens", "contexts")
+    return Table("monosemanticity", "Monosemanticity proxies", note, head, tuple(found))
+
+
+def _between(found: Spread | None) -> str:
+    return "–" if found is None else f"{fixed(found.mean)} [{fixed(found.quantiles[0])}, {fixed(found.quantiles[-1])}]"
+
+
 def _shares(report: EvaluationReport) -> list[tuple[str, Sequence[Value]]]:
     """Return the figures that lie between 0 and 1 and have a control."""
     named: list[tuple[str, list[tuple[bool, Estimate | None]]]] = []
@@ -213,6 +260,9 @@ def _shares(report: EvaluationReport) -> list[tuple[str, Sequence[Value]]]:
             (row.of == "random_latents", row.accuracy) for row in section.rows if row.k == 1 and row.of != "coordinates"
         ]
         named.append((f"1 latent: {section.criterion}", list(pairs)))
+    for each in report.spurious:
+        rows = [r for r in each.rows if (r.removes, r.k) == (each.stronger, 10)]
+        named.append((f"bias of 10: {each.label}", [(r.of == "random", r.score) for r in rows]))
     kept = [(name, [(c, e) for c, e in values if e is not None]) for name, values in named]
     return [(visible(name), [_value(c, e) for c, e in values]) for name, values in kept if values]
 

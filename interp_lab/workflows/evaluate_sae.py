@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from interp_lab.artifacts.paths import resolve_input
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest, EvaluateSaeResult
 from interp_lab.contracts.evaluation_report import EvaluationReport
+from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import fold_scale, load_dictionary
 from interp_lab.jobs.run import Run
@@ -17,6 +19,7 @@ from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
 from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.evaluation import sections
+from interp_lab.workflows.evaluation.attributes import Labelled, open_attributes, removable
 from interp_lab.workflows.evaluation.criteria import decoder_of, open_criteria, read_criteria
 from interp_lab.workflows.evaluation.measure import Subjects, measure, recover, weights_geometry, with_twin
 from interp_lab.workflows.evaluation.places import training_of
@@ -24,6 +27,7 @@ from interp_lab.workflows.evaluation.probing import probe, remove
 from interp_lab.workflows.evaluation.report import answer, caveats, headline, publish, request_record
 from interp_lab.workflows.evaluation.sae_bench import Evaluated
 from interp_lab.workflows.evaluation.spliced import splice_all
+from interp_lab.workflows.evaluation.spurious import remove_spurious
 from interp_lab.workflows.evaluation.texts import TextTokens
 from interp_lab.workflows.evaluation.tokens import StoreTokens, Tokens, WorldTokens
 from interp_lab.workflows.named_folders import dictionary_folder
@@ -44,8 +48,9 @@ def evaluate_sae(request: EvaluateSaeRequest, run: Run, *, settings: Settings, s
     device = tokens.loaded.device if isinstance(tokens, TextTokens) else pick_device("auto")
     run.seed, run.device = request.seed, str(device)
     run.inputs |= {"dictionary": request.dictionary, **tokens.inputs}
+    asked = _open_asked(request, config, settings, run)
     subjects = with_twin(loaded.to(device), tokens, request.seed)
-    found = _evaluate(request, subjects, tokens, settings=settings, run=run)
+    found = _evaluate(request, subjects, tokens, asked=asked, run=run)
     publish(found, run)
     return answer(found.report).model_copy(update={"agent_next_actions": suggest(found.report)})
 
@@ -62,9 +67,20 @@ def open_tokens(request: EvaluateSaeRequest, config: DictionaryConfig, settings:
     return TextTokens(source, config, training, request=request, settings=settings, check=run.check)
 
 
-def _evaluate(
-    request: EvaluateSaeRequest, subjects: Subjects, tokens: Tokens, *, settings: Settings, run: Run
-) -> Evaluated:
+class _Asked(NamedTuple):
+    """The prompts of every criterion, and the labels of them that are asked for."""
+
+    prompts: tuple[PromptSet, ...]
+    labelled: tuple[Labelled, ...]
+
+
+def _open_asked(request: EvaluateSaeRequest, config: DictionaryConfig, settings: Settings, run: Run) -> _Asked:
+    prompts = open_criteria(request, settings)
+    run.inputs.update({f"criterion {i} {each.name}": each.sha256 for i, each in enumerate(prompts)})
+    return _Asked(prompts, open_attributes(prompts, request, config))
+
+
+def _evaluate(request: EvaluateSaeRequest, subjects: Subjects, tokens: Tokens, *, asked: _Asked, run: Run) -> Evaluated:
     dictionary = subjects["dictionary"]
     measured = measure(subjects, tokens, run)
     lies = weights_geometry(dictionary)
@@ -85,6 +101,9 @@ def _evaluate(
         reconstruction=tuple(sections.reconstruction(name, each) for name, each in measured.items()),
         sparsity=tuple(sections.sparsity(name, each) for name, each in measured.items()),
         geometry=sections.geometry(lies, dictionary.config.d_out),
+        monosemanticity=tuple(
+            found for name, each in measured.items() if (found := sections.monosemanticity(name, each)) is not None
+        ),
     )
     if isinstance(tokens, WorldTokens):
         rows = (sections.recovery(name, recover(each, tokens, tokens.truth)) for name, each in subjects.items())
@@ -93,7 +112,7 @@ def _evaluate(
         if request.splice:
             spliced = splice_all(subjects, tokens, measured["dictionary"].mean, run)
             report = report.model_copy(update={"spliced": sections.spliced(spliced)})
-        report = _with_criteria(report, request, dictionary, tokens=tokens, settings=settings, run=run)
+        report = _with_criteria(report, request, dictionary, tokens=tokens, asked=asked, run=run)
     report = report.model_copy(update={"headline": headline(report), "caveats": caveats(report)})
     return Evaluated(report, dictionary, measured["dictionary"], lies, run.started)
 
@@ -104,17 +123,22 @@ def _with_criteria(
     dictionary: Dictionary,
     *,
     tokens: TextTokens,
-    settings: Settings,
+    asked: _Asked,
     run: Run,
 ) -> EvaluationReport:
     """Return the report with probes of the criteria, and with what becomes of them if there are several."""
-    opened = open_criteria(request, settings)
-    run.inputs.update({f"criterion {i} {each.name}": each.sha256 for i, each in enumerate(opened)})
-    found = [
-        probe(each, request.seed) for each in read_criteria(opened, dictionary, tokens.loaded, request=request, run=run)
-    ]
+    read = read_criteria(asked.prompts, dictionary, tokens.loaded, request=request, run=run)
+    found = [probe(each, request.seed) for each in read]
     report = report.model_copy(update={"probing": tuple(sections.probing(each) for each in found)})
-    if len(found) < 2 or not tokens.places.same or dictionary.config.normalize == "layer_norm":
+    if not removable(dictionary.config):
         return report
-    removed = remove(found, decoder_of(dictionary), request.seed)
+    decoder = decoder_of(dictionary)
+    freed = [
+        remove_spurious(read[each.criterion], each.label, each.attributes, decoder=decoder, seed=request.seed)
+        for each in asked.labelled
+    ]
+    report = report.model_copy(update={"spurious": tuple(sections.spurious(each) for each in freed)})
+    if len(found) < 2:
+        return report
+    removed = remove(found, decoder, request.seed)
     return report.model_copy(update={"perturbation": tuple(sections.perturbation(each) for each in removed)})

@@ -79,16 +79,31 @@ def _section(key: str, value: JsonValue) -> list[str]:
 
 
 def _table(rows: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    columns = [key for key in rows[0] if not isinstance(rows[0][key], Mapping)][:_MAX_COLUMNS]
+    names = dict.fromkeys(key for row in rows for key in row)
+    fitting = [name for name in names if all(_fits(row.get(name)) for row in rows)]
+    columns = sorted(fitting, key=lambda name: any(isinstance(row.get(name), Mapping) for row in rows))[:_MAX_COLUMNS]
     cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     room = shutil.get_terminal_size((120, 24)).columns - 2
     return ["  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()[:room] for line in cells]
 
 
+def _fits(value: JsonValue) -> bool:
+    return not isinstance(value, Mapping) or "value" in value
+
+
+def _number(found: Mapping[str, JsonValue]) -> str:
+    """Return a number that comes with its interval and sample as one cell."""
+    low, high = found.get("low"), found.get("high")
+    interval = "" if low is None or high is None else f" [{_cell(low)}, {_cell(high)}]"
+    return f"{_cell(found['value'])}{interval}"
+
+
 def _cell(value: JsonValue, width: int = _MAX_CELL) -> str:
     if value is None:
         return "–"
+    if isinstance(value, Mapping) and "value" in value:
+        return _number(value)
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 0.001 or abs(value) >= 10_000 else f"{value:.3f}".rstrip("0").rstrip(".")
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

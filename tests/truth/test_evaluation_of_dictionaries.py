@@ -16,7 +16,7 @@ from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest, EvaluateSaeRes
 from interp_lab.contracts.evaluation_report import EvaluationReport
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import save_dictionary
-from interp_lab.errors import DictionaryMismatch, EvaluationUnfit
+from interp_lab.errors import DictionaryMismatch, EvaluationUnfit, LabelsUnusable
 from interp_lab.jobs.run import LocalRun
 from interp_lab.models.load import LoadedModel
 from interp_lab.settings import Settings
@@ -204,14 +204,34 @@ def scored(n: int, *, real: bool) -> list[dict[str, Any]]:
     rng = np.random.default_rng(4)
     halves = (WORDS[:5], WORDS[5:])
     scores = [i % 2 if real else int(rng.integers(2)) for i in range(n)]
-    return [{"text": " ".join(rng.choice(halves[i % 2], size=9)), "score": score} for i, score in enumerate(scores)]
+    ends = [bool(rng.integers(2)) for _ in range(n)]
+    texts = [" ".join([*rng.choice(halves[i % 2], size=9), *4 * ["more" if ends[i] else "one"]]) for i in range(n)]
+    return [
+        {"text": text, "score": score, "labels": {"ends_more": end}}
+        for text, score, end in zip(texts, scores, ends, strict=True)
+    ]
+
+
+def check_removal(found: Evaluated) -> None:
+    """The layout of SAEBench holds the scores of the report."""
+    scr = json.loads((found.folder / "sae_bench_scr.json").read_text())
+    scores = scr["eval_result_metrics"]["scr_metrics"]
+    assert set(scores) == {
+        f"scr_{what}_threshold_{k}" for what in ("dir1", "dir2", "metric") for k in (2, 5, 10, 20, 50)
+    }
+    assert all(set(row) == {"dataset_name", *scores} for row in scr["eval_result_details"])
+    first = found.report.spurious[0]
+    assert scr["eval_result_details"][0]["dataset_name"] == "inline / ends_more"
+    assert first.own_on_label > 0.65
+    assert first.own_on_criterion > 0.85
 
 
 def test_criteria_are_probed_and_the_layout_of_saebench_is_whole(load_tiny, tmp_path: Path) -> None:
     loaded = load_tiny("gpt2")
     criteria = [{"kind": "inline", "prompts": scored(80, real=real)} for real in (True, False)]
     made = two_sided(WIDTH, PLACE)
-    found = evaluated(tmp_path, loaded, made, stream(tmp_path, loaded), criteria=criteria, max_tokens=256)
+    options = {"criteria": criteria, "max_tokens": 256, "spurious": ["ends_more"]}
+    found = evaluated(tmp_path, loaded, made, stream(tmp_path, loaded), **options)
     real, drawn = found.report.probing
     accuracy = {(row.of, row.k): row.accuracy.value for row in real.rows}
     assert real.dense.accuracy.value > 0.9
@@ -237,10 +257,29 @@ def test_criteria_are_probed_and_the_layout_of_saebench_is_whole(load_tiny, tmp_
     row = next(row for row in found.report.perturbation if (row.of, row.k) == ("chosen", 5))
     assert tpp["tpp_threshold_5_total_metric"] == row.total.value
     assert row.total.value == pytest.approx(row.intended - row.unintended, abs=1e-5)
+    check_removal(found)
+    assert [section.subject for section in found.report.monosemanticity] == ["dictionary", "random"]
+    named = {figure.name: figure for figure in found.result.figures}
+    assert {"monosemanticity: tokens", "monosemanticity: similarity"} <= set(named)
     for name in ("report.md", "report.html"):
         text = (found.folder / name).read_text()
-        assert "Sparse probing" in text
-        assert "Targeted probe perturbation" in text
+        for title in ("Sparse probing", "Targeted probe perturbation", "Spurious-correlation removal"):
+            assert title in text
+        assert "Monosemanticity proxies" in text
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("no_such", "No criterion has a label 'no_such'"), ("same", "needs 4 of each")]
+)
+def test_a_label_that_is_not_there_or_never_stands_apart_is_refused_before_anything_is_measured(
+    load_tiny, tmp_path: Path, label: str, said: str
+) -> None:
+    loaded = load_tiny("gpt2")
+    prompts = [{**each, "labels": {"same": bool(each["score"])}} for each in scored(80, real=True)]
+    options = {"criteria": [{"kind": "inline", "prompts": prompts}], "spurious": [label]}
+    with pytest.raises(LabelsUnusable, match=said):
+        evaluated(tmp_path, loaded, two_sided(WIDTH, PLACE), stream(tmp_path, loaded), **options)
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").rglob("report.json"))
 
 
 def test_what_cannot_be_measured_is_refused(load_tiny, tmp_path: Path) -> None:

@@ -69,6 +69,12 @@ def _stream_plan(
     opened = [open_prompts(each, settings) for each in request.criteria]
     for prompts in opened:
         refuse_one_sided(prompts, request.threshold)
+    if request.spurious:
+        from interp_lab.workflows.evaluation.attributes import (
+            open_attributes,  # lazy: numpy is not needed to list tools
+        )
+
+        open_attributes(opened, request, config)
     located = locate(source.model, settings)
     if located is None and settings.offline:
         raise HubUnreachable(f"{source.model.id} is not on this machine and the operator keeps it offline.")
@@ -127,8 +133,9 @@ EVALUATE_SAE = JobCapability(
     title="Measure how good a dictionary is",
     guidance=(
         "Give a dictionary and activations: a store (reconstruction, sparsity, geometry), a model with a corpus (also "
-        "loss recovered and KL with the reconstruction in the model, and with criteria sparse probing and targeted "
-        "probe perturbation), or a world with known truth (MCC, F1, uniqueness, absorption). Every figure has a group "
+        "loss recovered and KL with the reconstruction in the model, and with criteria sparse probing, targeted probe "
+        "perturbation and, for labels named in spurious, spurious-correlation removal), or a world with known truth "
+        "(MCC, F1, uniqueness, absorption). Every figure has a group "
         "interval and stands beside a random dictionary of the same size and sparsity. Prompts that it was trained on "
         "are left out where its record tells which. Good figures do not show that a latent means anything. Use dry_run "
         "for passes, tokens and memory. Runs as a job: call job_wait. The artifact has report.md, report.json, "

@@ -51,6 +51,8 @@ def plan(
 def measures(request: EvaluateSaeRequest, config: DictionaryConfig) -> Iterator[str]:
     """Yield what is measured."""
     yield from ("reconstruction", "sparsity", "geometry")
+    if request.source.kind != "world":
+        yield "monosemanticity proxies"
     if request.source.kind == "world":
         yield "recovery of true features"
     if request.source.kind == "stream" and request.splice:
@@ -59,6 +61,8 @@ def measures(request: EvaluateSaeRequest, config: DictionaryConfig) -> Iterator[
         yield "sparse probing"
     if len(request.criteria) > 1 and config.kind == "sae":
         yield "targeted probe perturbation"
+    if request.spurious and config.kind == "sae":
+        yield "spurious-correlation removal"
 
 
 def _passes(request: EvaluateSaeRequest, config: DictionaryConfig) -> int:

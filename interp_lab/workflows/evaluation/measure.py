@@ -16,6 +16,7 @@ from interp_lab.engine.precision import matmul_precision
 from interp_lab.jobs.run import Run
 from interp_lab.methods.dictionary_evaluation.absorption import Absorption, AbsorptionSum
 from interp_lab.methods.dictionary_evaluation.geometry import Geometry, geometry
+from interp_lab.methods.dictionary_evaluation.monosemanticity import Monosemanticity, MonosemanticitySum
 from interp_lab.methods.dictionary_evaluation.reconstruction import Reconstruction, ReconstructionSum
 from interp_lab.methods.dictionary_evaluation.recovery import (
     DetectionSum,
@@ -28,7 +29,7 @@ from interp_lab.workflows.evaluation.tokens import Block, Tokens, Truth, Wholes
 
 Subjects = Mapping[Subject, Dictionary]
 """The dictionary and, where there can be one, its random twin."""
-_Sums = tuple[ReconstructionSum, SparsitySum]
+_Sums = tuple[ReconstructionSum, SparsitySum, MonosemanticitySum]
 _SAMPLE = 4096
 
 
@@ -40,6 +41,8 @@ class Measured:
     sparsity: Sparsity
     mean: torch.Tensor
     """Mean of what it is to give, over the tokens."""
+    monosemanticity: Monosemanticity | None
+    """None where rows are no tokens of a text, or no latent fired often enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,11 @@ def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measu
     """Return the figures of each over all tokens, in one pass over them."""
     width = next(iter(subjects.values())).config.d_out
     sums: dict[Subject, _Sums] = {
-        name: (ReconstructionSum(tokens.n_groups, width), SparsitySum(each.n_latents))
+        name: (
+            ReconstructionSum(tokens.n_groups, width),
+            SparsitySum(each.n_latents),
+            MonosemanticitySum(each.n_latents),
+        )
         for name, each in subjects.items()
     }
     done = 0
@@ -78,14 +85,20 @@ def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measu
                 _add(dictionary, block, np.searchsorted(tokens.group_ids, block.groups), sums[name])
             done += len(block.groups)
             run.progress(done, tokens.n_tokens, "reconstructing", "tokens")
-    return {name: Measured(made.figures(), codes.figures(), made.mean) for name, (made, codes) in sums.items()}
+    return {
+        name: Measured(made.figures(), codes.figures(), made.mean, one.figures())
+        for name, (made, codes, one) in sums.items()
+    }
 
 
 def _add(dictionary: Dictionary, block: Block, groups: Wholes, sums: _Sums) -> None:
-    made, fired = sums
+    made, fired, one = sums
     codes, output = dictionary.encode_and_reconstruct(block.x.to(dictionary.device))
     made.add(block.target, output, groups)
-    fired.add(codes.indptr, codes.latents, codes.values, groups=block.groups, prompts=block.prompts)
+    owners = {"groups": block.groups, "prompts": block.prompts}
+    fired.add(codes.indptr, codes.latents, codes.values, **owners)
+    if block.tokens is not None:
+        one.add(codes.indptr, codes.latents, codes.values, tokens=block.tokens, **owners)
 
 
 def weights_geometry(dictionary: Dictionary) -> Geometry:

@@ -65,6 +65,9 @@ def _caveats(report: EvaluationReport) -> Iterator[str]:
         yield f"{report.geometry.near_copies} latents have a decoder row at cosine 0.9 or more with another."
     if report.spliced is not None:
         yield from _spliced_caveats(report.spliced)
+    for each in report.spurious:
+        if all(row.score is None for row in each.rows if row.removes == each.stronger):
+            yield f"{each.criterion} with {each.label}: the bias cost no accuracy, so there was none to remove."
     if len(report.probing) == 1:
         yield "Targeted probe perturbation needs two criteria or more and was not measured."
     yield _MEANING
@@ -99,6 +102,43 @@ def _figures(report: EvaluationReport) -> Iterator[ComparedFigure]:
     totals = {(row.of, row.k): row.total for row in report.perturbation}
     if ("chosen", 10) in totals:
         yield ComparedFigure(name="tpp of 10", dictionary=totals["chosen", 10], random=totals["random", 10])
+    if report.spurious:
+        yield from _removed(report)
+    if report.monosemanticity:
+        yield from _proxies(report)
+
+
+def _removed(report: EvaluationReport) -> Iterator[ComparedFigure]:
+    rows = [
+        row for section in report.spurious for row in section.rows if (row.removes, row.k) == (section.stronger, 10)
+    ]
+    scores = {of: [row.score for row in rows if row.of == of and row.score is not None] for of in ("chosen", "random")}
+    if scores["chosen"] and scores["random"]:
+        own, random = (_mean_score(each) for each in scores.values())
+        yield ComparedFigure(name="scr of 10", dictionary=own, random=random)
+
+
+def _mean_score(scores: Sequence[Estimate]) -> Estimate:
+    if len(scores) == 1:
+        return scores[0]
+    mean = sum(score.value for score in scores) / len(scores)
+    unit = f"share of the accuracy lost to the bias, mean of {len(scores)} labels"
+    return Estimate(value=round(mean, 6), unit=unit, n=len(scores))
+
+
+def _proxies(report: EvaluationReport) -> Iterator[ComparedFigure]:
+    units = {"selectivity": "class selectivity", "tokens": "different tokens", "similarity": "mean cosine of contexts"}
+    for name, unit in units.items():
+        found = {s.subject: (getattr(s, name), s.n_latents) for s in report.monosemanticity}
+        known = {
+            who: Estimate(value=spread.mean, unit=f"{unit}, mean of latents", n=n)
+            for who, (spread, n) in found.items()
+            if spread is not None
+        }
+        if "dictionary" in known:
+            yield ComparedFigure(
+                name=f"monosemanticity: {name}", dictionary=known["dictionary"], random=known.get("random")
+            )
 
 
 def _over_criteria(report: EvaluationReport, of: str, k: int) -> Estimate:

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport, ProbingSection, ReplacementRow
+from interp_lab.contracts.evaluation_report import (
+    Estimate,
+    EvaluationReport,
+    ProbingSection,
+    ReplacementRow,
+    SpuriousSection,
+)
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens_config import write_cfg
 from interp_lab.jobs.run import package_versions
@@ -49,15 +55,18 @@ def sae_bench_files(found: Evaluated) -> dict[str, JsonValue]:
     if report.spliced is not None and found.geometry.encoder_decoder is not None:
         files["sae_bench_core.json"] = _file(found, "core", core_metrics(found), core_details(found))
     if report.probing:
-        details = [{"dataset_name": each.criterion, **_accuracies(each)} for each in report.probing]
-        means = {
-            name: float(np.mean([each[name] for each in details])) for name in details[0] if name != "dataset_name"
-        }
+        accuracies = [_accuracies(each) for each in report.probing]
+        details = _named([each.criterion for each in report.probing], accuracies)
+        means = _means(accuracies)
         metrics: Metrics = {group: {n: v for n, v in means.items() if n.startswith(group)} for group in ("llm", "sae")}
         files["sae_bench_sparse_probing.json"] = _file(found, "sparse_probing", metrics, details)
     if report.perturbation:
         tpp = {"tpp_metrics": _perturbation(report)}
         files["sae_bench_tpp.json"] = _file(found, "tpp", tpp, [])
+    if report.spurious:
+        scores = [_removals(each) for each in report.spurious]
+        details = _named([f"{each.criterion} / {each.label}" for each in report.spurious], scores)
+        files["sae_bench_scr.json"] = _file(found, "scr", {"scr_metrics": _means(scores)}, details)
     return files
 
 
@@ -138,10 +147,32 @@ def core_details(found: Evaluated) -> list[Metrics]:
     ]
 
 
-def _accuracies(section: ProbingSection) -> Metrics:
+def _accuracies(section: ProbingSection) -> dict[str, float]:
     names = {"coordinates": "llm", "latents": "sae"}
     rows = {f"{names[row.of]}_top_{row.k}_test_accuracy": row.accuracy.value for row in section.rows if row.of in names}
     return {"llm_test_accuracy": section.dense.accuracy.value, **rows}
+
+
+def _named(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> list[Metrics]:
+    return [{"dataset_name": name, **row} for name, row in zip(names, rows, strict=True)]
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> Metrics:
+    """Return the mean of every number over data sets."""
+    return {name: float(np.mean([each[name] for each in rows])) for name in rows[0]}
+
+
+def _removals(section: SpuriousSection) -> dict[str, float]:
+    """Return both directions: 1 takes latents of the label away, 2 those of the criterion; 0 where there is no bias."""
+    metrics: dict[str, float] = {}
+    for row in section.rows:
+        if row.of == "chosen":
+            score = 0.0 if row.score is None else row.score.value
+            direction = 1 if row.removes == "label" else 2
+            metrics[f"scr_dir{direction}_threshold_{row.k}"] = score
+            if row.removes == section.stronger:
+                metrics[f"scr_metric_threshold_{row.k}"] = score
+    return metrics
 
 
 def _perturbation(report: EvaluationReport) -> Metrics:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from interp_lab.contracts.evaluation_report import (
     Estimate,
     GeometrySection,
+    MonosemanticitySection,
     PerturbationRow,
     ProbeRow,
     ProbingSection,
@@ -22,11 +23,14 @@ from interp_lab.contracts.evaluation_report import (
     SparsitySection,
     SplicedSection,
     Spread,
+    SpuriousRow,
+    SpuriousSection,
     Subject,
 )
 from interp_lab.methods.dictionary_evaluation.behaviour import Recovered as RecoveredShares
 from interp_lab.methods.dictionary_evaluation.behaviour import effect, recovered
 from interp_lab.methods.dictionary_evaluation.geometry import Geometry
+from interp_lab.methods.dictionary_evaluation.monosemanticity import LEAST_TOKENS
 from interp_lab.methods.dictionary_evaluation.sparsity import DENSE, QUANTILES
 from interp_lab.statistics.clustered_mean import MeanEstimate, clustered_mean
 from interp_lab.statistics.clustered_ratio import RatioEstimate
@@ -34,6 +38,8 @@ from interp_lab.statistics.prediction_score import PredictionScore
 from interp_lab.workflows.evaluation.measure import Measured, Recovered
 from interp_lab.workflows.evaluation.probing import Probed, Probing, Removal
 from interp_lab.workflows.evaluation.spliced import Spliced
+from interp_lab.workflows.evaluation.spurious import Removal as SpuriousRemoval
+from interp_lab.workflows.evaluation.spurious import Spurious
 
 NEAR_COPY = 0.9
 _DIGITS = 6
@@ -179,6 +185,59 @@ def perturbation(found: Removal) -> PerturbationRow:
     )
 
 
+def spurious(found: Spurious) -> SpuriousSection:
+    """Return what becomes of a probe that learnt a criterion and a label at once."""
+    return SpuriousSection(
+        criterion=found.criterion,
+        label=found.label,
+        n_prompts=found.n_prompts,
+        n_groups=found.n_groups,
+        own_on_criterion=_round(found.own["criterion"]),
+        own_on_label=_round(found.own["label"]),
+        biased_on_criterion=_round(found.biased["criterion"]),
+        biased_on_label=_round(found.biased["label"]),
+        stronger=found.stronger,
+        rows=tuple(_spurious_row(each, found.n_prompts) for each in found.removals),
+    )
+
+
+def _spurious_row(found: SpuriousRemoval, n: int) -> SpuriousRow:
+    unit = "share of the accuracy lost to the bias"
+    measured = [each for each in found.scores if each is not None]
+    score = None
+    if found.of == "chosen" and measured:
+        score = _ratio(measured[0], unit, n)
+    elif measured:
+        values = np.asarray([each.ratio for each in measured])
+        low, high = np.quantile(values, (0.025, 0.975))
+        score = _estimate((float(values.mean()), float(low), float(high)), unit, n, measured[0].n_groups)
+    accuracy = _round(float(np.mean(found.accuracy)))
+    return SpuriousRow(removes=found.removes, k=found.k, of=found.of, score=score, accuracy=accuracy)
+
+
+def monosemanticity(subject: Subject, found: Measured) -> MonosemanticitySection | None:
+    """Return the proxies that need no explanation; none where there are no tokens or nothing fired often enough."""
+    own = found.monosemanticity
+    if own is None:
+        return None
+    return MonosemanticitySection(
+        subject=subject,
+        n_latents=own.latents.size,
+        least_tokens=LEAST_TOKENS,
+        n_tokens=own.n_tokens,
+        n_groups=own.n_groups,
+        selectivity=_known(own.selectivity),
+        tokens=_spread(own.tokens),
+        similarity=_known(own.similarity),
+        similarity_of_all=_round(own.similarity_of_all),
+    )
+
+
+def _known(values: NDArray[np.float64]) -> Spread | None:
+    known = values[~np.isnan(values)]
+    return _spread(known) if known.size else None
+
+
 def _probe_row(found: Probed) -> ProbeRow:
     return ProbeRow(
         k=found.k,
@@ -221,7 +280,7 @@ def _estimate(values: tuple[float, float, float], unit: str, n: int, n_groups: i
     return Estimate(value=value, low=low, high=high, unit=unit, n=n, n_groups=n_groups)
 
 
-def _spread(values: NDArray[np.float32]) -> Spread:
+def _spread(values: NDArray[np.floating]) -> Spread:
     return Spread(
         mean=_round(float(values.mean())), quantiles=_five([float(q) for q in np.quantile(values, QUANTILES)])
     )

@@ -87,7 +87,9 @@ class TextTokens(Tokens):
         values = {str(a): value.float()[keep.to(value.device)] for a, value in swept.values.items()}
         x, target = (torch.cat([values[key] for key in keys], dim=1) for keys in self.places)
         counts = [sum(text.keep) for text in texts]
-        return Block(x, target, _each([t.group for t in texts], counts), _each([t.prompt for t in texts], counts))
+        groups, prompts = (_each([getattr(t, of) for t in texts], counts) for of in ("group", "prompt"))
+        ids = [token for text in texts for token, kept in zip(text.ids, text.keep, strict=True) if kept]
+        return Block(x, target, groups, prompts, np.asarray(ids, dtype=np.int64))
 
     def _choose(self, training: Training, request: EvaluateSaeRequest) -> tuple[list[Text], TrainingOverlap]:
         documents = self._inputs.tokens(0, len(self._inputs.texts))

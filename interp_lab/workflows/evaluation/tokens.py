@@ -43,6 +43,8 @@ class Block:
     """Group of every token, from 0."""
     prompts: Wholes
     """Prompt of every token, from 0."""
+    tokens: Wholes | None = None
+    """Identity of every token, each prompt's in order; none where rows are no tokens of a text."""
 
 
 class Tokens(ABC):
@@ -120,7 +122,7 @@ class StoreTokens(Tokens):
         dataset = store.manifest.dataset.name if store.manifest.dataset else None
         self.data = f"store of {dataset}" if dataset else "store"
         self.inputs = {"store": store_hash(store)}
-        table = store.rows(["prompt", "special"])
+        table = store.rows(["prompt", "special", "token_id"])
         prompts = table.column("prompt").to_numpy().astype(np.int64)
         groups = store.prompts().column("group").to_numpy().astype(np.int64)[prompts]
         usable = np.ones(store.n_rows, dtype=bool)
@@ -134,6 +136,8 @@ class StoreTokens(Tokens):
         rows = np.flatnonzero(usable)
         rows = rows[chosen_prompts(prompts[rows], groups[rows], request.max_tokens, request.seed)]
         self._rows, self.groups, self.prompts = rows, groups[rows], prompts[rows]
+        identity = table.column("token_id")
+        self._tokens = None if identity.null_count else identity.to_numpy().astype(np.int64)[rows]
 
     def blocks(self) -> Iterator[Block]:
         """Yield all tokens, some thousand at a time."""
@@ -141,7 +145,8 @@ class StoreTokens(Tokens):
             part = slice(start, start + BLOCK)
             x = self._side_by_side(self.places.reads, part)
             target = x if self.places.same else self._side_by_side(self.places.writes, part)
-            yield Block(x, target, self.groups[part], self.prompts[part])
+            tokens = None if self._tokens is None else self._tokens[part]
+            yield Block(x, target, self.groups[part], self.prompts[part], tokens)
 
     def _side_by_side(self, keys: tuple[str, ...], part: slice) -> Tensor:
         values = [torch.from_numpy(self._store.dense(key).take(self._rows[part])) for key in keys]

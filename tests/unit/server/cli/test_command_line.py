@@ -136,3 +136,21 @@ def test_a_result_whose_unknown_numbers_were_left_out_is_shown_and_not_refused()
     shown = render(view, "/workspace")
     assert "resid_post.0 #1" in shown
     assert "criterion: c" in shown
+
+
+def test_numbers_are_shown_in_their_tables_with_their_intervals() -> None:
+    figures = [
+        {"dictionary": {"value": 12.5, "unit": "latents", "n": 9}, "name": "l0"},
+        {
+            "name": "fvu",
+            "dictionary": {"value": 0.25, "low": 0.2, "high": 0.3, "unit": "share", "n": 9},
+            "random": {"value": 0.61, "unit": "share", "n": 9},
+        },
+    ]
+    view = JobView(
+        summary="s", capability="evaluate_sae", state="succeeded", job_id="a" * 32, result={"figures": figures}
+    )
+    rows = [line.split() for line in render(view, "/workspace").splitlines()]
+    assert ["name", "dictionary", "random"] in rows
+    assert ["l0", "12.5", "–"] in rows
+    assert ["fvu", "0.25", "[0.2,", "0.3]", "0.61"] in rows

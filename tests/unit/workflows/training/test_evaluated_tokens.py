@@ -142,7 +142,7 @@ def test_a_store_is_evaluated_as_planned(tmp_path: Path, make_store: MakeStore, 
         plan = EVALUATE_SAE.plan(request, lab)
     assert plan.details["passes"] == plan.details["forward_tokens"] == 0
     assert plan.details["n_tokens_at_most"] == 1000
-    assert plan.details["measures"] == ["reconstruction", "sparsity", "geometry"]
+    assert plan.details["measures"] == ["reconstruction", "sparsity", "geometry", "monosemanticity proxies"]
     with LocalRun(tmp_path / "out", workspace=tmp_path) as run:
         result = evaluate_sae(request, run, settings=settings, suggest=lambda _report: ())
     report = EvaluationReport.model_validate_json((run.written[0] / "report.json").read_text())
