@@ -70,9 +70,7 @@ def _stream_plan(
     for prompts in opened:
         refuse_one_sided(prompts, request.threshold)
     if request.spurious:
-        from interp_lab.workflows.evaluation.attributes import (
-            open_attributes,  # lazy: numpy is not needed to list tools
-        )
+        from interp_lab.workflows.evaluation.attributes import open_attributes  # lazy: numpy, as above
 
         open_attributes(opened, request, config)
     located = locate(source.model, settings)
