@@ -17,7 +17,7 @@ from pydantic import (
 
 from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
-from interp_lab.contracts.inspect_evidence import EvidenceArgument
+from interp_lab.contracts.inspect_evidence import EvidenceArgument, SourcePath
 from interp_lab.contracts.inspect_handles import HandleComparison
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
@@ -77,6 +77,8 @@ class InspectRequest(JobRequest):
     """Seed of the explore/confirm split and of every resampling."""
     hypothesis: HypothesisId | None = None
     """Registered hypothesis that this run tests."""
+    interventions: Annotated[tuple[SourcePath, ...], Field(max_length=20)] = ()
+    """Edited runs that grade causes: artifact ids of intervene, or files of intervention records (JSON Lines)."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> InspectRequest:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, Stri
 
 from interp_lab.contracts.base import Contract
 
-Path = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+SourcePath = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class StoreEvidence(Contract):
@@ -17,7 +17,7 @@ class StoreEvidence(Contract):
 
     kind: Literal["store"] = "store"
     """Says that the values are in a store."""
-    store: Path
+    store: SourcePath
     """Artifact id, or a folder of the workspace."""
     columns: Annotated[tuple[str, ...], Field(max_length=500)] = ()
     """Keys of columns; empty means all."""
@@ -28,7 +28,7 @@ class RecordsEvidence(Contract):
 
     kind: Literal["records"] = "records"
     """Says that the values are in a file of records."""
-    path: Path
+    path: SourcePath
     """Path of the file."""
     absent: Literal["refuse", "zero"] = "refuse"
     """A feature that some records lack: zero only if whoever wrote the file leaves inactive features out."""

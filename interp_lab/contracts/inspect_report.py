@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, FiniteFloat, NonNegativeInt, model_va
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance, Seed
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
+from interp_lab.contracts.inspect_causal import CausalEdit
 from interp_lab.contracts.inspect_handles import Handles
 from interp_lab.contracts.pooling import Pooling
 
@@ -137,6 +138,10 @@ class CoordinateCard(Contract):
     """The prompts on which it is strongest."""
     provenance: Provenance = "measured"
     """Where the numbers come from."""
+    causal: tuple[CausalEdit, ...] = ()
+    """Interventions on it that the run was given."""
+    association_grade: Grade | None = None
+    """What the association alone would be graded; absent if no intervention was given."""
 
 
 class LayerRow(Contract):
@@ -286,7 +291,7 @@ class InspectReport(Contract):
     layers: tuple[LayerRow, ...]
     """One row per address."""
     coordinates: tuple[CoordinateCard, ...]
-    """The strongest coordinates, described."""
+    """The strongest coordinates, described, and then those that the given interventions edited."""
     caveats: tuple[str, ...]
     """What a careful reader must know."""
     handles: Handles | None = None

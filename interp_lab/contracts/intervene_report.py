@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, NonNegativeInt
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Provenance
+from interp_lab.contracts.doses import DosePoint
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
 from interp_lab.contracts.inspect_report import DatasetFacts, ModelFacts, ReasonCode, RunFacts
 from interp_lab.contracts.intervene import EditName, EditWhere, Metric
@@ -99,23 +100,6 @@ class SideEffects(Contract):
     """Mean divergence from the unedited prediction, in nats."""
     cross_entropy: FiniteFloat
     """Mean change of the cross-entropy of the prompt's own tokens, in nats."""
-
-
-class DosePoint(Contract):
-    """One strength on explore prompts."""
-
-    strength: FiniteFloat
-    """In the unit's own measure."""
-    effect: FiniteFloat
-    """Mean change of the metric."""
-    low: FiniteFloat
-    """Lower end of its interval."""
-    high: FiniteFloat
-    """Upper end."""
-    control: FiniteFloat
-    """Mean effect of the controls."""
-    side_effect: FiniteFloat
-    """Mean size of the change on negatives."""
 
 
 class EditCard(Contract):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from interp_lab.contracts.base import Provenance
 from interp_lab.errors import InvalidRequest, NonFiniteInput
+from interp_lab.evidence.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class InterventionEvidence:
     """The largest side effect that was stated as acceptable."""
     metric_can_move: bool
     provenance: Provenance
+    flaws: tuple[Reason, ...] = ()
+    """What keeps its numbers, whatever they are, from grading anything."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that are not finite."""

@@ -60,7 +60,7 @@ def grade(
         return Grading(base, (*reasons, *untested))
     if _effects_disagree(graded):
         return Grading("contradicted", (*reasons, Reason.EFFECTS_DISAGREE))
-    problems = [list(_effect_problems(item)) for item in graded]
+    problems = [list(effect_problems(item)) for item in graded]
     if all(problems):
         return Grading(base, (*reasons, *dict.fromkeys(reason for found in problems for reason in found)))
     validated = base == "needs_causal_evidence"
@@ -143,11 +143,17 @@ def _opposite_correlations(association: AssociationEvidence, others: Sequence[As
 
 
 def _effects_disagree(interventions: Sequence[InterventionEvidence]) -> bool:
-    effects = [e for item in interventions if item.metric_can_move for e in (item.explore, item.confirm)]
+    effects = [
+        e for item in interventions if item.metric_can_move and not item.flaws for e in (item.explore, item.confirm)
+    ]
     return {1, -1} <= {effect.sign for effect in effects if effect is not None and _is_called(effect)}
 
 
-def _effect_problems(item: InterventionEvidence) -> Iterator[Reason]:
+def effect_problems(item: InterventionEvidence) -> Iterator[Reason]:
+    """Yield what keeps one intervention from validating; nothing for one that moves its unit beyond its control."""
+    if item.flaws:
+        yield from item.flaws
+        return
     if not item.metric_can_move:
         yield Reason.METRIC_CANNOT_MOVE
     confirm = item.confirm

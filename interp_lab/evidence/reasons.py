@@ -55,6 +55,19 @@ class Reason(StrEnum):
         "The behaviour metric is saturated or near zero; the effect is not graded.",
     )
     FIELDS_MISSING = "intervention_lacks_fields", "An intervention lacks a field that the grade needs."
+    UNCONTROLLED = (
+        "effect_without_controls",
+        "No control was run on the same prompts, so any edit of this size may do as much.",
+    )
+    STRENGTH_CHOSEN = (
+        "strength_chosen_on_graded_rows",
+        "The strength was chosen on the prompts that would grade it, or the record does not say on which.",
+    )
+    OTHER_PROMPTS = (
+        "intervention_on_other_prompts",
+        "The intervention was made on other prompts or another split than this report's, so it cannot confirm it.",
+    )
+    OTHER_CRITERION = "criterion_not_named", "The intervention does not name the criterion that it is about."
     EFFECT_UNCONFIRMED = "effect_not_on_confirm", "An intervention has no effect measured on confirm rows."
     EFFECT_LIKE_CONTROL = (
         "effect_like_control",
@@ -92,6 +105,10 @@ NEXT_STEPS: dict[Reason, NextStep] = {
     Reason.NO_INTERVENTION: NextStep("intervene", "Ablate and amplify the latent against matched controls."),
     Reason.METRIC_CANNOT_MOVE: NextStep("intervene", "Choose target tokens whose probability can go both ways."),
     Reason.FIELDS_MISSING: NextStep("intervene", "Measure the effect here, with controls and side effects."),
+    Reason.UNCONTROLLED: NextStep("intervene", "Edit it here, where every edit runs beside controls."),
+    Reason.STRENGTH_CHOSEN: NextStep("intervene", "Choose the strength on explore prompts and grade it on the others."),
+    Reason.OTHER_PROMPTS: NextStep("intervene", "Edit it on the prompts of this report, with its seed and threshold."),
+    Reason.OTHER_CRITERION: NextStep("intervene", "Measure the effect for this criterion."),
     Reason.EFFECT_UNCONFIRMED: NextStep("intervene", "Repeat the same edit on the confirm rows."),
     Reason.EFFECT_LIKE_CONTROL: NextStep("build_prompts", "More groups show a smaller effect; read its power first."),
     Reason.EFFECT_SIGN_UNSTABLE: NextStep("intervene", "Measure the dose response: the sign may depend on strength."),

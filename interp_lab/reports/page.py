@@ -11,6 +11,7 @@ from interp_lab.reports.axis import CHANCE, Axis, axis_for
 from interp_lab.reports.grades import GRADES
 from interp_lab.reports.heat import Heat, Scale, heat, scale_of, strongest_token, windowed
 from interp_lab.reports.orientation import Oriented, oriented, turned
+from interp_lab.reports.plots import DosePlot, dose_response
 from interp_lab.reports.profile import Panel, panels
 from interp_lab.reports.whisker import Whisker, position, whisker
 
@@ -36,6 +37,8 @@ class CardView(NamedTuple):
     heats: tuple[Heat, ...]
     trimmed: bool
     """Later contexts are shown only around their peak; report.json has them in full."""
+    doses: tuple[DosePlot, ...]
+    """Interventions at several strengths."""
 
 
 class PageView(NamedTuple):
@@ -89,6 +92,11 @@ def _card_view(number: int, card: CoordinateCard, axis: Axis, width: int | None)
         scale=scale,
         heats=tuple(heat(context, window, scale) for context, window in _windows(card, width)),
         trimmed=width is not None and len(card.contexts) > FULL_CONTEXTS,
+        doses=tuple(
+            dose_response(f"{card.address} #{card.index}", edit.edit, edit.doses, chosen=edit.strength or 0.0)
+            for edit in card.causal
+            if len(edit.doses) > 1
+        ),
     )
 
 

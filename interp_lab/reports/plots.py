@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from interp_lab.contracts.doses import DosePoint
 from interp_lab.contracts.inspect_report import InspectReport, MapCell
-from interp_lab.contracts.intervene_report import DosePoint, EditCard, InterveneReport
+from interp_lab.contracts.intervene_report import EditCard, InterveneReport
 from interp_lab.reports.numbers import chance, short
 
 LEFT, RIGHT, TOP, FOOT = 46.0, 16.0, 12.0, 34.0
@@ -184,7 +185,12 @@ def beyond_control(edit: EditCard, level: float) -> bool:
 
 def dose_plots(report: InterveneReport) -> tuple[DosePlot, ...]:
     """Return a plot for every edit that was made at several strengths."""
-    return tuple(_dose_plot(card.unit, edit) for card in report.units for edit in card.edits if len(edit.doses) > 1)
+    return tuple(
+        dose_response(card.unit, f"{edit.edit}, at {edit.where} tokens", edit.doses, chosen=edit.strength)
+        for card in report.units
+        for edit in card.edits
+        if len(edit.doses) > 1
+    )
 
 
 def forest(report: InterveneReport, level: float) -> Forest:
@@ -224,16 +230,17 @@ def _told(unit: str, edit: EditCard, measure: str) -> str:
     )
 
 
-def _dose_plot(unit: str, edit: EditCard) -> DosePlot:
-    doses = sorted(edit.doses, key=lambda dose: dose.strength)
+def dose_response(title: str, note: str, found: Iterable[DosePoint], *, chosen: float) -> DosePlot:
+    """Return the effect of one edit over its strengths, of which one was chosen."""
+    doses = sorted(found, key=lambda dose: dose.strength)
     x = Scale(0.0, doses[-1].strength * 1.05, LEFT, DOSE_WIDTH - LEFT - RIGHT)
     ends = [end for d in doses for end in (d.low, d.high, d.control, d.side_effect, 0.0)]
     y = Scale(*_padded(ends), DOSE_HEIGHT - FOOT, -(DOSE_HEIGHT - FOOT - TOP))
     upper = [f"{x.at(d.strength):g},{y.at(d.high):g}" for d in doses]
     lower = [f"{x.at(d.strength):g},{y.at(d.low):g}" for d in reversed(doses)]
     return DosePlot(
-        title=unit,
-        note=f"{edit.edit}, at {edit.where} tokens",
+        title=title,
+        note=note,
         effect=_line(doses, x, y, "effect"),
         band=" ".join([*upper, *lower]),
         control=_line(doses, x, y, "control"),
@@ -242,7 +249,7 @@ def _dose_plot(unit: str, edit: EditCard) -> DosePlot:
         xs=tuple(Tick(x.at(d.strength), f"{d.strength:g}") for d in doses),
         ys=_ticks(y),
         zero=y.at(0.0),
-        chosen=x.at(edit.strength),
+        chosen=x.at(chosen),
     )
 
 

@@ -10,6 +10,9 @@ from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
 from interp_lab.workflows.inspection.contexts import context, strongest_prompts
+from interp_lab.workflows.inspection.edited.columns import Columns
+from interp_lab.workflows.inspection.edited.merge import merge_edits
+from interp_lab.workflows.inspection.edited.sources import open_edits
 from interp_lab.workflows.inspection.handles import compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Findings, design, measure
@@ -29,19 +32,23 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     if request.evidence is not None:
         return _of_records(request, run, settings=settings, suggest=suggest)
     run.progress(0, None, "opening the model and the prompts")
+    edits = open_edits(request, settings)
     inputs = open_inputs(request, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
-    run.inputs |= inputs.provenance()
+    run.inputs |= inputs.provenance() | edits.provenance()
     plan = design(inputs)
     with decided_matmul(run.checkpoint_dir):
         pooled = pool_prompts(inputs, run)
         run.progress(0, None, "ranking and confirming")
-        findings = measure(inputs, pooled, plan)
-        cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run))
+        merged = merge_edits(
+            edits, inputs, plan, columns=Columns.of(pooled, request.dictionaries, None), settings=settings
+        )
+        findings = measure(inputs, pooled, plan, edited=merged.columns)
+        cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run), edits=merged)
     run.progress(0, None, "comparing with sets, directions and a probe")
     handles = compare_handles(pooled, plan, findings.explore)
     report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
-    report = report.model_copy(update={"handles": handles})
+    report = report.model_copy(update={"handles": handles, "caveats": (*report.caveats, *merged.notes)})
     report = with_memory(report, request, inputs.prompts, settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, pooled, run)
@@ -51,19 +58,22 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
 def _of_records(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
     """The same for values on disk: no model is run."""
     run.progress(0, None, "reading the recorded values")
+    edits = open_edits(request, settings)
     recorded = open_recorded(request, settings)
     run.seed = request.seed
-    run.inputs |= recorded.provenance()
+    run.inputs |= recorded.provenance() | edits.provenance()
     plan, table = design(recorded), recorded.table
     run.progress(0, None, "ranking and confirming")
-    findings = measure(recorded, table, plan)
+    columns = Columns.of(table, (), recorded.values.names)
+    merged = merge_edits(edits, recorded, plan, columns=columns, settings=settings)
+    findings = measure(recorded, table, plan, edited=merged.columns)
     described = findings.columns[: findings.n_described]
     contexts = recorded.contexts(described, {column: sign_of(findings, column) for column in described})
-    cards = coordinate_cards(table, plan, findings, contexts, names=recorded.values.names)
+    cards = coordinate_cards(table, plan, findings, contexts, names=recorded.values.names, edits=merged)
     run.progress(0, None, "comparing with sets, directions and a probe")
     handles = compare_handles(table, plan, findings.explore)
     report = assemble(recorded, plan, findings, pooled=table, cards=cards, run=run)
-    notes = (*report.caveats, *recorded.values.notes)
+    notes = (*report.caveats, *recorded.values.notes, *merged.notes)
     report = report.model_copy(update={"handles": handles, "caveats": notes})
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, findings, table, run)

@@ -18,6 +18,7 @@ from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.inspection.edited.sources import check_edits
 from interp_lab.workflows.inspection.registered import refuse_unregistered
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.inspect_next import suggest
@@ -54,6 +55,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
             "prompts": prompts.sha256,
             "model": fingerprint(request.model, lab.settings),
             **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in request.dictionaries},
+            **check_edits(request, lab.settings),
         },
         warnings=tuple(_warnings(request, prompts, groups, facts)),
     )

@@ -9,6 +9,7 @@ from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest
 from interp_lab.contracts.inspect_evidence import RecordsEvidence, StoreEvidence
 from interp_lab.errors import InvalidRequest
+from interp_lab.workflows.inspection.edited.sources import check_edits
 from interp_lab_tools.capability import Plan
 from interp_lab_tools.lab import Lab
 
@@ -47,7 +48,7 @@ def plan_recorded(request: InspectRequest, lab: Lab) -> Plan:
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.criterion[:80]} in {request.model.id}",
         slot="cpu",
-        inputs={"evidence": stamp},
+        inputs={"evidence": stamp, **check_edits(request, lab.settings)},
     )
 
 

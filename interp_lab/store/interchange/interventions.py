@@ -53,8 +53,26 @@ class InterventionRecord(Contract):
 
     @property
     def oriented(self) -> float:
-        """The change, positive if more of the unit raises the score."""
-        return -self.change if self.intervention in DOWNWARD else self.change
+        """The change, positive if more of the unit raises the score.
+
+        Which way the edit moved the unit is what the writer says of this run, else what the word for it says; a steered
+        direction may have been turned to the side of the positives before.
+        """
+        told = self.metadata.get("dose_sign")
+        if isinstance(told, int | float) and told in (-1, 0, 1):
+            return self.change * told
+        turned = self.metadata.get("steer_sign")
+        sign = -1.0 if isinstance(turned, int | float) and turned < 0 else 1.0
+        return -self.change if self.intervention in DOWNWARD else self.change * sign
+
+    @property
+    def strength(self) -> float | None:
+        """How strong the edit was, where the writer says so."""
+        for name in ("requested_strength", "steer_strength", "strength"):
+            value = self.metadata.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+        return None
 
     @property
     def control_type(self) -> str | None:

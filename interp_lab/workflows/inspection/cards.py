@@ -18,10 +18,11 @@ from interp_lab.contracts.inspect_report import (
     SplitStatistics,
 )
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Reading
-from interp_lab.evidence.grade import Q_LEVEL, Grading, grade
+from interp_lab.evidence.grade import Q_LEVEL, grade
 from interp_lab.evidence.split import Part
 from interp_lab.methods.association import Association
 from interp_lab.methods.specificity import Contrast
+from interp_lab.workflows.inspection.edited.tested import NOTHING, Merged
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.tables import Table
 
@@ -38,10 +39,11 @@ def coordinate_cards(
     contexts: Mapping[int, tuple[Context, ...]],
     *,
     names: Sequence[str] | None = None,
+    edits: Merged = NOTHING,
 ) -> tuple[CoordinateCard, ...]:
     """Return one card per described column, strongest first; contexts are per column, names as the source has them."""
     cards = [
-        _card(pooled, plan, findings, place=place, contexts=contexts[findings.columns[place]])
+        _card(pooled, plan, findings, place=place, contexts=contexts[findings.columns[place]], edits=edits)
         for place in range(findings.n_described)
     ]
     if names is None:
@@ -79,14 +81,16 @@ def _layer_row(address: str, columns: slice, findings: Findings, pooled: Table) 
 
 
 def _card(
-    pooled: Table, plan: Design, findings: Findings, *, place: int, contexts: tuple[Context, ...]
+    pooled: Table, plan: Design, findings: Findings, *, place: int, contexts: tuple[Context, ...], edits: Merged
 ) -> CoordinateCard:
     column = findings.columns[place]
     address, index = pooled.locate(column)
-    graded = _grading(plan, findings, place)
+    association = _evidence(plan, findings, place)
+    alone, causal = grade(association), edits.shown(column)
+    graded = grade(association, edits.evidence(column)) if causal else alone
     confirm = findings.confirm
     return CoordinateCard(
-        rank=place + 1,
+        rank=_rank(findings, place),
         address=str(address),
         index=index,
         sign=1 if sign_of(findings, column) > 0 else -1,
@@ -100,10 +104,18 @@ def _card(
         else _rounded(float(confirm.adjusted.auroc[place])),
         specificity=_specificity(findings.contrasts, place),
         contexts=contexts,
+        causal=causal,
+        association_grade=alone.grade if causal else None,
     )
 
 
-def _grading(plan: Design, findings: Findings, place: int) -> Grading:
+def _rank(findings: Findings, place: int) -> int:
+    """The strongest stand in their order; one that is described because it was edited has its place among all."""
+    far = np.abs(findings.explore.auroc - 0.5)
+    return max(place + 1, 1 + int(np.sum(far > far[findings.columns[place]])))
+
+
+def _evidence(plan: Design, findings: Findings, place: int) -> AssociationEvidence:
     flagged = [score.name for score in plan.audit.flagged]
     confirm, adjusted = None, None
     if findings.confirm is not None:
@@ -112,14 +124,12 @@ def _grading(plan: Design, findings: Findings, place: int) -> Grading:
         adjusted = AdjustedReading(
             float(left.auroc[place]), float(left.low[place]), float(left.high[place]), left.separable
         )
-    return grade(
-        AssociationEvidence(
-            explore=_reading(findings.explore, findings.columns[place], plan, "explore"),
-            confirm=confirm,
-            adjusted=adjusted,
-            solved_by=tuple(name for name in flagged if name != BAG_OF_WORDS),
-            words_solve=BAG_OF_WORDS in flagged,
-        )
+    return AssociationEvidence(
+        explore=_reading(findings.explore, findings.columns[place], plan, "explore"),
+        confirm=confirm,
+        adjusted=adjusted,
+        solved_by=tuple(name for name in flagged if name != BAG_OF_WORDS),
+        words_solve=BAG_OF_WORDS in flagged,
     )
 
 

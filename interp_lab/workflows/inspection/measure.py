@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,8 @@ class Findings:
     explore: Association
     """Over all columns."""
     columns: tuple[int, ...]
-    """The columns chosen for description, strongest first, then the best of each address."""
+    """The columns chosen for description, strongest first, then those that were edited, then the best of each
+    address."""
     n_described: int
     confirm: Confirmation | None
     """Over `columns`, in that order."""
@@ -85,12 +86,13 @@ def design(inputs: Material) -> Design:
     )
 
 
-def measure(inputs: Material, pooled: Table, plan: Design) -> Findings:
-    """Return the findings: ranked on explore rows only, the best confirmed on the others."""
+def measure(inputs: Material, pooled: Table, plan: Design, *, edited: Sequence[int] = ()) -> Findings:
+    """Return the findings: ranked on explore rows only, the best and those that were edited confirmed on the others."""
     rows = plan.rows("explore")
     sample = plan.sample.take(rows)
     explore = pooled.associate(rows, sample)
-    described = [int(column) for column in explore.strongest(inputs.request.top_k)]
+    strongest = [int(column) for column in explore.strongest(inputs.request.top_k)]
+    described = list(dict.fromkeys([*strongest, *edited]))
     best = [_best(explore, columns) for columns in pooled.columns.values()]
     columns = tuple(dict.fromkeys([*described, *best]))
     return Findings(

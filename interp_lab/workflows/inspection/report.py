@@ -96,6 +96,7 @@ def short_form(report: InspectReport) -> InspectResult:
                 f"{report.n_significant} of {report.n_tested} coordinates pass q ≤ {report.q_level:g} on explore; "
                 f"{_grades(report.coordinates)} among the {len(report.coordinates)} described.",
                 *registered_words(report.hypothesis),
+                *_edited_words(report.coordinates),
                 *([] if report.handles is None else [report.handles.comparison.text]),
             ]
         ),
@@ -149,6 +150,22 @@ def _grades(cards: tuple[CoordinateCard, ...]) -> str:
     for card in cards:
         counts[card.grade] = counts.get(card.grade, 0) + 1
     return ", ".join(f"{n} {grade}" for grade, n in counts.items())
+
+
+def _edited_words(cards: tuple[CoordinateCard, ...]) -> tuple[str, ...]:
+    edited = [card for card in cards if card.causal]
+    if not edited:
+        return ()
+    n_edits = sum(len(card.causal) for card in edited)
+    beyond = sum(any(edit.counts for edit in card.causal) for card in edited)
+    moved = [
+        f"{c.address} #{c.index} {c.association_grade} → {c.grade}" for c in edited if c.grade != c.association_grade
+    ]
+    changed = "; ".join(moved[:5]) or "no grade moved"
+    return (
+        f"Interventions: {n_edits} edits of {len(edited)} coordinates, {beyond} beyond their controls on confirm "
+        f"prompts; {changed}.",
+    )
 
 
 def _dataset(inputs: Material, plan: Design) -> DatasetFacts:

@@ -37,6 +37,10 @@ class Table(Protocol):
         """Return the site and the index within it of a column."""
         ...
 
+    def place(self, site: str, index: int) -> int | None:
+        """Return the column of an index within a site, written as text; None if there is no such column."""
+        ...
+
     def chosen(self, columns: Sequence[int]) -> NDArray[np.float32]:
         """Return some columns `(n_prompts, len(columns))`."""
         ...
@@ -61,6 +65,16 @@ class _Located:
         """Return the site and the index within it of a column."""
         site = next(a for a, columns in self.columns.items() if columns.start <= column < columns.stop)
         return site, column - self.columns[site].start if self.units is None else int(self.units[column])
+
+    def place(self, site: str, index: int) -> int | None:
+        """Return the column of an index within a site, written as text; None if there is no such column."""
+        own = next((columns for name, columns in self.columns.items() if str(name) == site), None)
+        if own is None:
+            return None
+        if self.units is None:
+            return own.start + index if index < own.stop - own.start else None
+        found = np.flatnonzero(self.units[own] == index)
+        return own.start + int(found[0]) if found.size else None
 
 
 @dataclass(frozen=True, eq=False)

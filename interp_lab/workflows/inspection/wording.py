@@ -17,7 +17,7 @@ _WORDS = {
     Verdict.ASSOCIATED: "it goes with the label",
     Verdict.SOLVES: "enough to tell positives from negatives",
 }
-_FOUND = ("needs_causal_evidence", "plausible")
+_FOUND = ("validated", "needs_causal_evidence", "plausible")
 
 
 def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit, *, n_significant: int) -> str:
@@ -26,6 +26,8 @@ def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAud
         names = ", or by ".join(confound_words(c.name) for c in audit.confounds if c.flagged)
         return f"No conclusion about '{criterion}' can be drawn: without any model the dataset is solved by {names}."
     found = next((card for grade in _FOUND for card in cards if card.grade == grade), None)
+    if found is None and (opposed := next((card for card in cards if card.grade == "contradicted"), None)):
+        return f"Interventions on {opposed.address} #{opposed.index} disagree in sign about '{criterion}'."
     if found is None:
         return _nothing_found(criterion, cards, n_significant)
     where = f"{found.address} #{found.index}"
@@ -34,15 +36,30 @@ def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAud
         auroc = found.explore.auroc
         return (
             f"{where} is {way} where '{criterion}' holds, on the prompts that chose it (AUROC {auroc.value:.2f}, "
-            f"{auroc.n_groups} groups); this is not confirmed, and correlation only."
+            f"{auroc.n_groups} groups); this is not confirmed, and {_edited(found)}."
         )
     auroc = found.confirm.auroc
     interval = auroc.interval
     bounds = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
     return (
         f"{where} is {way} where '{criterion}' holds, on held-out prompts (AUROC {auroc.value:.2f}{bounds}, "
-        f"{auroc.n_groups} groups); correlation only, no intervention was made."
+        f"{auroc.n_groups} groups); {_edited(found)}."
     )
+
+
+def _edited(card: CoordinateCard) -> str:
+    """What interventions say beside the correlation."""
+    counting = next((edit for edit in card.causal if edit.counts), None)
+    if counting is not None:
+        found = counting.figures[-1]
+        way = "raises" if found.effect > 0 else "lowers"
+        told = f"{counting.metric} by {abs(found.effect):.3g}, [{found.interval.low:.3g}, {found.interval.high:.3g}]"
+        beyond = f"{told} beyond its controls on held-out prompts ({counting.provenance})"
+        verdict = "" if card.grade == "validated" else f", but the correlation is graded {card.association_grade}"
+        return f"more of it {way} {beyond}{verdict}"
+    if card.causal:
+        return "correlation only: the interventions on it do not show that it is a cause"
+    return "correlation only, no intervention was made"
 
 
 def _nothing_found(criterion: str, cards: Sequence[CoordinateCard], n_significant: int) -> str:
@@ -60,6 +77,8 @@ def caveats(
 ) -> tuple[str, ...]:
     """Return what a careful reader must know before using the numbers."""
     lines = ["Association shows that the model carries the information, not that it uses it."]
+    if (n := sum(card.grade == "contradicted" for card in cards)) > 0:
+        lines.append(f"Interventions on {n} described coordinates disagree in sign; the cards list both sides.")
     if audit.flagged:
         lines.append("The dataset is solved by a confound; every number below may be about that confound.")
     if any(c.name == "bag_of_words" and c.flagged for c in audit.confounds):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from interp_lab.statistics.clustered_mean import MeanEstimate
 from interp_lab.store.interchange.interventions import SCHEMA
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.intervening.measure import Measured, Runs
@@ -36,16 +37,12 @@ def record_lines(
     tokens: Mapping[str, Any],
 ) -> Iterator[str]:
     """Yield one line per run on a positive; runs of controls say so in `metadata.control_type`."""
-    side = {
-        (part.trial.subjects, part.trial.edit, part.trial.strength): part.shift.mean
-        for parts in measured.doses.values()
-        for part in parts
-    }
     for part, runs in zip(("explore", "confirm"), measured.records, strict=False):
         column = runs.names.index(metric)
         for row, prompt in enumerate(runs.prompts):
             for place, trial in enumerate(runs.trials):
                 before = float(runs.base[row, column])
+                shift = _shift(measured, trial, part) if trial.role == "effect" else None
                 record = {
                     "schema_version": SCHEMA,
                     "model": inputs.request.model.id,
@@ -55,12 +52,19 @@ def record_lines(
                     "intervention_score": before + float(runs.change[row, place, column]),
                     "criterion": criterion,
                     "prompt_id": inputs.prompts.prompts[prompt].id,
-                    "side_effect_score": side.get((trial.subjects, trial.edit, trial.strength))
-                    if trial.role == "effect"
-                    else None,
-                    "metadata": _metadata(runs, trial, place, row, part=part, metric=metric) | dict(tokens),
+                    "side_effect_score": None if shift is None else shift.mean,
+                    "metadata": _metadata(runs, trial, place, row, part=part, metric=metric)
+                    | ({} if shift is None else {"side_effect_upper": shift.high})
+                    | dict(tokens),
                 }
                 yield json.dumps(record, allow_nan=False)
+
+
+def _shift(measured: Measured, trial: Trial, part: str) -> MeanEstimate | None:
+    """How far the same edit moves the negatives of the same part."""
+    key = (trial.subjects, trial.edit)
+    found = measured.doses.get(key, ()) if part == "explore" else (measured.confirm.get(key),)
+    return next((each.shift for each in found if each and each.trial.strength == trial.strength), None)
 
 
 def _metadata(runs: Runs, trial: Trial, place: int, row: int, *, part: str, metric: str) -> dict[str, Any]:
@@ -73,6 +77,7 @@ def _metadata(runs: Runs, trial: Trial, place: int, row: int, *, part: str, metr
         "address": str(first.target.writes),
         "requested_strength": trial.strength,
         "relative_size": float(runs.size[row, place]),
+        "dose_sign": int(runs.sign[row, place]),
     }
     if trial.role != "effect":
         found["control_type"] = _CONTROL_TYPES[trial.role]

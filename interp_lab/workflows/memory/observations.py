@@ -65,7 +65,7 @@ def _of_card(run: PastRun, report: InspectReport, card: CoordinateCard, pointer:
         at=run.at,
         by="association",
         investigator=run.investigator,
-        grade=card.grade,
+        grade=card.association_grade or card.grade,  # interventions are observed in their own runs, not twice
         reasons=tuple(reason.code for reason in card.reasons),
         sign=card.sign,
         dataset_sha256=report.dataset.sha256,

@@ -163,6 +163,19 @@ def layer(dice: np.random.Generator, address: str, depth: float, wanted: Wanted)
     }
 
 
+def edit_figures(part: str, effect: float) -> Json:
+    return {
+        "part": part,
+        "n_prompts": 31,
+        "n_groups": 30,
+        "effect": effect,
+        "controls": {"random_direction": 0.021, "matched_latent": -0.013},
+        "difference": effect - 0.021,
+        "interval": {"low": effect - 0.121, "high": effect + 0.079, "level": 0.95, "method": "Student t"},
+        "q_value": 3.2e-5,
+    }
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the report should look like."""
@@ -174,6 +187,7 @@ class Wanted:
     significant: bool = True
     solved: bool = False
     confirmed: bool = True
+    edited: bool = False
     addresses: tuple[str, ...] = tuple(f"resid_post.{number}" for number in range(12))
 
 
@@ -199,6 +213,48 @@ DATASET: Json = {
     "n_explore": 238,
     "n_confirm": 242,
 }
+EDITS: list[Json] = [
+    {
+        "edit": "amplify (active)",
+        "strength": 2.0,
+        "metric": "logit_difference, logits",
+        "source": "5" * 64,
+        "provenance": "measured",
+        "figures": [edit_figures("explore", 0.71), edit_figures("confirm", 0.64)],
+        "side_effect": 0.031,
+        "side_effect_bound": 0.355,
+        "counts": True,
+        "reasons": ["effect_confirmed"],
+        "doses": [
+            {"strength": s, "effect": 0.35 * s, "low": 0.31 * s, "high": 0.4 * s, "control": 0.02, "side_effect": 0.03}
+            for s in (0.5, 1.0, 2.0)
+        ],
+    },
+    {
+        "edit": "ablate",
+        "strength": None,
+        "metric": "score",
+        "source": "edits/<b>records</b>.jsonl",
+        "provenance": "imported",
+        "figures": [{**edit_figures("unknown", -0.2), "controls": {}, "q_value": None}],
+        "side_effect": None,
+        "side_effect_bound": 0.1,
+        "counts": False,
+        "reasons": ["effect_without_controls", "intervention_on_other_prompts"],
+    },
+    {
+        "edit": "clamp",
+        "strength": 1.5,
+        "metric": "score",
+        "source": "none.jsonl",
+        "provenance": "imported",
+        "figures": [],
+        "side_effect": None,
+        "side_effect_bound": 0.0,
+        "counts": False,
+        "reasons": ["intervention_lacks_fields"],
+    },
+]
 RUN: Json = {
     "job_id": "5f0c3b1e7a9d4c2f8b6e1a3d5c7f9b0e",
     "code_version": "9f3a1c7d20b4",
@@ -234,6 +290,8 @@ def report_json(**options: Any) -> Json:
         layer(dice, address, number / len(wanted.addresses), wanted) for number, address in enumerate(wanted.addresses)
     ]
     cards = [coordinate(dice, rank, wanted) for rank in range(1, wanted.n + 1)]
+    if wanted.edited:
+        cards[0] |= {"grade": "validated", "association_grade": "needs_causal_evidence", "causal": EDITS}
     best = {card["address"]: card["index"] for card in reversed(cards)}
     for row in layers:
         row["best_index"] = best.get(row["address"], row["best_index"])
