@@ -177,7 +177,7 @@ class _Cache:
 
     def columns(self, dtype: StoreDtype) -> tuple[dict[str, DenseColumn], int]:
         """Return the column of every hook name, and the length of a sequence."""
-        first = next(self._batches(), None)
+        first = next(self._batches(1), None)
         if first is None or not first.num_rows:
             raise MalformedFile(f"{self.name} has no sequences.")
         found: dict[str, DenseColumn] = {}
@@ -194,7 +194,8 @@ class _Cache:
 
     def blocks(self, columns: dict[str, DenseColumn], length: int, prompts: list[IncomingPrompt]) -> Iterator[RowBlock]:
         """Yield the rows of every sequence, and note each as a prompt."""
-        for batch in self._batches():
+        step = max(1, block_rows(column.width for column in columns.values()) // length)
+        for batch in self._batches(step):
             first, n = len(prompts), int(batch.num_rows)
             rows: dict[str, Any] = {
                 "prompt": np.repeat(np.arange(first, first + n), length),
@@ -211,12 +212,14 @@ class _Cache:
             prompts.extend(IncomingPrompt(f"sequence-{number}") for number in range(first, first + n))
             yield RowBlock(rows, values)
 
-    def _batches(self) -> Iterator[Any]:
+    def _batches(self, step: int) -> Iterator[Any]:
+        """Yield the sequences of all files, at most `step` at a time: a file may be one batch."""
         pa = arrow()
         for path in self.files:
             try:
                 with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-                    yield from stream
+                    for batch in stream:
+                        yield from (batch.slice(start, step) for start in range(0, batch.num_rows, step))
             except (pa.ArrowException, OSError) as error:
                 raise MalformedFile(f"{path.name} is not an Arrow stream: {str(error)[:120]}.") from error
 

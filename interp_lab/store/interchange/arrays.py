@@ -31,7 +31,8 @@ from interp_lab.store.interchange.incoming import (
     plain_names,
 )
 from interp_lab.store.interchange.label_table import LabelTable
-from interp_lab.store.tables import label_column, metric_column
+from interp_lab.store.interchange.row_keys import first_repeat
+from interp_lab.store.tables import label_column
 
 CODE_PARTS = ("offsets", "latents", "values", "width")
 """Arrays of a code column, behind its key and a dot."""
@@ -104,7 +105,7 @@ def read_arrays(
         model=None if model is None else StoredModel(id=model),
         dataset=StoredDataset(name=name),
         columns=tuple(reader.column for reader in readers.values()),
-        labels=label_fields({plain[key]: seen for key, seen in table.labels.items()}, "row", where=name),
+        labels=label_fields({plain[key]: (value,) for key, value in table.labels.items()}, "row", where=name),
         metrics=tuple(MetricField(name=metric) for metric in table.metrics),
         settings=imported_from("numpy", name, sha256),
     )
@@ -189,10 +190,9 @@ def _sequences(leading: tuple[int, ...]) -> LabelTable:
     n_prompts, length = leading if len(leading) == 2 else (leading[0], 1)
     return LabelTable(
         prompts=tuple(IncomingPrompt(str(number)) for number in range(n_prompts)),
-        prompt_of=[number for number in range(n_prompts) for _ in range(length)],
-        position=list(range(length)) * n_prompts,
-        token=[None] * (n_prompts * length),
-        token_id=[None] * (n_prompts * length),
+        prompt_of=np.repeat(np.arange(n_prompts, dtype=np.int32), length),
+        position=np.tile(np.arange(length), n_prompts),
+        rest=lambda _: {},
     )
 
 
@@ -202,31 +202,33 @@ def _row_arrays(arrays: Mapping[str, ArrayStream], name: str) -> LabelTable | No
         return None
     if len({stream.shape for stream in given.values()}) > 1 or any(s.dtype.kind not in "iu" for s in given.values()):
         raise RaggedRows(f"{name}: {', '.join(given)} are not whole numbers, one for every row.")
-    columns: dict[str, list[int]] = {part: stream.read_whole().reshape(-1).tolist() for part, stream in given.items()}
-    if len(set(zip(columns["prompt"], columns["position"], strict=True))) < len(columns["prompt"]):
+    columns = {part: given[part].read_whole().reshape(-1) for part in ("prompt", "position")}
+    ids, first, inverse = np.unique(columns["prompt"], return_index=True, return_inverse=True)
+    rank = np.empty(ids.size, np.int32)
+    rank[np.argsort(first)] = np.arange(ids.size)  # prompts are numbered as they come
+    prompt_of, position = rank[inverse], columns["position"].astype(np.int64)
+    if first_repeat(prompt_of, position) is not None:
         raise DuplicateRows(f"{name}: a prompt has the same position twice.")
-    number_of = {prompt: number for number, prompt in enumerate(dict.fromkeys(columns["prompt"]))}
-    token_ids = columns.get("token_id", [-1] * len(columns["prompt"]))
+    token_ids = given.get("token_id")
     return LabelTable(
-        prompts=tuple(IncomingPrompt(str(prompt)) for prompt in number_of),
-        prompt_of=[number_of[prompt] for prompt in columns["prompt"]],
-        position=columns["position"],
-        token=[None] * len(token_ids),
-        token_id=[None if token_id < 0 else token_id for token_id in token_ids],
+        prompts=tuple(IncomingPrompt(str(prompt)) for prompt in ids[np.argsort(first)].tolist()),
+        prompt_of=prompt_of,
+        position=position,
+        rest=(lambda _: {})
+        if token_ids is None
+        else lambda n: {"token_id": _known_ids(token_ids.read(n, row_shape=()))},
     )
+
+
+def _known_ids(ids: NDArray[Any]) -> list[int | None]:
+    return [None if token < 0 else token for token in ids.tolist()]
 
 
 def _blocks(readers: tuple[_Dense | _Codes, ...], table: LabelTable, plain: Mapping[str, str]) -> Iterator[RowBlock]:
     size = block_rows(reader.row_values for reader in readers)
+    names = {label_column(label): label_column(kept) for label, kept in plain.items()}
     for start in range(0, table.n_rows, size):
         stop = min(start + size, table.n_rows)
-        rows: dict[str, Any] = {
-            "prompt": table.prompt_of[start:stop],
-            "position": table.position[start:stop],
-            "token": table.token[start:stop],
-            "token_id": table.token_id[start:stop],
-            **{mark: values[start:stop] for mark, values in table.marks.items()},
-            **{metric_column(name): values[start:stop] for name, values in table.metrics.items()},
-        }
-        rows |= {label_column(plain[label]): values[start:stop] for label, values in table.labels.items()}
+        rows: dict[str, Any] = {"prompt": table.prompt_of[start:stop], "position": table.position[start:stop]}
+        rows |= {names.get(name, name): values for name, values in table.rest(stop - start).items()}
         yield RowBlock(rows, {reader.column.key: reader.read(stop - start) for reader in readers})

@@ -18,6 +18,8 @@ from interp_lab.store.writer import SHARD_ROWS, StoreWriter
 
 BLOCK_VALUES = 4_000_000
 """Numbers in one block: 16 MB of float32."""
+BLOCK_ROWS = 8192
+"""Rows in one block, at most: what is said of a row may be larger than its numbers."""
 Progress = Callable[[int], object]
 """Called with the rows written so far."""
 
@@ -75,7 +77,7 @@ def write_store(
 
 def block_rows(widths: Iterable[int]) -> int:
     """Return how many rows of these widths make one block."""
-    return max(1, BLOCK_VALUES // max(1, sum(widths)))
+    return max(1, min(BLOCK_ROWS, BLOCK_VALUES // max(1, sum(widths))))
 
 
 def label_type(values: Iterable[Any]) -> LabelType | None:

@@ -26,6 +26,8 @@ from interp_lab.store.interchange.incoming import Incoming, IncomingPrompt, impo
 CONFIG = "config.json"
 SHARD_NAME = re.compile(r"([0-9]{1,8})_([0-9]{1,8})\.safetensors")
 _BLOCK_ROWS = 8192
+_CHECKED_AT_ONCE = 1 << 20
+"""Entries of a mapped file that are looked at together, so that no copy of the file is made."""
 _NUMPY = {"U8": "u1", "U16": "<u2", "U32": "<u4", "I32": "<i4", "I64": "<i8", "U64": "<u8", "F16": "<f2", "F32": "<f4"}
 
 
@@ -124,16 +126,31 @@ def _checked(name: str, span: tuple[int, int], tensors: Mapping[str, NDArray[Any
         raise MalformedFile(f"{name} does not hold locations (n, 3) and activations (n,).")
     if locations.dtype.kind not in "iu" or values.dtype.kind != "f" or (tokens is not None and tokens.ndim != 2):
         raise MalformedFile(f"{name} holds locations, activations or tokens of another type.")
-    if not np.isfinite(values).all():
-        raise NonFiniteInput(f"{name}: activation {int(np.argmin(np.isfinite(values)))} is not finite.")
+    _refuse_non_finite(name, values)
     if len(locations) and (int(locations.min()) < 0 or int(locations[:, 2].max()) > span[1] - span[0]):
         raise MalformedFile(f"{name} has a latent outside of {span[0]} to {span[1]}.")
     if tokens is not None and len(locations) and (locations[:, :2].max(axis=0) >= tokens.shape).any():
         raise MalformedFile(f"{name} has a location outside of its {tokens.shape} tokens.")
-    if (np.diff(locations[:, 0].astype(np.int64)) < 0).any():
+    if not _in_order(locations[:, 0]):
         order = np.argsort(locations[:, 0], kind="stable")
         locations, values = locations[order], values[order]
     return _Split(name, *span, locations, values, tokens)
+
+
+def _refuse_non_finite(name: str, values: NDArray[Any]) -> None:
+    for start in range(0, len(values), _CHECKED_AT_ONCE):
+        finite = np.isfinite(values[start : start + _CHECKED_AT_ONCE])
+        if not finite.all():
+            raise NonFiniteInput(f"{name}: activation {start + int(np.argmin(finite))} is not finite.")
+
+
+def _in_order(sequences: NDArray[Any]) -> bool:
+    """Whether no sequence number is smaller than the one before it."""
+    for start in range(0, len(sequences), _CHECKED_AT_ONCE):
+        part = sequences[start : start + _CHECKED_AT_ONCE + 1]
+        if (part[1:] < part[:-1]).any():
+            return False
+    return True
 
 
 def _same(tokens: NDArray[Any] | None, others: NDArray[Any] | None) -> bool:

@@ -6,6 +6,7 @@ what the file says it is: dimension 107 is unit 107, even where the file holds t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
@@ -35,12 +36,14 @@ from interp_lab.store.interchange.incoming import (
 )
 from interp_lab.store.interchange.lines import numbered_objects
 from interp_lab.store.interchange.record import Record, read_record
+from interp_lab.store.interchange.row_keys import RowKeys, first_repeat
 from interp_lab.store.tables import metric_column
 
 Column = tuple[Address, str | None]
 SCORE = "criterion_score"
 _HIDDEN = "records"
 """Dictionary name of dimensions that a file holds only some of."""
+_OBJECT_FACTOR = 16
 
 
 @dataclass(slots=True)
@@ -50,9 +53,12 @@ class _Inventory:
     models: set[str] = field(default_factory=set[str])
     places: dict[str, Place] = field(default_factory=dict[str, Place])
     units: dict[Column, set[int]] = field(default_factory=dict[Column, set[int]])
-    rows: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    keys: RowKeys = field(default_factory=RowKeys)
+    numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """Prompt id → its number."""
     prompts: dict[str, IncomingPrompt] = field(default_factory=dict[str, IncomingPrompt])
-    labels: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    labels: dict[str, dict[type, Any]] = field(default_factory=dict[str, dict[type, Any]])
+    """A value of every type that a label has."""
     absent: tuple[int, str] | None = None
     """Line of the first record that lacks a feature, and the feature."""
     n_tokens: int = 0
@@ -88,13 +94,13 @@ def read_records(
         model=StoredModel(id=next(iter(found.models))),
         dataset=StoredDataset(name=name),
         columns=tuple(columns.values()),
-        labels=label_fields({labels[key]: seen for key, seen in found.labels.items()}, "prompt", where=name),
+        labels=label_fields({labels[key]: s.values() for key, s in found.labels.items()}, "prompt", where=name),
         metrics=(MetricField(name=SCORE, description="score of the record"),) if found.scores_vary else (),
         settings={**imported_from("records", name, sha256), "features": _names(found)},
     )
     return Incoming(
         header=header,
-        blocks=_blocks(file, name, _Layout(found, columns, {prompt: n for n, prompt in enumerate(found.prompts)})),
+        blocks=_blocks(file, name, _Layout(found, columns)),
         prompts=[
             prompt._replace(labels={labels[key]: value for key, value in prompt.labels.items()})
             for prompt in found.prompts.values()
@@ -112,14 +118,22 @@ def _take_stock(file: BinaryIO, name: str, model: str | None) -> _Inventory:
         if len(found.models) > 1:
             raise SeveralModels(f"{name} holds {' and '.join(sorted(found.models))}.")
         _note_features(record, found, name)
-        _note_prompt(record, found, name)
+        _note_prompt(record, found)
         first = first or record
         if found.absent is None and record.values.keys() != first.values.keys():
             found.absent = _gap(first, record)
     if not found.units:
         other = "" if model is None else f" of model {model!r}"
         raise MalformedFile(f"{name} has no record{other} with a feature.")
+    _refuse_repeats(file, name, model, found)
     return found
+
+
+def _refuse_repeats(file: BinaryIO, name: str, model: str | None, found: _Inventory) -> None:
+    number = first_repeat(found.keys.prompts, found.keys.positions)
+    if number is not None:
+        record = next(itertools.islice(_records(file, name, model), number, None))
+        raise DuplicateRows(f"{name}, line {record.line}: {record.id[:80]!r} was there before.")
 
 
 def _records(file: BinaryIO, name: str, model: str | None) -> Iterator[Record]:
@@ -142,18 +156,16 @@ def _note_features(record: Record, found: _Inventory, name: str) -> None:
         found.places[feature] = place._replace(unit=unit)
 
 
-def _note_prompt(record: Record, found: _Inventory, name: str) -> None:
+def _note_prompt(record: Record, found: _Inventory) -> None:
     token = record.token
     prompt, position, text = (record.id, 0, record.text) if token is None else token[:3]
-    if (prompt, position) in found.rows:
-        raise DuplicateRows(f"{name}, line {record.line}: {record.id[:80]!r} was there before.")
-    found.rows.add((prompt, position))
+    found.keys.add(found.numbers.setdefault(prompt, len(found.numbers)), position)
     found.n_tokens += token is not None
     known = found.prompts.setdefault(prompt, IncomingPrompt(prompt, text, record.score, labels=record.labels))
     found.scores_vary |= known.score != record.score
     if known.labels is record.labels:
         for label, value in record.labels.items():
-            found.labels.setdefault(label, []).append(value)
+            found.labels.setdefault(label, {}).setdefault(value.__class__, value)
 
 
 def _gap(first: Record, record: Record) -> tuple[int, str]:
@@ -197,16 +209,12 @@ class _Layout:
 
     found: _Inventory
     columns: Mapping[Column, DenseColumn | CodeColumn]
-    prompts: Mapping[str, int]
-    """Prompt id → its number."""
 
     @property
     def block_rows(self) -> int:
-        """Records in one block."""
-        return block_rows(
-            column.width if column.kind == "dense" else len(self.found.units[key])
-            for key, column in self.columns.items()
-        )
+        """Records in one block: their numbers are still objects, a dozen times as large as in an array."""
+        widths = (c.width if c.kind == "dense" else len(self.found.units[key]) for key, c in self.columns.items())
+        return max(1, block_rows(widths) // _OBJECT_FACTOR)
 
 
 def _blocks(file: BinaryIO, name: str, layout: _Layout) -> Iterator[RowBlock]:
@@ -223,7 +231,7 @@ def _blocks(file: BinaryIO, name: str, layout: _Layout) -> Iterator[RowBlock]:
 def _block(records: list[Record], layout: _Layout) -> RowBlock:
     tokens = [record.token or (record.id, 0, record.text, None) for record in records]
     rows: dict[str, Any] = {
-        "prompt": [layout.prompts[token[0]] for token in tokens],
+        "prompt": [layout.found.numbers[token[0]] for token in tokens],
         "position": [token[1] for token in tokens],
         "token": [token[3] for token in tokens],
     }
