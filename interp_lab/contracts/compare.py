@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
 from interp_lab.contracts.inspect import Criterion, ModelArgument
+from interp_lab.contracts.inspect_evidence import EvidenceArgument
 from interp_lab.contracts.inspect_report import ModelFacts, ReasonCode, RunFacts
 from interp_lab.contracts.intervene import ReportId
 from interp_lab.contracts.jobs import JobRequest
@@ -20,8 +29,9 @@ from interp_lab.points import Address
 
 COMPARISON_KIND: Final = "comparison"
 
-Component = Literal["activation", "direction", "promoted_tokens", "effect"]
-"""What may be alike: responses to prompts; directions through a fitted map; words promoted; measured effects."""
+Component = Literal["activation", "direction", "promoted_tokens", "explanation", "effect"]
+"""What may be alike: responses to prompts; directions through a fitted map; words promoted; words said of the units;
+measured effects."""
 
 
 class Side(Contract):
@@ -33,8 +43,22 @@ class Side(Contract):
     """Where to look; empty means resid_post of every layer, or nothing but the dictionaries if there are any."""
     dictionaries: Annotated[tuple[DictionaryRef, ...], Field(max_length=50)] = ()
     """Dictionaries whose latents are compared."""
+    evidence: EvidenceArgument | None = None
+    """Values on disk instead of running the model: 'store:ID', 'records:FILE'; prompts go together by their text."""
+    report: ReportId | None = None
+    """Report of inspect on this model and these prompts: the units that it describes are the ones compared."""
     interventions: tuple[ReportId, ...] = ()
     """Reports of intervene on this model and these prompts; give both sides the same targets."""
+    explanations: tuple[ReportId, ...] = ()
+    """Artifacts of explain_latent that say something of these latents."""
+
+    @model_validator(mode="after")
+    def _reads_one_thing(self) -> Self:
+        if self.evidence is not None and (self.addresses or self.dictionaries):
+            raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
+        if self.report is not None and self.addresses:
+            raise ValueError("a report says which addresses it is about")
+        return self
 
 
 def _side_from_text(value: Any) -> Any:
@@ -54,8 +78,10 @@ class CompareRequest(JobRequest):
     """Model in which they are looked for."""
     criterion: Criterion
     """What the positives have and the negatives lack, in plain words."""
-    dataset: PromptArgument = Field(examples=["builtin:measurement-unit"])
-    """Anchor prompts that both models read."""
+    dataset: PromptArgument | None = Field(default=None, examples=["builtin:measurement-unit"])
+    """Anchor prompts that both models read; absent if values on disk bring them."""
+    matches: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    """File of pairs to test instead of choosing some: matches.json of a comparison, or of the peer's match."""
     n_units: Annotated[int, Field(ge=1, le=100)] = 10
     """Units of each side to match: those that follow the criterion best on explore prompts."""
     pooling: Pooling = "max"
@@ -71,6 +97,8 @@ class CompareRequest(JobRequest):
     def _differ(self) -> Self:
         if self.left == self.right:
             raise ValueError("left and right are the same; compare two models, or two places of one")
+        if self.dataset is None and self.left.evidence is None and self.right.evidence is None:
+            raise ValueError("give a dataset for the models to read, or evidence, which brings its own prompts")
         return self
 
 
@@ -85,6 +113,8 @@ class ComparedUnit(Contract):
     """Association with the criterion on confirm prompts, as measured."""
     promoted: tuple[str, ...]
     """Tokens that its direction promotes (untrusted text); empty where it has none."""
+    explanation: str | None = None
+    """What was said of it (untrusted text), best graded first."""
     effect: FiniteFloat | None = None
     """Measured effect on the behaviour, from the interventions named; positive if more of it raises the metric."""
     effect_confirmed: bool | None = None
@@ -98,8 +128,8 @@ class Match(Contract):
     """Unit of the left model."""
     right: ComparedUnit
     """Its counterpart."""
-    kind: Literal["one_to_one", "nearest"]
-    """Of the best assignment, or the nearest of a unit whose assigned one is another."""
+    kind: Literal["one_to_one", "nearest", "imported"]
+    """Of the best assignment, the nearest of a unit whose assigned one is another, or named in a file."""
     similarity: FiniteFloat
     """Correlation of residual responses to confirm prompts, within label, surface taken out; its sign counts."""
     interval: tuple[FiniteFloat, FiniteFloat]
@@ -114,6 +144,8 @@ class Match(Contract):
     """Cosine of the left direction carried over by a fitted map; absent where the map does not hold."""
     promoted_overlap: FiniteFloat | None = None
     """Share of promoted tokens in common; absent without an unembedding on either side."""
+    explanation_cosine: FiniteFloat | None = None
+    """Cosine of the words said of both, by shared words and not by meaning; absent where nothing was said of one."""
     effect_agrees: bool | None = None
     """Whether confirmed effects have the same sign, turned by the sign of the similarity; absent without both."""
     left_out: tuple[Component, ...]
@@ -162,6 +194,8 @@ class ComparisonReport(Contract):
     """Units of the right model that each pair had to be closer than."""
     maps: tuple[DirectionMap, ...]
     """Fitted maps."""
+    imported: str | None = None
+    """File whose pairs were tested; absent where pairs were chosen here."""
     matches: tuple[Match, ...]
     """Pairs, the closest first."""
     unmatched: tuple[ComparedUnit, ...]
@@ -191,6 +225,8 @@ class ShortMatch(Contract):
     """Through the fitted map."""
     promoted_overlap: FiniteFloat | None = None
     """Share of promoted tokens in common."""
+    explanation_cosine: FiniteFloat | None = None
+    """Of the words said of both."""
     effect_agrees: bool | None = None
     """Signs of confirmed effects."""
     grade: Grade
@@ -221,8 +257,8 @@ class CompareResult(Result):
 class ComparePlan(Contract):
     """What a comparison would do and cost."""
 
-    n_prompts: NonNegativeInt
-    """Prompts that each model reads."""
+    n_prompts: NonNegativeInt | None
+    """Prompts that each model reads; absent where values on disk bring them."""
     n_pairs_at_most: NonNegativeInt
     """Pairs tested."""
     least_q: Probability

@@ -22,6 +22,7 @@ from interp_lab.errors.base import (
     StateError,
     all_errors,
 )
+from interp_lab.errors.comparing import DifferentAnchors, InvalidMatches
 from interp_lab.errors.dictionary_files import DictionaryMismatch, InvalidDictionary, UnsupportedDictionary
 from interp_lab.errors.evidence import (
     DiscoveryRowsReused,
@@ -171,6 +172,7 @@ __all__ = [
     "DamagedAsset",
     "DeviceUnavailable",
     "DictionaryMismatch",
+    "DifferentAnchors",
     "DifferentQuestions",
     "DiscoveryRowsReused",
     "DiskFull",
@@ -199,6 +201,7 @@ __all__ = [
     "InvalidDictionary",
     "InvalidDocuments",
     "InvalidMachineProfile",
+    "InvalidMatches",
     "InvalidModel",
     "InvalidName",
     "InvalidPath",

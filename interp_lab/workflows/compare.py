@@ -8,10 +8,12 @@ from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.comparing.components import direction_cosines, effects_of, promoted
+from interp_lab.workflows.comparing.named import named_pairs
+from interp_lab.workflows.comparing.opening import open_sides
 from interp_lab.workflows.comparing.pairs import choose_pairs, judge
 from interp_lab.workflows.comparing.report import Found, Suggest, assemble, publish, short_form
-from interp_lab.workflows.comparing.sides import ReadSide, read_side
-from interp_lab.workflows.inspection.inputs import weights_hash
+from interp_lab.workflows.comparing.sides import ReadSide
+from interp_lab.workflows.comparing.words import said_of
 
 
 def compare(request: CompareRequest, run: Run, *, settings: Settings, suggest: Suggest) -> CompareResult:
@@ -21,20 +23,21 @@ def compare(request: CompareRequest, run: Run, *, settings: Settings, suggest: S
         LabError: whatever is wrong with the request, a model or the prompts.
     """
     run.progress(0, None, "opening the models and the prompts")
-    left, right = (read_side(side, request, run, settings) for side in (request.left, request.right))
-    run.seed, run.device = request.seed, str(left.inputs.loaded.device)
+    left, right, prompts = open_sides(request, run, settings)
+    run.seed, run.device = request.seed, left.inputs.facts.device
     run.inputs |= {f"{name} {key}": value for name, key, value in _inputs(left, right)}
     _refuse_same(left, right)
     run.progress(0, None, "choosing and testing pairs")
-    found = _measured(left, right, request, run)
-    report = assemble(left, right, found, request=request, run=run)
+    found = _measured(left, right, request, run=run, settings=settings)
+    report = assemble(left, right, found, prompts=prompts, request=request, run=run)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, run)
     return short_form(report)
 
 
-def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, run: Run) -> Found:
-    pairs = choose_pairs(left, right, request)
+def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, *, run: Run, settings: Settings) -> Found:
+    named = named_pairs(left, right, request, settings) if request.matches else None
+    pairs = choose_pairs(left, right, request) if named is None else named.pairs
     tested = judge(left, right, pairs, request)
     cosines, maps = direction_cosines(left, right, pairs, run)
     return Found(
@@ -45,6 +48,9 @@ def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, run: Run
         promoted(right, [pair.right for pair in pairs]),
         effects_of(left),
         effects_of(right),
+        said_of(left, [pair.left for pair in pairs]),
+        said_of(right, [pair.right for pair in pairs]),
+        () if named is None else named.unread,
     )
 
 
@@ -55,9 +61,8 @@ def _inputs(left: ReadSide, right: ReadSide) -> list[tuple[str, str, str]]:
 
 def _refuse_same(left: ReadSide, right: ReadSide) -> None:
     """A model beside itself at the same places would match every unit with itself."""
-    one, two = (weights_hash(side.inputs.loaded) or side.inputs.provenance()["model"] for side in (left, right))
-    places = [[str(site) for site in side.columns] for side in (left, right)]
-    if one == two and set(places[0]) & set(places[1]):
+    places = [{str(site) for site in side.table.columns} for side in (left, right)]
+    if left.identity == right.identity and places[0] & places[1]:
         raise InvalidRequest(
             "Both sides look at the same place of the same model, where every unit is its own counterpart.",
             remedy="Compare another model, or addresses that differ.",

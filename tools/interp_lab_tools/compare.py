@@ -18,14 +18,17 @@ from interp_lab.contracts.compare import (
 )
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
-from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
-from interp_lab.corpus.sources import open_prompts
+from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import HubUnreachable
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
+from interp_lab.workflows.comparing.anchors import asked_of, named_anchors
+from interp_lab.workflows.comparing.described import described
+from interp_lab.workflows.comparing.match_file import pairs_in_file
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.inspect_recorded import plan_recorded
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
 
@@ -34,54 +37,59 @@ if TYPE_CHECKING:
 
 
 def _plan(request: CompareRequest, lab: Lab) -> Plan:
-    prompts = open_prompts(request.dataset, lab.settings)
-    refuse_one_sided(prompts, request.threshold)
-    if request.pooling == "span":
-        refuse_without_spans(prompts)
-    for side in (request.left, request.right):
-        _check_side(side, prompts, lab.settings)
-    pairs = 2 * request.n_units
+    prompts = named_anchors(request, lab.settings)
+    inputs: dict[str, str] = {}
+    for name, side in (("left", request.left), ("right", request.right)):
+        described(side, request, prompts, lab.settings)
+        inputs[name] = _check_side(side, request, prompts, lab)
+    n_named = len(pairs_in_file(request, lab.settings))
+    pairs = n_named or 2 * request.n_units
     plan = ComparePlan(
-        n_prompts=len(prompts.prompts),
+        n_prompts=None if prompts is None else len(prompts.prompts),
         n_pairs_at_most=pairs,
         least_q=1 / (request.n_permutations + 1),
         advisories=tuple(_advisories(request)),
     )
     dictionaries = dict.fromkeys((*request.left.dictionaries, *request.right.dictionaries))
     names = {name: dictionary_stamp(name, lab.settings) for name in dictionaries}
+    how = f"named in {request.matches}" if request.matches else "chosen on explore prompts"
+    who = "The stored prompts" if plan.n_prompts is None else f"{plan.n_prompts} prompts"
     return Plan(
         summary=(
-            f"{plan.n_prompts} prompts through {request.left.model.id} and {request.right.model.id}, at most {pairs} "
-            f"pairs chosen on explore prompts and tested on confirm prompts with {request.n_permutations} exchanges."
+            f"{who} through {request.left.model.id} and {request.right.model.id}, at most {pairs} pairs {how} and "
+            f"tested on confirm prompts with {request.n_permutations} exchanges."
         ),
-        details=plan.model_dump(mode="json"),
+        details=plan.model_dump(mode="json", exclude_none=True),
         label=f"{request.left.model.id} beside {request.right.model.id}"[:200],
         slot=slot_for(request.left.model.device, lab.settings),
         inputs={
-            "prompts": prompts.sha256,
-            "left": fingerprint(request.left.model, lab.settings),
-            "right": fingerprint(request.right.model, lab.settings),
+            **({} if prompts is None else {"prompts": prompts.sha256}),
+            **inputs,
             **{f"dictionary {name}": stamp for name, stamp in names.items()},
         },
         warnings=plan.advisories,
     )
 
 
-def _check_side(side: Side, prompts: PromptSet, settings: Settings) -> None:
+def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, lab: Lab) -> str:
+    """Return what changes when the side's files do, after every check that needs no model."""
+    if side.evidence is not None:
+        return plan_recorded(asked_of(side, request, None), lab).inputs["evidence"]
+    settings = lab.settings
     dictionaries = dictionary_configs(side.dictionaries, settings)
     source = locate(side.model, settings)
-    if source is None:
-        if settings.offline:
-            raise HubUnreachable(f"{side.model.id} is not on this machine and the operator keeps it offline.")
-        return
-    facts = preflight(
-        source.directory,
-        addresses=side.addresses,
-        prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
-        allow_remote_code=settings.trust_remote_code,
-    )
-    for dictionary in dictionaries:
-        addresses_read(dictionary, facts)
+    if source is None and settings.offline:
+        raise HubUnreachable(f"{side.model.id} is not on this machine and the operator keeps it offline.")
+    if source is not None:
+        facts = preflight(
+            source.directory,
+            addresses=side.addresses,
+            prompts={} if prompts is None else dict(zip(prompts.ids(), prompts.texts(), strict=True)),
+            allow_remote_code=settings.trust_remote_code,
+        )
+        for dictionary in dictionaries:
+            addresses_read(dictionary, facts)
+    return fingerprint(side.model, settings)
 
 
 def _advisories(request: CompareRequest) -> Iterator[str]:
@@ -103,11 +111,11 @@ def _handle(request: CompareRequest, run: Run) -> CompareResult:
 def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAction]:
     """Offer the interventions on both sides that the closest open match lacks."""
     open_match = next((match for match in report.matches if match.grade == "needs_causal_evidence"), None)
-    if open_match is None or isinstance(request.dataset, InlinePrompts):
+    if open_match is None or request.dataset is None or isinstance(request.dataset, InlinePrompts):
         return
     said = cast("dict[str, JsonValue]", request.model_dump(mode="json", exclude=set(RUN_CONTROLS)))
     for name, side, unit in (("left", request.left, open_match.left), ("right", request.right, open_match.right)):
-        if "/" in unit.address or unit.effect is not None:
+        if "/" in unit.address or unit.effect is not None or side.evidence is not None:
             continue
         yield NextAction(
             tool="intervene",
@@ -129,11 +137,13 @@ COMPARE = JobCapability(
     name="compare",
     title="Match units of two models",
     guidance=(
-        "Both models read the same scored prompts; pairs of units are chosen on explore prompts (best one-to-one "
-        "assignment, and nearest) and tested on confirm prompts: correlation within label with interval, p by "
-        "exchanged prompts and by all other units, q. Beside it direction through a fitted map with its held-out "
-        "error, promoted words, and effects where interventions of both sides are named; what is missing is left out "
-        "and said. Likeness alone is at most needs_causal_evidence. Runs as a job: call job_wait until it has ended."
+        "Both sides answer the same scored prompts: models that are run, or stores and records on disk; units of "
+        "inspect reports, or those that follow the criterion best. Pairs are chosen on explore prompts (one to one, "
+        "and nearest), or named in a match file, and tested on confirm prompts: correlation within label with "
+        "interval, p by exchanged prompts and by all other units, q. Beside it direction through a fitted map with its "
+        "held-out error, promoted words, explanations, and effects where interventions of both sides are named; "
+        "what is missing is left out and said. Likeness alone is at most needs_causal_evidence. Runs as a job: call "
+        "job_wait until it has ended. The artifact has matches.json in the peer's format."
     ),
     request=CompareRequest,
     result=CompareResult,

@@ -23,7 +23,7 @@ from interp_lab.models.unembedding import Unembedding, read_unembedding
 from interp_lab.models.vocabulary import read_vocabulary
 from interp_lab.points import Address
 from interp_lab.workflows.comparing.pairs import Pair
-from interp_lab.workflows.comparing.sides import ReadSide, pooled_rows
+from interp_lab.workflows.comparing.sides import ReadSide
 
 LEAST_R2 = 0.3
 """A map that explains less of held-out prompts carries no direction."""
@@ -39,13 +39,15 @@ def direction_cosines(
     usable = {pair: place for pair, place in places.items() if None not in place}
     if not usable or not left.plan.rows("confirm").size:
         return {}, ()
-    ours = pooled_rows(left.inputs, tuple(dict.fromkeys(a for a, _ in usable.values() if a)), run, mean=True)
-    theirs = pooled_rows(right.inputs, tuple(dict.fromkeys(b for _, b in usable.values() if b)), run, mean=True)
+    ours = left.mean_rows(tuple(dict.fromkeys(a for a, _ in usable.values() if a)), run)
+    theirs = right.mean_rows(tuple(dict.fromkeys(b for _, b in usable.values() if b)), run)
     maps: dict[tuple[Address, Address], LinearMap] = {}
     found: dict[Pair, float] = {}
     for pair, (a, b) in usable.items():
         assert a is not None
         assert b is not None
+        if a not in ours or b not in theirs:
+            continue
         if (a, b) not in maps:
             maps[a, b] = _fitted(ours[a], theirs[b], left)
         one, two = left.direction(pair.left), right.direction(pair.right)
@@ -65,7 +67,9 @@ def _fitted(ours: np.ndarray, theirs: np.ndarray, left: ReadSide) -> LinearMap:
 
 def promoted(side: ReadSide, columns: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Return the tokens that each unit's direction promotes; units without one, or without unembedding, left out."""
-    directory = side.inputs.loaded.source.directory
+    directory = side.directory
+    if directory is None:
+        return {}
     try:
         unembedding = read_unembedding(directory)
     except NoUnembedding:
@@ -150,8 +154,8 @@ def _report(artifact: str, side: ReadSide) -> InterveneReport:
     except ValidationError as error:
         raise InvalidRequest(f"The report of artifact {artifact} is not one this version reads.") from error
     for name, there, here in (
-        ("model", report.model.id, side.inputs.loaded.source.id),
-        ("prompts", report.dataset.sha256, side.inputs.prompts.sha256),
+        ("model", report.model.id, side.id),
+        ("prompts", report.dataset.sha256, side.prompts_sha256),
     ):
         if there != here:
             raise InvalidRequest(f"The {name} of intervention report {artifact} are not those of this side.")

@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
     left: int
     right: int
-    kind: Literal["one_to_one", "nearest"]
+    kind: Literal["one_to_one", "nearest", "imported"]
     explore: float
 
 

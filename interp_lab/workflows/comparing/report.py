@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.compare import (
@@ -20,18 +20,21 @@ from interp_lab.contracts.compare import (
     ShortMatch,
 )
 from interp_lab.contracts.inspect_report import ReasonCode, RunFacts
-from interp_lab.engine.lens import Lens
+from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
+from interp_lab.workflows.comparing.named import peer_matches
 from interp_lab.workflows.comparing.pairs import Pair, Tested
 from interp_lab.workflows.comparing.sides import ReadSide
-from interp_lab.workflows.inspection.inputs import model_facts
+from interp_lab.workflows.comparing.words import alike_in_words
 
 SHOWN = 12
 """Pairs in the short form."""
+_COMPONENTS: tuple[Component, ...] = ("direction", "promoted_tokens", "explanation", "effect")
+"""What may be left out of a pair."""
 Suggest = Callable[[ComparisonReport], tuple[NextAction, ...]]
 
 
@@ -45,29 +48,37 @@ class Found(NamedTuple):
     right_words: Mapping[int, tuple[str, ...]]
     left_effects: Effects
     right_effects: Effects
+    left_said: Mapping[int, str]
+    right_said: Mapping[int, str]
+    """Explanations by column."""
+    unread: tuple[str, ...] = ()
+    """Pairs of a file whose units are not read here."""
 
 
-def assemble(left: ReadSide, right: ReadSide, found: Found, *, request: CompareRequest, run: Run) -> ComparisonReport:
+def assemble(
+    left: ReadSide, right: ReadSide, found: Found, *, prompts: PromptSet, request: CompareRequest, run: Run
+) -> ComparisonReport:
     """Return the report, without next actions."""
     matches = sorted(_matches(left, right, found), key=lambda match: (match.q_value, -abs(match.similarity)))
     matched = {(m.left.address, m.left.index) for m in matches if m.grade not in ("weak", "plausible")}
-    rest = [_unit(left, pair.left, found.left_words, found.left_effects) for pair in found.tested.pairs]
+    rest = [_unit(left, pair.left, found, "left") for pair in found.tested.pairs]
     confirm = left.plan.rows("confirm")
     return ComparisonReport(
         headline=_headline(matches, left, right, request),
         criterion=request.criterion,
-        left=model_facts(left.inputs.loaded),
-        right=model_facts(right.inputs.loaded),
-        dataset=left.inputs.prompts.name,
-        dataset_sha256=left.inputs.prompts.sha256,
+        left=left.inputs.facts,
+        right=right.inputs.facts,
+        dataset=prompts.name,
+        dataset_sha256=prompts.sha256,
         n_explore=len(left.plan.rows("explore")),
         n_confirm=len(confirm),
         n_groups=len({int(group) for group in left.plan.sample.groups[confirm]}),
         n_right_units=right.values.shape[1],
         maps=found.maps,
+        imported=request.matches,
         matches=tuple(matches),
         unmatched=tuple({(u.address, u.index): u for u in rest if (u.address, u.index) not in matched}.values()),
-        caveats=tuple(_caveats(matches, left, found)),
+        caveats=tuple(_caveats(matches, left, right, found=found, request=request)),
         agent_next_actions=(),
         run=_run_facts(request, left, right, run),
     )
@@ -79,6 +90,7 @@ def publish(report: ComparisonReport, run: Run) -> None:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_comparison_markdown(report))
         files.write_text("report.html", render_comparison(report))
+        files.write_json("matches.json", peer_matches(report))
         files.metrics |= {"n_tested": len(report.matches), "n_matched": _n_matched(report)}
         files.warnings += report.caveats
 
@@ -111,8 +123,7 @@ def _n_matched(report: ComparisonReport) -> int:
 def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
     test, q = found.tested.test, found.tested.q
     for i, pair in enumerate(found.tested.pairs):
-        one = _unit(left, pair.left, found.left_words, found.left_effects)
-        two = _unit(right, pair.right, found.right_words, found.right_effects)
+        one, two = _unit(left, pair.left, found, "left"), _unit(right, pair.right, found, "right")
         comparable = same_behaviour(found.left_effects.get(name_of(one)), found.right_effects.get(name_of(two)))
         evidence = None
         if test is not None and q is not None:
@@ -126,6 +137,8 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             )
         grading = grade_match(evidence)
         words = overlap(one.promoted, two.promoted) if one.promoted and two.promoted else None
+        said = alike_in_words(one.explanation, two.explanation)
+        measured = {"promoted_tokens": words is not None, "explanation": said is not None, "effect": comparable}
         agrees = {"effects_agree": True, "effects_disagree": False}
         yield Match(
             left=one,
@@ -138,38 +151,42 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             q_value=1.0 if q is None else float(q[i]),
             direction_cosine=_rounded(found.cosines[pair]) if pair in found.cosines else None,
             promoted_overlap=None if words is None else _rounded(words),
+            explanation_cosine=None if said is None else _rounded(said),
             effect_agrees=next((agrees[r.value] for r in grading.reasons if r.value in agrees), None),
-            left_out=tuple(_left_out(pair, found, has_words=words is not None, has_effects=comparable)),
+            left_out=tuple(_left_out({"direction": pair in found.cosines, **measured})),
             grade=grading.grade,
             reasons=tuple(ReasonCode(code=reason.value, text=reason.meaning) for reason in grading.reasons),
         )
 
 
-def _left_out(pair: Pair, found: Found, *, has_words: bool, has_effects: bool) -> Iterator[Component]:
-    if pair not in found.cosines:
-        yield "direction"
-    if not has_words:
-        yield "promoted_tokens"
-    if not has_effects:
-        yield "effect"
+def _left_out(measured: Mapping[str, bool]) -> Iterator[Component]:
+    for component in _COMPONENTS:
+        if not measured[component]:
+            yield component
 
 
-def _unit(side: ReadSide, column: int, words: Mapping[int, tuple[str, ...]], effects: Effects) -> ComparedUnit:
+def _unit(side: ReadSide, column: int, found: Found, name: Literal["left", "right"]) -> ComparedUnit:
+    words, effects, said = (
+        (found.left_words, found.left_effects, found.left_said)
+        if name == "left"
+        else (found.right_words, found.right_effects, found.right_said)
+    )
     site, index = side.locate(column)
     seen = side.confirm or side.explore
     effect = effects.get(f"{site} #{index}")
     return ComparedUnit(
-        address=site.key if isinstance(site, Lens) else str(site),
+        address=str(site),
         index=index,
         auroc=_rounded(float(seen.auroc[column])),
         promoted=words.get(column, ())[:10],
+        explanation=said.get(column),
         effect=effect.value if effect else None,
         effect_confirmed=effect.confirmed if effect else None,
     )
 
 
 def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: CompareRequest) -> str:
-    names = f"{left.inputs.loaded.source.id} and {right.inputs.loaded.source.id}"
+    names = f"{left.id} and {right.id}"
     held = [match for match in matches if match.grade in ("needs_causal_evidence", "validated", "contradicted")]
     validated = sum(match.grade == "validated" for match in matches)
     if not held:
@@ -186,13 +203,26 @@ def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: Co
     )
 
 
-def _caveats(matches: list[Match], left: ReadSide, found: Found) -> Iterator[str]:
+def _caveats(
+    matches: list[Match], left: ReadSide, right: ReadSide, *, found: Found, request: CompareRequest
+) -> Iterator[str]:
+    if request.matches is not None:
+        yield (
+            f"The pairs are those of {request.matches}: if whoever chose them had seen these prompts, confirm prompts "
+            "are not held out."
+        )
+    n_units = right.values.shape[1]
+    if n_units * Q_LEVEL < 1:
+        yield f"The right side has only {n_units} units: too few to tell a counterpart from the best of any."
+    if found.unread:
+        shown = ", ".join(found.unread[:3])
+        yield f"{len(found.unread)} pairs of the file name units that are not read here and were left out: {shown}."
     if found.tested.test is None:
         yield "There were too few prompt groups to confirm anything: pairs are only put forward."
     if solved := [score.name for score in left.plan.audit.flagged]:
         yield f"The prompts can be told apart by {', '.join(solved)} alone: units may follow that."
     if all(match.direction_cosine is None for match in matches):
-        yield "No direction could be carried over: no fitted map holds on prompts that did not fit it."
+        yield "No direction was carried over: no fitted map holds on confirm prompts, or a side has no residual stream here."
     behaviours = [{each.behaviour for each in side.values()} for side in (found.left_effects, found.right_effects)]
     if all(behaviours) and not behaviours[0] & behaviours[1]:
         yield "The interventions of the two sides measure different behaviours, so their effects are not compared."
@@ -210,6 +240,7 @@ def _short(match: Match) -> ShortMatch:
         q_value=match.q_value,
         direction_cosine=match.direction_cosine,
         promoted_overlap=match.promoted_overlap,
+        explanation_cosine=match.explanation_cosine,
         effect_agrees=match.effect_agrees,
         grade=match.grade,
         reasons=tuple(reason.code for reason in match.reasons),
@@ -218,9 +249,9 @@ def _short(match: Match) -> ShortMatch:
 
 def _run_facts(request: CompareRequest, left: ReadSide, right: ReadSide, run: Run) -> RunFacts:
     checks = {
-        f"{name} {row.point}": row.status
+        f"{name} {row}": status
         for name, side in (("left", left), ("right", right))
-        for row in side.inputs.checks.rows
+        for row, status in side.inputs.checked.items()
     }
     return RunFacts(
         job_id=run.job_id,
