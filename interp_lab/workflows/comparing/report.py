@@ -222,7 +222,7 @@ def _caveats(
     if solved := [score.name for score in left.plan.audit.flagged]:
         yield f"The prompts can be told apart by {', '.join(solved)} alone: units may follow that."
     if all(match.direction_cosine is None for match in matches):
-        yield "No direction was carried over: no fitted map holds on confirm prompts, or a side has no residual stream here."
+        yield "No direction was carried over: no map holds on confirm prompts, or a side has no residual stream here."
     behaviours = [{each.behaviour for each in side.values()} for side in (found.left_effects, found.right_effects)]
     if all(behaviours) and not behaviours[0] & behaviours[1]:
         yield "The interventions of the two sides measure different behaviours, so their effects are not compared."
