@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 from interp_lab.errors import InvalidSetting
 
 PREFIX = "INTERP_LAB_"
+LAUNCHERS = ("local", "slurm", "ray")
 _MIB = 2**20
 
 
@@ -59,6 +60,16 @@ class Settings:
     """The whole command of a worker; empty means worker_python with the packaged entry point."""
     worker_python: Path | None = None
     """Interpreter with the heavy libraries; absent means this one."""
+    launcher: str = "local"
+    """Where jobs run: processes of this machine (local), or a cluster that sees the same workspace (slurm, ray)."""
+    ray_address: str = ""
+    """Where a Ray cluster takes jobs, such as http://head:8265."""
+    slurm_options: tuple[str, ...] = ()
+    """What every Slurm job asks for, as sbatch spells it: partition=gpu, account=lab, time=240."""
+    task_cpus: int = 1
+    """Processors that each process on a cluster asks for and computes with."""
+    silence_s: float = 300.0
+    """Seconds without a sign of life after which a process on a cluster counts as lost."""
     trust_remote_code: bool = False
     """Whether models may bring code of their own; never a request's choice."""
     offline: bool = False
@@ -91,6 +102,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= low):
                 raise InvalidSetting(f"{name} is {value}; the smallest value is {low}.")
+        if self.launcher not in LAUNCHERS:
+            raise InvalidSetting(f"launcher is {self.launcher[:40]!r}; it is one of {', '.join(LAUNCHERS)}.")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: object) -> Settings:
@@ -127,7 +140,9 @@ class Settings:
         return self.worker_command or (python, "-P", "-m", "interp_lab_server.worker")
 
     def threads_per_slot(self) -> int:
-        """Return how many threads one job may compute with."""
+        """Return how many threads one process of a job may compute with."""
+        if self.launcher != "local":
+            return self.task_cpus
         return max(1, _usable_cpus() // max(1, self.cpu_slots))
 
 
@@ -136,6 +151,8 @@ _LOWER_BOUNDS: Mapping[str, float] = {
     "gpu_slots": 0,
     "crash_budget": 1,
     "start_budget": 1,
+    "task_cpus": 1,
+    "silence_s": 1,
     "kill_grace_s": 0,
     "queue_cap": 1,
     "quota_bytes": 0,

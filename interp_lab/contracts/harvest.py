@@ -94,6 +94,8 @@ class HarvestRequest(JobRequest):
     """Read the first so many only."""
     seed: Seed = 0
     """Seed of every random choice."""
+    shards: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Independent processes that share the work; the store is the same."""
 
     @model_validator(mode="after")
     def _targets_are_used(self) -> HarvestRequest:

@@ -22,6 +22,7 @@ from interp_lab.errors.base import (
     StateError,
     all_errors,
 )
+from interp_lab.errors.cluster import CannotBeSharded, ClusterUnavailable
 from interp_lab.errors.comparing import DifferentAnchors, InvalidMatches
 from interp_lab.errors.dictionary_files import DictionaryMismatch, InvalidDictionary, UnsupportedDictionary
 from interp_lab.errors.evidence import (
@@ -163,11 +164,13 @@ __all__ = [
     "AbsentFeature",
     "ArtifactCorrupt",
     "ArtifactTooNew",
+    "CannotBeSharded",
     "CatalogBusy",
     "CatalogCorrupt",
     "CatalogTooNew",
     "ChallengeSpent",
     "CheckpointMismatch",
+    "ClusterUnavailable",
     "CorruptWeights",
     "DamagedAsset",
     "DeviceUnavailable",

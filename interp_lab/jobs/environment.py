@@ -46,13 +46,14 @@ def worker_environment(
     threads = str(settings.threads_per_slot())
     env |= _QUIET | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     env |= settings.to_env() | {MARKER: mark}
-    env["CUDA_VISIBLE_DEVICES"] = _device_of(slot)
+    env["CUDA_VISIBLE_DEVICES"] = device_of(slot)
     if settings.offline:
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     return env
 
 
-def _device_of(slot: str) -> str:
+def device_of(slot: str) -> str:
+    """Return the value of CUDA_VISIBLE_DEVICES in a slot such as 'gpu-0'."""
     kind, _, index = slot.partition("-")
     devices = visible_gpus()
     if kind != "gpu":

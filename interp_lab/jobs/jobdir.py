@@ -25,6 +25,7 @@ class JobFolder:
         self.path = paths.job(job_id)
         self.log = self.path / "log.txt"
         self.checkpoint = self.path / "ckpt"
+        self.parts = self.path / "parts"
         self.metrics = self.path / "metrics.jsonl"
         self.cancel_flag = self.path / "cancel"
         self._result = self.path / "result.json"

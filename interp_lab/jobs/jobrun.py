@@ -43,13 +43,13 @@ class JobRun(Run):
         self.progress(0.0, None, "started")
 
     def _adopt_checkpoint(self) -> None:
-        """Take over the checkpoint of the failed or cancelled job that this one repeats, whole, by one rename."""
-        earlier = self._stored.resumes
-        if earlier is None or self._folder.checkpoint.exists():
+        """Take over the checkpoint of the failed or cancelled job that this one repeats, and its parts, by renames."""
+        if (earlier := self._stored.resumes) is None:
             return
-        source = JobFolder(self._paths, earlier).checkpoint
-        if source.exists():
-            source.replace(self._folder.checkpoint)
+        before = JobFolder(self._paths, earlier)
+        for source, own in ((before.checkpoint, self._folder.checkpoint), (before.parts, self._folder.parts)):
+            if source.exists() and not own.exists():
+                source.replace(own)
 
     @property
     def checkpoint_dir(self) -> Path:

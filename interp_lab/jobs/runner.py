@@ -5,28 +5,25 @@ The one place below the server where every exception is caught: whatever ends th
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from interp_lab.artifacts.durable import describe_full
 from interp_lab.artifacts.space import with_ballast
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
-from interp_lab.contracts.jobs import JobFailure
-from interp_lab.errors import DiskFull, InvalidSetting, LabError, OutOfMemory, UnexpectedFailure
+from interp_lab.errors import InvalidSetting, LabError
 from interp_lab.jobs.clock import SystemClock
 from interp_lab.jobs.discard import discard_unpublished
 from interp_lab.jobs.engine import JobEngine
 from interp_lab.jobs.environment import MARKER, RUN_FD, SLOT_FD, marker
+from interp_lab.jobs.failures import failure_of, tell
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.joblog import cap_log
 from interp_lab.jobs.jobrun import JobRun
@@ -160,7 +157,7 @@ class _Worker:
             return self._record(Ending(state="cancelled", duration_s=self._duration()))
         except BaseException as error:  # noqa: BLE001  # the boundary: every way to fail becomes a recorded failure
             with suppress(OSError):
-                _tell(error)
+                tell(error)
             failure = failure_of(error, self._paths)
             return self._record(Ending(state="failed", error=failure, duration_s=self._duration()))
 
@@ -219,31 +216,3 @@ class _Worker:
     def _end_everything(self) -> None:
         kill_leftovers(marker(self._attempt.job_id, self._attempt.number), spare=os.getpid())
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _tell(error: BaseException) -> None:
-    """Write to the log why the work ended: a refusal in its own words, anything else with its traceback."""
-    if isinstance(error, LabError):
-        _log.error("%s", error)
-    else:
-        traceback.print_exc()
-
-
-def failure_of(error: BaseException, paths: WorkspacePaths) -> JobFailure:
-    """Return the recorded form of what ended the work."""
-    known = _as_lab_error(error, paths)
-    return JobFailure(code=known.code, what=_printable(known.what), remedy=_printable(known.remedy))
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")[:2000]
-
-
-def _as_lab_error(error: BaseException, paths: WorkspacePaths) -> LabError:
-    if isinstance(error, LabError):
-        return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemory(f"Out of memory: {error}" if str(error) else None)
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return DiskFull(describe_full(paths.root, None))
-    return UnexpectedFailure(f"{type(error).__name__}: {error}")

@@ -21,8 +21,9 @@ WATCH_INTERVAL_S = 0.5
 class StopSign:
     """Whether this process was told to stop, and why."""
 
-    def __init__(self, cancel_flag: Path) -> None:
+    def __init__(self, cancel_flag: Path, *, superseded: Callable[[], bool] = lambda: False) -> None:
         self._cancel_flag = cancel_flag
+        self._superseded = superseded
         self._raised = False
 
     def install(self) -> None:
@@ -35,8 +36,8 @@ class StopSign:
         self._raised = True
 
     def look(self) -> bool:
-        """Notice a cancel file even if no signal came; return whether the process is to stop."""
-        if not self._raised and self._cancel_flag.exists():
+        """Notice a cancel file, or another in this one's place, even if no signal came; return whether to stop."""
+        if not self._raised and (self._cancel_flag.exists() or self._superseded()):
             self._raised = True
         return self._raised
 

@@ -11,7 +11,7 @@ from interp_lab.artifacts.durable import write_durably
 from interp_lab.artifacts.reading import parse_json
 from interp_lab.artifacts.writer import hash_file
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.store import StoreFile
+from interp_lab.contracts.store import StoreFile, StoreHeader
 from interp_lab.errors import MalformedFile, StoreConflict
 from interp_lab.store.names import DRAFT, MANIFEST, record_file
 
@@ -25,6 +25,11 @@ class WholeShard(Contract):
     """Highest prompt that a row of it names; -1 where rows are not written."""
     files: dict[str, StoreFile]
     """By column; the row table under 'rows'."""
+
+
+def identity_of(header: StoreHeader, shard_rows: int) -> JsonValue:
+    """Return what a half-written folder is recognised by."""
+    return {"header": header.model_dump(mode="json"), "shard_rows": shard_rows}
 
 
 class ShardLog:

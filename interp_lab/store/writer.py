@@ -16,7 +16,7 @@ from interp_lab.store.columns_writing import ShardStream
 from interp_lab.store.manifest import read_manifest, write_manifest
 from interp_lab.store.names import MANIFEST, PROMPTS, ROWS
 from interp_lab.store.postings import build_postings
-from interp_lab.store.shard_log import ShardLog, WholeShard
+from interp_lab.store.shard_log import ShardLog, WholeShard, identity_of
 from interp_lab.store.shard_writing import TEMPORARY, seal_file
 from interp_lab.store.tables import Values, prompt_schema, prompt_table, row_schema, row_table
 
@@ -41,7 +41,7 @@ class StoreWriter:
         self._manifest = self._already_finished()
         self._stream: ShardStream | None = None
         if self._manifest is None:
-            self._log = ShardLog(folder, {"header": header.model_dump(mode="json"), "shard_rows": shard_rows})
+            self._log = ShardLog(folder, identity_of(header, shard_rows))
             self._stream = ShardStream(folder, self._log, header.columns, shard_rows)
 
     def __enter__(self) -> Self:
@@ -84,6 +84,16 @@ class StoreWriter:
 
         with disk_full_as_error(self.folder):
             stream.add(table, block.columns, n_rows, place)
+
+    def seal_rows(self) -> None:
+        """Make the rows so far whole shards, the last one as short as it is, without ending the store.
+
+        Raises:
+            DiskFull: There is no space.
+        """
+        if self._stream is not None:
+            with disk_full_as_error(self.folder):
+                self._stream.seal()
 
     def finish(self, prompts: Mapping[str, Values]) -> StoreManifest:
         """Write what is left and the manifest, and return it; a store that is finished already is returned as it is.

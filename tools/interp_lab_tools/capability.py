@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobRequest, JobView
 from interp_lab.contracts.results import Result
+from interp_lab.jobs.parts.sharding import Sharding
 
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
@@ -80,6 +81,8 @@ class JobCapability(Capability):
     """(request, lab) → what it will cost, after every check that needs no model; a bad request raises LabError here."""
     handler: Callable[[Any, Run], Result]
     """(request, run) → result; runs in the worker, and only there imports its workflow."""
+    sharding: Sharding | None = None
+    """How the work is cut into independent parts, where it can be."""
 
     @property
     def execution(self) -> Literal["inline", "job"]:

@@ -14,7 +14,8 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
 from interp_lab.corpus.corpora import Glance, corpus_stamp, glance
 from interp_lab.corpus.labels import target_texts
-from interp_lab.errors import HookPointUnavailable, HubUnreachable
+from interp_lab.errors import CannotBeSharded, HookPointUnavailable, HubUnreachable
+from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.rates import known_rate, macs_per_token
@@ -34,6 +35,9 @@ from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from interp_lab.jobs.parts.partrun import PartRun
     from interp_lab.jobs.run import Run
 
 COUNTED_CHARACTERS = 2_000_000
@@ -58,6 +62,8 @@ class _Time(NamedTuple):
 
 def _plan(request: HarvestRequest, lab: Lab) -> Plan:
     settings = lab.settings
+    if request.shards > 1 and request.generate is not None:
+        raise CannotBeSharded("Where the rows of generated text lie is known only once all text before is written.")
     beginning = glance(
         request.dataset, settings, max_characters=COUNTED_CHARACTERS, max_documents=request.max_documents
     )
@@ -229,6 +235,24 @@ def _handle(request: HarvestRequest, run: Run) -> HarvestResult:
     return harvest(request, run, settings=Settings.from_env())
 
 
+def _plan_shards(request: HarvestRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:
+    from interp_lab.workflows.harvesting import sharded  # lazy: imports torch, and only the worker may
+
+    return sharded.plan(request, run, stage, settings=Settings.from_env())
+
+
+def _read_shard(request: HarvestRequest, run: PartRun, payload: JsonValue) -> None:
+    from interp_lab.workflows.harvesting import sharded  # lazy: imports torch, and only the worker may
+
+    sharded.read_shard(request, run, payload, settings=Settings.from_env())
+
+
+def _gather(request: HarvestRequest, run: PartRun, outputs: Sequence[Path]) -> None:
+    from interp_lab.workflows.harvesting import sharded  # lazy: imports torch, and only the worker may
+
+    sharded.gather(request, run, outputs, settings=Settings.from_env())
+
+
 HARVEST = JobCapability(
     name="harvest",
     title="Store the activations of a corpus",
@@ -242,6 +266,7 @@ HARVEST = JobCapability(
     result=HarvestResult,
     plan=_plan,
     handler=_handle,
+    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_read_shard, gather=_gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="core",
     example={

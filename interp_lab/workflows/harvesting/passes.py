@@ -39,11 +39,10 @@ class Collected:
         self.metrics = {m.name: np.full(self.stretch.n_rows, np.nan, np.float32) for m in self.inputs.metrics}
         self._first = np.cumsum([0, *(piece.n_own for piece in self.stretch.pieces)])
 
-    def blocks(self, start: int) -> Iterator[tuple[slice, dict[str, Floats]]]:
-        """Yield the activations from row `start` on as float32, some thousand rows at a time."""
-        n_rows = self.stretch.n_rows
-        for begin in range(start, n_rows, _ADDED_AT_ONCE):
-            rows = slice(begin, min(begin + _ADDED_AT_ONCE, n_rows))
+    def blocks(self, start: int, stop: int) -> Iterator[tuple[slice, dict[str, Floats]]]:
+        """Yield the activations of rows `start:stop` as float32, some thousand rows at a time."""
+        for begin in range(start, stop, _ADDED_AT_ONCE):
+            rows = slice(begin, min(begin + _ADDED_AT_ONCE, stop))
             yield rows, {str(address): value[rows].float().numpy() for address, value in self.values.items()}
 
     def take(self, swept: Swept) -> None:
