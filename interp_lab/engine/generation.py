@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from interp_lab.engine.batches import make_batch, pad_id, plan_batches
+from interp_lab.engine.batches import TokenBatch, make_batch, pad_id, plan_batches
 from interp_lab.errors import InvalidRequest
 from interp_lab.models.decoder_tokens import start_id
 from interp_lab.models.load import LoadedModel
@@ -48,11 +48,13 @@ def continuations(
     sampling: Sampling,
     *,
     check: Callable[[], None] = lambda: None,
+    around: Callable[[TokenBatch], AbstractContextManager[None]] | None = None,
 ) -> list[tuple[int, ...]]:
     """Return the ids that the model writes after each prompt, the end-of-text token included where it writes one.
 
     Prompts are padded on the left, and what is padding never counts as text. An encoder-decoder reads the prompts with
     its encoder, which counts positions from the left; what it writes follows the token that its decoder starts with.
+    `around` gives for each batch the block inside which it is written.
 
     Raises:
         InvalidRequest: The model writes no text.
@@ -69,12 +71,13 @@ def continuations(
         for number, indices in enumerate(plan_batches(lengths, budget)):
             torch.manual_seed(_seed(*sampling.seed, number))
             batch = make_batch(loaded, prompts, indices=indices, side="right" if of_pair else "left")
-            output: Any = model.generate(
-                batch.ids,
-                attention_mask=batch.mask.long(),
-                generation_config=config,
-                stopping_criteria=StoppingCriteriaList([_Stop(check)]),
-            )
+            with nullcontext() if around is None else around(batch):
+                output: Any = model.generate(
+                    batch.ids,
+                    attention_mask=batch.mask.long(),
+                    generation_config=config,
+                    stopping_criteria=StoppingCriteriaList([_Stop(check)]),
+                )
             given = 1 if of_pair else batch.ids.shape[1]
             for index, row in zip(indices, output[:, given:].tolist(), strict=True):
                 written[index] = _until_end(row, ends)

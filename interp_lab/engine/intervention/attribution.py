@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from interp_lab.engine.edits import Unit, Variant, ablate
 from interp_lab.engine.intervention.measures import LOGIT_DIFFERENCE, Behaviour
 from interp_lab.engine.intervention.order import writable
+from interp_lab.engine.intervention.replace import register
 from interp_lab.engine.intervention.run import Runner, Subject
 from interp_lab.engine.lens import Site, coordinates_at
 from interp_lab.errors import NonFiniteActivations
@@ -137,8 +137,8 @@ def _gradient(
     with ExitStack() as stack:
         stack.enter_context(loaded.lock)
         for address in dict.fromkeys(addresses):
-            stack.callback(_hook(loaded, address, partial(_kept, seen, address)).remove)
-        stack.callback(_hook(loaded, writes, probed).remove)
+            stack.callback(register(writable(loaded, address), partial(_kept, seen, address)).remove)
+        stack.callback(register(writable(loaded, writes), probed).remove)
         stack.enter_context(torch.enable_grad())
         final = loaded.model(input_ids=ids, use_cache=False).logits[0, -1].float()
         difference = final[list(behaviour.targets)].mean() - final[list(behaviour.alternatives)].mean()
@@ -150,18 +150,3 @@ def _gradient(
 def _kept(seen: dict[Address, Tensor], address: Address, x: Tensor) -> Tensor:
     seen.setdefault(address, x.detach())
     return x
-
-
-def _hook(loaded: LoadedModel, address: Address, change: Any) -> Any:
-    place = writable(loaded, address)
-    if place.side == "in":
-
-        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if args:
-                return (change(args[0]), *args[1:]), kwargs
-            return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
-
-        return place.module.register_forward_pre_hook(before, with_kwargs=True)
-    return place.module.register_forward_hook(
-        lambda _m, _a, output: (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
-    )

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from interp_lab.engine.edits import Edit, Slice, Variant
 from interp_lab.engine.intervention.changes import SliceChange, Tokens, UnitChanges, read_each, read_units
 from interp_lab.engine.intervention.order import Group, is_live, writable
+from interp_lab.engine.intervention.replace import register
 from interp_lab.engine.intervention.resume import BaseRun
 from interp_lab.engine.sites import Place
 from interp_lab.models.load import LoadedModel
@@ -134,7 +135,7 @@ def applied(segments: Sequence[Segment]) -> Iterator[None]:
     handles: list[Any] = []
     try:
         for address, here in segments[0].batch.layout.at.items():
-            handles.append(_register(here.place, _Change(segments, address)))
+            handles.append(register(here.place, _Change(segments, address)))
         yield
     finally:
         for handle in handles:
@@ -206,19 +207,3 @@ def _laid_out(loaded: LoadedModel, chosen: Sequence[tuple[int, Edit]]) -> UnitCh
 
 def _has_gain(changes: UnitChanges) -> bool:
     return any(unit.gain is not None for unit in changes.units)
-
-
-def _register(place: Place, change: _Change) -> Any:
-    if place.side == "in":
-
-        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if args:
-                return (change(args[0]), *args[1:]), kwargs
-            return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
-
-        return place.module.register_forward_pre_hook(before, with_kwargs=True)
-
-    def after(_module: nn.Module, _args: Any, output: Any) -> Any:
-        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
-
-    return place.module.register_forward_hook(after)

@@ -74,11 +74,8 @@ class UnitChanges:
     def coefficients(self, values: Float[Tensor, "edit pos"], tokens: Tokens) -> Float[Tensor, "edit pos"]:
         """Return by how much each edit changes the value of its unit; `values` are those of the last tokens."""
         n_pos = values.shape[1]
-        pull, push, grow, center, floor = self.factors.unsqueeze(-1).unbind(1)
-        goal = self._goals(tokens, n_pos).to(values)
-        toward = torch.where(goal.isnan(), 0.0, goal - values)
-        away = values - center
-        change = pull * toward + push + away.sign() * torch.maximum(grow, -away.abs())
+        change, away = moved(values, self.factors.unsqueeze(-1).unbind(1), self._goals(tokens, n_pos).to(values))
+        floor = self.factors[:, 4:]
         counted = self._mask(tokens, n_pos) & (self.always | (away.abs() > floor))
         return torch.where(counted, change, 0.0)
 
@@ -125,6 +122,17 @@ class SliceChange:
         whole = goal[-n_pos:] if goal.ndim == 2 else goal
         toward = torch.where(whole.isnan(), 0.0, whole - own)
         own += self.edit.pull * toward * tokens.mask(self.edit.where)[-n_pos:, None]
+
+
+def moved(values: Tensor, factors: Sequence[Tensor], goal: Tensor) -> tuple[Tensor, Tensor]:
+    """Return by how much values change by the rule of edits, and how far they were from rest.
+
+    `factors` are pull, push, grow, center and floor, in the shape of the values.
+    """
+    pull, push, grow, center, _ = factors
+    toward = torch.where(goal.isnan(), 0.0, goal - values)
+    away = values - center
+    return pull * toward + push + away.sign() * torch.maximum(grow, -away.abs()), away
 
 
 def goal_of(goal: Goal, tokens: Tokens) -> Tensor:

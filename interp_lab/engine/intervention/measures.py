@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp_lab.engine.intervention.downstream import DOWNSTREAM, Downstream
+
 LOGIT_DIFFERENCE: Final = "logit_difference"
 """Mean logit of the targets minus mean logit of the alternatives, at the last token."""
 LOG_PROBABILITY: Final = "log_probability"
@@ -31,17 +33,25 @@ class Behaviour:
     """Needs logits at every token, which costs as much again in models with large vocabularies."""
     distribution: bool = True
     """Whether the whole next-token distribution is read; without it only the logits of the words are computed."""
+    downstream: Downstream | None = None
+    """A later unit that is read as well."""
+    logits: bool = True
+    """Whether logits are read at all; without them passes end at the later unit."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The measures, in the order of the columns."""
+        later = () if self.downstream is None else (DOWNSTREAM,)
+        if not self.logits:
+            return later
         spread = (LOG_PROBABILITY, KL) if self.distribution else ()
-        return (LOGIT_DIFFERENCE, *spread, *((CROSS_ENTROPY,) if self.cross_entropy else ()))
+        return (LOGIT_DIFFERENCE, *spread, *((CROSS_ENTROPY,) if self.cross_entropy else ()), *later)
 
     @property
     def tokens(self) -> tuple[int, ...] | None:
         """The only tokens whose logits are needed, or None where all are."""
-        return None if self.distribution or self.cross_entropy else (*self.targets, *self.alternatives)
+        whole = self.distribution or self.cross_entropy or not self.logits
+        return None if whole else (*self.targets, *self.alternatives)
 
     def read(
         self,
@@ -49,7 +59,7 @@ class Behaviour:
         base: Float[Tensor, "kept n_logit"],
         ids: Int[Tensor, " whole_pos"],
     ) -> Float[Tensor, "row measure"]:
-        """Return the measures of edited logits; they may lack leading positions, which are then as in `base`.
+        """Return the measures of edited logits, without those of a later unit; they may lack leading positions, which are then as in `base`.
 
         Logits have a column per token of the vocabulary, or per one of `tokens`.
         """

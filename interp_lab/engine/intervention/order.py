@@ -69,13 +69,14 @@ def writable(loaded: LoadedModel, address: Address) -> Place:
 
 def is_live(edit: Edit, variant: Variant) -> bool:
     """Whether the value that the edit starts from depends on another edit of the variant."""
-    first = min(_place_in_order(address) for address in edit.target.reads)
+    first = min(place_in_order(address) for address in edit.target.reads)
     return isinstance(edit.target, Slice) or any(
-        _place_in_order(other.target.writes) < first for other in variant.edits if other is not edit
+        place_in_order(other.target.writes) < first for other in variant.edits if other is not edit
     )
 
 
-def _place_in_order(address: Address) -> tuple[int, int]:
+def place_in_order(address: Address) -> tuple[int, int]:
+    """Return where a pass meets an address: later ones are larger."""
     if address.layer is None:
         return (-1, 0)
     return (address.layer, _WITHIN.index(address.point))

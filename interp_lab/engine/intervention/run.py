@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from interp_lab.engine.edits import Variant
 from interp_lab.engine.intervention.batch import Batch, Layout, Segment, applied
 from interp_lab.engine.intervention.changes import Tokens
+from interp_lab.engine.intervention.downstream import refuse_not_later, tapped, until_there, with_before
 from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use, run_rows
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.order import Group, groups_of
@@ -82,6 +83,8 @@ class Runner:
         self._behaviour = behaviour
         default = CPU_TOKENS if loaded.device.type == "cpu" else ACCELERATOR_TOKENS
         self._budget = token_budget or default
+        if behaviour.downstream is not None:
+            refuse_not_later(behaviour.downstream, self._variants)
         self._layouts = [Layout.of(loaded, variants, group) for group in groups_of(loaded, self._variants)]
 
     @property
@@ -98,6 +101,8 @@ class Runner:
         """Everything that is read of an unedited run."""
         edits = [edit for variant in self._variants for edit in variant.edits]
         read = [address for edit in edits for address in (*edit.target.reads, edit.target.writes)]
+        later = self._behaviour.downstream
+        read += [] if later is None else [later.address]
         starts = [entering(group.block, len(self._loaded.blocks)) for group in self._groups if group.block]
         return tuple(dict.fromkeys([*read, *starts]))
 
@@ -129,7 +134,10 @@ class Runner:
             texts = [subject.prompt.ids for subject in subjects]
             final = not behaviour.cross_entropy
             bases = base_runs(loaded, texts, self.addresses, keep_cache=late, final=final)
-        tables = [_Table.of(base, behaviour, self.n_variants) for base in bases]
+        tables = [
+            _Table.of(base, behaviour, self.n_variants, tokens=self._tokens(subject))
+            for base, subject in zip(bases, subjects, strict=True)
+        ]
         with in_use(loaded, path, tokens=behaviour.tokens):
             for layout in self._layouts:
                 batches = [
@@ -166,13 +174,27 @@ class Runner:
     def _pass(self, segments: Sequence[Segment], tables: dict[int, _Table]) -> None:
         loaded, first = self._loaded, segments[0]
         n_rows, layout = len(first.rows), first.batch.layout
-        path, final = fast_path(loaded), not self._behaviour.cross_entropy
-        trim = final and path.trim and len(first.batch.base.ids) - first.begin > 1 and self._last_block_is_whole(layout)
-        with applied(segments):
+        path, final, later = fast_path(loaded), not self._behaviour.cross_entropy, self._behaviour.downstream
+        trim = (
+            final
+            and path.trim
+            and later is None
+            and len(first.batch.base.ids) - first.begin > 1
+            and self._last_block_is_whole(layout)
+        )
+        place = None if later is None else later.address
+        with applied(segments), tapped(loaded, place, ends=not self._behaviour.logits) as seen:
             begin = Beginning(layout.group.block, first.begin, final=final, trim=trim)
-            logits = run_rows(loaded, [segment.batch.base for segment in segments], n_rows, path, begin=begin)
-        for segment, own in zip(segments, logits.split(n_rows), strict=True):
-            tables[id(segment.batch)].take(segment, own)
+            bases = [segment.batch.base for segment in segments]
+            logits = until_there(lambda: run_rows(loaded, bases, n_rows, path, begin=begin))
+        values = None
+        if later is not None:
+            x = seen[0] if seen[0].ndim == 3 else seen[0].unflatten(0, (n_rows * len(segments), -1))
+            values = later.values(x)
+        for number, segment in enumerate(segments):
+            own = slice(number * n_rows, (number + 1) * n_rows)
+            table = tables[id(segment.batch)]
+            table.take(segment, None if logits is None else logits[own], None if values is None else values[own])
 
     def _begin(self, batch: Batch) -> int:
         if batch.base.cache is None or batch.layout.group.reach == "all":
@@ -196,20 +218,37 @@ class _Table:
     edited: Float[Tensor, "variant measure"]
     dose: Float[Tensor, " variant"]
     size: Float[Tensor, " variant"]
+    tokens: Tokens
+    usual: Float[Tensor, " pos"] | None
+    """Values of the later unit in the unedited run."""
 
     @classmethod
-    def of(cls, base: BaseRun, behaviour: Behaviour, n_variants: int) -> _Table:
-        unedited = behaviour.read(base.logits[None], base.logits, base.ids)[0].cpu()
-        edited = torch.zeros((n_variants, len(unedited)), dtype=torch.float64)
-        return cls(base, behaviour, unedited, edited, *torch.zeros(2, n_variants))
+    def of(cls, base: BaseRun, behaviour: Behaviour, n_variants: int, *, tokens: Tokens) -> _Table:
+        later = behaviour.downstream
+        usual = None if later is None else later.values(base.seen[later.address].unsqueeze(0))[0]
+        empty = torch.zeros((n_variants + 1, len(behaviour.names)), dtype=torch.float64)
+        table = cls(base, behaviour, empty[0], empty[1:], *torch.zeros(2, n_variants), tokens, usual)
+        unedited = table.read(base.logits[None], None if usual is None else usual.unsqueeze(0))[0]
+        return replace(table, unedited=unedited)
+
+    def read(self, logits: Tensor | None, values: Tensor | None) -> Float[Tensor, "row measure"]:
+        """Return the measures of some rows."""
+        columns: list[Tensor] = []
+        if logits is not None and self.behaviour.logits:
+            columns.append(self.behaviour.read(logits, self.base.logits, self.base.ids))
+        if values is not None and self.usual is not None and self.behaviour.downstream is not None:
+            whole = with_before(values, self.usual)
+            pooled = self.behaviour.downstream.pooled(whole, self.tokens.text, self.tokens.span)
+            columns.append(pooled.double().unsqueeze(1))
+        return torch.cat(columns, dim=1).cpu()
 
     def note(self, batch: Batch) -> None:
         members = torch.tensor(batch.layout.group.members)
         self.dose[members], self.size[members] = batch.dose.cpu(), batch.size.cpu()
 
-    def take(self, segment: Segment, logits: Tensor) -> None:
+    def take(self, segment: Segment, logits: Tensor | None, values: Tensor | None) -> None:
         """Keep the measures of a pass; a run that changes nothing is the unedited one, up to rounding."""
-        found = self.behaviour.read(logits, self.base.logits, self.base.ids).cpu()
+        found = self.read(logits, values)
         same = segment.batch.unchanged[segment.rows.start : segment.rows.stop, None].cpu()
         close = (found - self.unedited).abs() <= ROUNDING * self.unedited.abs().clamp(min=1.0)
         members = list(segment.batch.layout.group.members[segment.rows.start : segment.rows.stop])
