@@ -12,6 +12,7 @@ from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.pooling import Pooling
 from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
+from interp_lab.contracts.scorers import Scorer
 from interp_lab.points import Address
 
 REPORT_KIND: Final = "intervention_report"
@@ -30,8 +31,10 @@ GRADED_EDITS: Final[frozenset[EditName]] = frozenset({"suppress", "amplify", "cl
 EditWhere = Literal["all", "last", "active", "span"]
 """Every token of the text, the last one, those at which the unit is active, or those of the labelled spans."""
 
-Metric = Literal["logit_difference", "log_probability"]
-"""Mean logit of the targets less that of the alternatives, or log-probability of the targets; at the last token."""
+Metric = Literal["logit_difference", "log_probability", "kl", "cross_entropy", "downstream", "score"]
+"""Mean logit of the targets less that of the alternatives, log-probability of the targets, or divergence from the
+unedited prediction, all at the last token; cross-entropy of the prompt's own tokens; value of a later unit; score of
+what the model writes."""
 
 ReportId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=60)]
@@ -99,6 +102,10 @@ class InterveneRequest(JobRequest):
     """At which tokens."""
     metric: Metric = "logit_difference"
     """The behaviour."""
+    downstream: UnitRef | None = None
+    """For metric downstream: the later unit, its token values pooled as `pooling` says."""
+    scorer: Scorer | None = None
+    """For metric score: what scores the text that is written while the edit is in force."""
     targets: Annotated[tuple[TokenText, ...], Field(max_length=50)] = ()
     """Words that count as the behaviour, each exactly one token (' kilometres' with its space); empty chooses them from
     what the model predicts on explore prompts."""
@@ -126,6 +133,12 @@ class InterveneRequest(JobRequest):
             raise ValueError("name units, or a report to take them from")
         if len(set(self.edits)) != len(self.edits) or len(set(self.strengths)) != len(self.strengths):
             raise ValueError("edits and strengths must differ from each other")
+        if (self.metric == "downstream") != (self.downstream is not None):
+            raise ValueError("metric downstream needs a downstream unit, which belongs to no other metric")
+        if self.downstream is not None and self.downstream.head is not None:
+            raise ValueError("a head has no single value, so it is no downstream unit")
+        if (self.metric == "score") != (self.scorer is not None):
+            raise ValueError("metric score needs a scorer, which belongs to no other metric")
         return self
 
 

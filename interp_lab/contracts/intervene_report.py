@@ -29,7 +29,9 @@ class BehaviourFacts(Contract):
     """What was measured of each run."""
 
     metric: Metric
-    """The behaviour that is graded, at the last token."""
+    """The behaviour that is graded."""
+    of: str | None = None
+    """Of which later unit, or by which scorer."""
     unit: str
     """Its unit."""
     targets: tuple[str, ...]

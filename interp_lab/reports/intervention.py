@@ -40,7 +40,7 @@ def render_intervention_markdown(report: InterveneReport) -> str:
         f"Model {code_span(report.model.id)}, {report.dataset.n_prompts} prompts, {report.n_runs} edited runs.",
     ]
     lines += [
-        f"Behaviour: {escaped(behaviour.metric)} in {escaped(behaviour.unit)}, "
+        f"Behaviour: {escaped(behaviour.metric)}{_of(behaviour.of)} in {escaped(behaviour.unit)}, "
         f"targets {_words(behaviour.targets)} against {_words(behaviour.alternatives)} ({behaviour.target_tokens})."
     ]
     lines += [f"- {escaped(flag.text)}" for flag in behaviour.flags]
@@ -73,6 +73,10 @@ def _grade(unit: UnitCard) -> str:
 def _doses(unit: UnitCard, edit: EditCard) -> str:
     points = ", ".join(f"{short(p.strength)} → {short(p.effect)}" for p in edit.doses)
     return f"- {escaped(unit.unit)}, {escaped(edit.edit)}: {escaped(points)}"
+
+
+def _of(name: str | None) -> str:
+    return f" of {escaped(name)}" if name else ""
 
 
 def _words(texts: tuple[str, ...]) -> str:

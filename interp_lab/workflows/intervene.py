@@ -6,6 +6,8 @@ from __future__ import annotations
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest, InterveneResult
 from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.engine.edits import Unit
+from interp_lab.engine.intervention.downstream import Downstream
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
@@ -18,10 +20,11 @@ from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
 from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
-from interp_lab.workflows.intervening.sources import find_units
+from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab.workflows.intervening.trials import Maker
 from interp_lab.workflows.intervening.units import Subject, open_subjects, with_companions
 from interp_lab.workflows.intervening.values import read
+from interp_lab.workflows.intervening.writing import Writer
 
 
 def intervene(request: InterveneRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InterveneResult:
@@ -41,7 +44,7 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     subjects = with_companions(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
     )
-    bench, maker = _prepared(request, inputs, plan, subjects=subjects, run=run)
+    bench, maker = _prepared(request, inputs, plan, subjects=subjects, run=run, settings=settings)
     with decided_matmul(run.checkpoint_dir):
         measured = measure(bench, maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
@@ -76,7 +79,13 @@ def _as_inspected(request: InterveneRequest) -> InspectRequest:
 
 
 def _prepared(
-    request: InterveneRequest, inputs: Inputs, plan: Design, *, subjects: tuple[Subject, ...], run: Run
+    request: InterveneRequest,
+    inputs: Inputs,
+    plan: Design,
+    *,
+    subjects: tuple[Subject, ...],
+    run: Run,
+    settings: Settings,
 ) -> tuple[Bench, Maker]:
     """Read the unedited model: target tokens and scales from explore prompts only."""
     labels, explore = plan.sample.labels, plan.split.rows("explore")
@@ -101,8 +110,18 @@ def _prepared(
         side_effect_share=request.side_effect_share,
         least_effect=request.least_effect,
         question=request.model_dump(mode="json", exclude=set(RUN_CONTROLS)),
+        downstream=_downstream(request, inputs, settings),
+        writer=None if request.scorer is None else Writer.of(request.scorer, inputs.loaded, request.seed, run.check),
     )
     return bench, Maker(request, subjects, reading, partners_of(inputs))
+
+
+def _downstream(request: InterveneRequest, inputs: Inputs, settings: Settings) -> Downstream | None:
+    if request.downstream is None:
+        return None
+    (subject,) = open_subjects([Found(request.downstream)], inputs.loaded, settings)
+    assert isinstance(subject.target, Unit)
+    return Downstream(subject.key, subject.target.site, subject.target.index, request.pooling)
 
 
 def partners_of(inputs: Inputs) -> tuple[int | None, ...]:

@@ -173,3 +173,47 @@ def test_a_sweep_that_was_cut_off_goes_on_to_the_same_bytes(intervene_in: Interv
         intervene(request, last, settings=settings, suggest=lambda _: ())
     name = "interventions.jsonl"
     assert (last.written[0] / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_the_cause_moves_its_relay_downstream_and_a_decoy_does_not(intervene_in: Intervene) -> None:
+    _, truth, _ = intervene_in(2, ("cause",))
+    relay = next(feature for feature in truth.features if feature.role == "relay")
+    later = {"address": relay.address, "direction": relay.direction, "name": "relay"}
+    result, _, out = intervene_in(2, ("cause", "inert"), metric="downstream", downstream=later)
+    report = InterveneReport.model_validate_json((out / "report.json").read_bytes())
+    assert report.behaviour.of == "relay"
+    units = by_name(result)
+    assert "effect_confirmed" in units["cause"].reasons
+    assert units["cause"].effect == pytest.approx(relay.typical, rel=0.3)
+    assert "effect_like_control" in units["inert"].reasons
+    assert "value of relay" in result.summary
+
+
+def test_without_its_cause_the_words_are_not_written_and_without_a_decoy_they_are(intervene_in: Intervene) -> None:
+    _, truth, _ = intervene_in(2, ("cause",))
+    scorer = {"name": "lexicon", "words": truth.targets, "max_new_tokens": 1}
+    result, _, _ = intervene_in(2, ("cause", "inert"), metric="score", scorer=scorer)
+    units = by_name(result)
+    assert units["cause"].effect is not None
+    assert units["cause"].effect > 0.3
+    assert "effect_confirmed" in units["cause"].reasons
+    assert units["inert"].effect == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_divergence_tells_the_cause_from_a_decoy_and_has_no_direction(intervene_in: Intervene) -> None:
+    result, _, out = intervene_in(2, ("cause", "inert"), metric="kl")
+    units = by_name(result)
+    assert units["cause"].effect is not None
+    assert units["cause"].effect > 3 * abs(units["inert"].effect or 0.0), "positive, though the unit was taken away"
+    report = InterveneReport.model_validate_json((out / "report.json").read_bytes())
+    assert any("no direction" in caveat for caveat in report.caveats)
+
+
+def test_cross_entropy_is_flagged_where_the_cause_stands_in_the_last_word_and_moves_where_it_can(
+    intervene_in: Intervene,
+) -> None:
+    stuck, _, _ = intervene_in(2, ("cause",), metric="cross_entropy")
+    assert stuck.flags == ("does_not_move",)
+    pushed = {"units": [{"address": "resid_post.0", "index": 3}], "edits": ["steer"], "strengths": [20.0]}
+    moved, _, _ = intervene_in(2, (), metric="cross_entropy", **pushed)
+    assert moved.flags == ()

@@ -1,4 +1,4 @@
-"""Text written under an edit is what a plain hook and a plain pass per token write; an edit of nothing changes nothing."""
+"""Text written under an edit is what a plain hook and a pass per token write; an edit of nothing changes nothing."""
 
 from __future__ import annotations
 

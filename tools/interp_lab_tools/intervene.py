@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from interp_lab.artifacts.canonical import canonical_json, sha256_hex
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.intervene import IntervenePlan, InterveneRequest, InterveneResult, OutcomeGrade
+from interp_lab.contracts.intervene import IntervenePlan, InterveneRequest, InterveneResult, OutcomeGrade, UnitRef
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
@@ -68,7 +68,7 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
     _check_model(request, prompts, found, lab.settings)
     halves = _halves(request, prompts)
-    dictionaries = [each.ref.dictionary for each in found if each.ref.dictionary is not None]
+    dictionaries = [ref.dictionary for ref in _read_units(request, found) if ref.dictionary is not None]
     inputs = {
         "prompts": prompts.sha256,
         "model": fingerprint(request.model, lab.settings),
@@ -100,7 +100,8 @@ def _plan_id(request: InterveneRequest, inputs: Mapping[str, str]) -> str:
 
 
 def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings) -> None:
-    dictionaries = dictionary_configs([f.ref.dictionary for f in found if f.ref.dictionary is not None], settings)
+    units = _read_units(request, found)
+    dictionaries = dictionary_configs([ref.dictionary for ref in units if ref.dictionary is not None], settings)
     source = locate(request.model, settings)
     if source is None:
         if settings.offline:
@@ -108,12 +109,17 @@ def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[
         return
     facts = preflight(
         source.directory,
-        addresses=tuple(dict.fromkeys(each.ref.address for each in found if each.ref.address is not None)),
+        addresses=tuple(dict.fromkeys(ref.address for ref in units if ref.address is not None)),
         prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
         allow_remote_code=settings.trust_remote_code,
     )
     for dictionary in dictionaries:
         addresses_read(dictionary, facts)
+
+
+def _read_units(request: InterveneRequest, found: Sequence[Found]) -> list[UnitRef]:
+    """What is edited, and what is read of it later."""
+    return [*(each.ref for each in found), *([request.downstream] if request.downstream is not None else [])]
 
 
 def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
@@ -180,7 +186,7 @@ def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int |
         yield "Units named by hand are taken as chosen without these prompts; from an inspect run, give its report."
     if len(found) == 1:
         yield "One unit alone shows nothing if another can replace it; name several with together=true for that."
-    if not request.targets:
+    if not request.targets and request.metric in ("logit_difference", "log_probability"):
         yield "Target words will be chosen from what the model predicts on explore prompts, and listed."
 
 
@@ -223,7 +229,8 @@ INTERVENE = JobCapability(
         "The step from correlation to cause. Give the report of an inspect run (or name units: coordinates, latents, "
         "heads, directions) with the same model and prompts. Ablates, amplifies, clamps, steers or patches, beside "
         "controls in the same run; strengths and target words are chosen on explore prompts, effects graded on "
-        "confirm prompts, side effects measured on negatives. Without dry_run=false it only plans: passes, controls, "
+        "confirm prompts, side effects measured on negatives. The behaviour is words, KL, cross-entropy, a later unit, "
+        "or a score of text written under the edit. Without dry_run=false it only plans: passes, controls, "
         "power, what each outcome would be graded. Shows what this edit does here, not why. Runs as a job: if state is "
         "not final, call job_wait. The artifact has report.md, report.html, report.json and interventions.jsonl."
     ),

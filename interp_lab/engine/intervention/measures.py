@@ -59,7 +59,9 @@ class Behaviour:
         base: Float[Tensor, "kept n_logit"],
         ids: Int[Tensor, " whole_pos"],
     ) -> Float[Tensor, "row measure"]:
-        """Return the measures of edited logits, without those of a later unit; they may lack leading positions, which are then as in `base`.
+        """Return the measures of edited logits; they may lack leading positions, which are then as in `base`.
+
+        That of a later unit is not among them.
 
         Logits have a column per token of the vocabulary, or per one of `tokens`.
         """

@@ -227,7 +227,9 @@ class _Table:
         later = behaviour.downstream
         usual = None if later is None else later.values(base.seen[later.address].unsqueeze(0))[0]
         empty = torch.zeros((n_variants + 1, len(behaviour.names)), dtype=torch.float64)
-        table = cls(base, behaviour, empty[0], empty[1:], *torch.zeros(2, n_variants), tokens, usual)
+        table = cls(
+            base, behaviour, empty[0], empty[1:], torch.zeros(n_variants), torch.zeros(n_variants), tokens, usual
+        )
         unedited = table.read(base.logits[None], None if usual is None else usual.unsqueeze(0))[0]
         return replace(table, unedited=unedited)
 

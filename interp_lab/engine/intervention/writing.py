@@ -68,10 +68,9 @@ def _edited(loaded: LoadedModel, variant: Variant, subjects: Sequence[Subject], 
     handles: list[Any] = []
     try:
         read = [a for edit in variant.edits for a in edit.target.reads if a != edit.target.writes]
-        for place in (find_place(loaded, address) for address in dict.fromkeys(read)):
-            handles.append(register(place, partial(live.note, place)))
-        for edit in variant.edits:
-            handles.append(register(writable(loaded, edit.target.writes), partial(live.apply, edit)))
+        places = [find_place(loaded, address) for address in dict.fromkeys(read)]
+        handles += [register(place, partial(live.note, place)) for place in places]
+        handles += [register(writable(loaded, e.target.writes), partial(live.apply, e)) for e in variant.edits]
         yield
     finally:
         for handle in handles:

@@ -141,7 +141,7 @@ def _behaviour(report: InterveneReport) -> str:
     """Return the behaviour in words that are the same for two models where it is the same."""
     told = report.behaviour
     words = (" ".join(sorted(word.strip() for word in some)) for some in (told.targets, told.alternatives))
-    return " | ".join([told.metric, *words])
+    return " | ".join([told.metric, *([told.of] if told.of else []), *words])
 
 
 def _report(artifact: str, side: ReadSide) -> InterveneReport:

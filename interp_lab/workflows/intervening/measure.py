@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.intervene import EditName
+from interp_lab.engine.intervention.downstream import DOWNSTREAM, Downstream
 from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL, LOGIT_DIFFERENCE, Behaviour
 from interp_lab.engine.intervention.run import Outcome, Runner, Subject
 from interp_lab.jobs.run import Run
@@ -23,6 +24,7 @@ from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen
 from interp_lab.workflows.intervening.kept import Kept
 from interp_lab.workflows.intervening.trials import CONTROL_ROLES, Trial
+from interp_lab.workflows.intervening.writing import SCORE, Writer
 
 Floats = NDArray[np.float64]
 Key = tuple[tuple[int, ...], EditName]
@@ -53,19 +55,20 @@ class Runs:
         nothing = np.full((*n, len(names)), np.nan)
         return cls(tuple(trials), tuple(rows), nothing[:, 0].copy(), nothing, np.zeros(n), np.zeros(n), names)
 
-    def take(self, outcome: Outcome, places: Sequence[int]) -> None:
-        """Keep what some of the trials did to one prompt."""
+    def take(self, outcome: Outcome, places: Sequence[int], names: Sequence[str]) -> None:
+        """Keep what some of the trials did to one prompt; `names` are the measures of the outcome."""
         row, base, edited = self.prompts.index(outcome.prompt), outcome.base.numpy(), outcome.edited.numpy()
-        n = len(base)
-        self.base[row, :n] = base
-        self.change[row, places, :n] = edited - base
+        columns = [self.names.index(name) for name in names]
+        self.base[row, columns] = base
+        self.change[row, np.asarray(places)[:, None], columns] = edited - base
         self.sign[row, places] = np.sign(outcome.dose.numpy())
         self.size[row, places] = outcome.size.numpy()
 
     def oriented(self, trial: Trial, metric: str) -> Floats:
-        """Return the change per prompt, positive if more of the unit raises the metric."""
+        """Return the change per prompt, positive if more of the unit raises the metric; a divergence has no sign."""
         t = self.trials.index(trial)
-        return self.change[:, t, self.names.index(metric)] * self.sign[:, t]
+        change = self.change[:, t, self.names.index(metric)]
+        return change if metric == KL else change * self.sign[:, t]
 
     def plain(self, trial: Trial, metric: str) -> Floats:
         """Return the change per prompt as it is."""
@@ -126,6 +129,10 @@ class Bench:
     """Smallest effect that matters, as a share of how far prompts lie apart unedited."""
     question: Mapping[str, Any]
     """The request, without how it is waited for: outcomes of another one are never taken for its own."""
+    downstream: Downstream | None = None
+    """The later unit that is the behaviour, if one is."""
+    writer: Writer | None = None
+    """What writes and scores, if that is the behaviour."""
 
     def rows(self, part: str, *, positive: bool) -> list[int]:
         """Return the prompts of one part and label."""
@@ -134,25 +141,43 @@ class Bench:
 
     def run(self, trials: Sequence[Trial], rows: Sequence[int], run: Run, *, cross_entropy: bool, what: str) -> Runs:
         """Run the trials on these prompts."""
-        behaviours = [self.chosen.behaviour(cross_entropy=cross_entropy)]
-        parts = [list(range(len(trials)))]
-        if self.metric == LOGIT_DIFFERENCE and not cross_entropy:
-            # of controls nothing but the metric is read, so that the logits of a few words are all they need
-            behaviours.append(replace(behaviours[0], distribution=False))
-            parts = [[i for i, t in enumerate(trials) if (t.role == "effect") is own] for own in (True, False)]
-        found = Runs.empty(trials, rows, behaviours[0].names)
-        for behaviour, places in zip(behaviours, parts, strict=True):
-            if places:
-                runner = Runner(self.inputs.loaded, [trials[i].variant for i in places], behaviour)
-                kept = self._kept(run, what, [trials[i] for i in places], behaviour)
-                known = {outcome.prompt: outcome for outcome in kept.read()}
-                for outcome in known.values():
-                    found.take(outcome, places)
-                subjects = [Subject(self.inputs.tokens[row], row, self.spans[row]) for row in rows]
-                for done, outcome in enumerate(kept.add_all(runner.many(subjects, known=known))):
-                    run.progress(len(known) + done, len(rows), what, "prompts")
-                    found.take(outcome, places)
+        whole = self.chosen.behaviour(cross_entropy=cross_entropy or self.metric == CROSS_ENTROPY)
+        whole = replace(whole, downstream=self.downstream)
+        names = whole.names if self.writer is None else (*whole.names, SCORE)
+        found = Runs.empty(trials, rows, names)
+        subjects = [Subject(self.inputs.tokens[row], row, self.spans[row]) for row in rows]
+        for behaviour, places in self._parts_of(trials, whole):
+            runner = Runner(self.inputs.loaded, [trials[i].variant for i in places], behaviour)
+            kept = self._kept(run, what, [trials[i] for i in places], behaviour)
+            known = {outcome.prompt: outcome for outcome in kept.read()}
+            for outcome in known.values():
+                found.take(outcome, places, behaviour.names)
+            for done, outcome in enumerate(kept.add_all(runner.many(subjects, known=known))):
+                run.progress(len(known) + done, len(rows), what, "prompts")
+                found.take(outcome, places, behaviour.names)
+        if self.writer is not None:
+            kept = self._kept(run, f"{what} written", trials, whole)
+            told = f"writing after {what}"
+            base, change = self.writer.changes(
+                [trial.variant for trial in trials],
+                subjects,
+                kept,
+                lambda done: run.progress(done, len(trials), told, "edits"),
+            )
+            found.base[:, -1], found.change[:, :, -1] = base, change
         return found
+
+    def _parts_of(self, trials: Sequence[Trial], whole: Behaviour) -> list[tuple[Behaviour, list[int]]]:
+        """Of controls nothing but the metric is read: the logits of a few words are all they need, or a later unit."""
+        lean = {
+            LOGIT_DIFFERENCE: replace(whole, distribution=False),
+            SCORE: replace(whole, distribution=False),
+            DOWNSTREAM: replace(whole, logits=False),
+        }.get(self.metric)
+        if lean is None or whole.cross_entropy:
+            return [(whole, list(range(len(trials))))]
+        parts = [[i for i, t in enumerate(trials) if (t.role == "effect") is own] for own in (True, False)]
+        return [(behaviour, places) for behaviour, places in zip((whole, lean), parts, strict=True) if places]
 
     def _kept(self, run: Run, what: str, trials: Sequence[Trial], behaviour: Behaviour) -> Kept:
         """Outcomes of these trials that an earlier attempt of the same job has left."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interp_lab.contracts.intervene import GRADED_EDITS, EditName, InterveneRequest
-from interp_lab.errors import ImpossibleEdit
+from interp_lab.errors import ImpossibleEdit, InvalidRequest
+from interp_lab.methods.text_scorers import scorer_names
 
+_WHILE_WRITING = "Ablate to zero or to the mean, suppress, amplify, clamp or steer."
 EFFECT_ALIKE = 3
 """The edit, its opposite and its placebo."""
 
@@ -20,8 +22,17 @@ def refuse_unfit(request: InterveneRequest, *, has_pairs: bool, has_heads: bool)
     """Check what needs no model.
 
     Raises:
-        ImpossibleEdit: Patching without pairs, or a head with an edit that needs one number.
+        ImpossibleEdit: Patching without pairs, a head with an edit that needs one number, or values of other text while
+            text is written.
+        InvalidRequest: There is no scorer of that name.
     """
+    if request.scorer is not None:
+        if {"patch", "ablate_resample"} & set(request.edits):
+            raise ImpossibleEdit("Values of other text say nothing of tokens yet to be written.", remedy=_WHILE_WRITING)
+        if request.scorer.name not in scorer_names():
+            raise InvalidRequest(
+                f"There is no scorer {request.scorer.name!r}.", remedy=f"Use one of {', '.join(scorer_names())}."
+            )
     if "patch" in request.edits and not has_pairs:
         raise ImpossibleEdit(
             "Patching takes values from the other prompt of a pair, and no prompt has a pair.",

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
-from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, UnitEffect
+from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, Metric, UnitEffect
 from interp_lab.contracts.intervene_report import Baseline, BehaviourFacts, InterveneReport, UnitCard
 from interp_lab.engine.intervention.fast import fast_path
 from interp_lab.jobs.run import Run, package_versions
@@ -19,11 +19,20 @@ from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen, words
 from interp_lab.workflows.intervening.measure import Measured
 from interp_lab.workflows.memory.confirming import registered_words
+from interp_lab.workflows.memory.units import called
 
 Suggest = Callable[[InterveneReport], tuple[NextAction, ...]]
 CROWDED = 0.5
 """Share of control edits as large as the effect from which a reader is warned."""
-_UNITS = {"logit_difference": "logits", "log_probability": "nats"}
+_UNITS: Mapping[Metric, str] = {
+    "logit_difference": "logits",
+    "log_probability": "nats",
+    "kl": "nats",
+    "cross_entropy": "nats per token",
+    "downstream": "the unit's own values",
+    "score": "points of the scorer",
+}
+_CALLED: Mapping[Metric, str] = {"kl": "divergence from the unedited prediction", "cross_entropy": "cross-entropy"}
 
 
 def assemble(
@@ -46,6 +55,7 @@ def assemble(
         dataset=_dataset(inputs, design),
         behaviour=BehaviourFacts(
             metric=request.metric,
+            of=measured_of(request),
             unit=_UNITS[request.metric],
             targets=words(inputs.loaded, chosen.targets),
             alternatives=words(inputs.loaded, chosen.alternatives),
@@ -121,15 +131,33 @@ def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequen
     low, high = found.difference_interval.low, found.difference_interval.high
     way = "raises" if found.effect > 0 else "lowers"
     return (
-        f"{best.unit} {way} the {request.metric.replace('_', ' ')} of '{request.criterion}' by {abs(found.effect):.3g} "
+        f"{best.unit} {way} the {_behaviour(request)} of '{request.criterion}' by {abs(found.effect):.3g} "
         f"({best.edits[0].edit}), beyond controls by [{low:.3g}, {high:.3g}], on {found.n_groups} held-out groups of "
         "these prompts."
     )
 
 
+def measured_of(request: InterveneRequest) -> str | None:
+    """Return which later unit, or which scorer, the metric is of."""
+    if request.downstream is not None:
+        return called(request.downstream)
+    return None if request.scorer is None else request.scorer.name
+
+
+def _behaviour(request: InterveneRequest) -> str:
+    name = measured_of(request)
+    if name is None:
+        return _CALLED.get(request.metric, request.metric.replace("_", " "))
+    return f"value of {name} on prompts" if request.metric == "downstream" else f"{name} of text written after prompts"
+
+
 def caveats(request: InterveneRequest, design: Design, cards: Sequence[UnitCard]) -> tuple[str, ...]:
     """Return what a careful reader must know before using the numbers."""
     lines = ["An effect is of this edit, at these tokens, on these prompts and target words; other edits may differ."]
+    if request.metric == "kl":
+        lines.append("A divergence has no direction: it says that the prediction changes, never which way.")
+    if request.metric == "score":
+        lines.append("A scorer stands for the criterion, it is not it; edits act on every token that is written.")
     if request.report is None:
         lines.append(
             "The units were named by the caller, so q covers only them; if these prompts suggested them, "

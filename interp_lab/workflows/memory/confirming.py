@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from interp_lab.contracts.hypotheses import HypothesisMetric, HypothesisRecord
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome, SizeFound, Verdict
 from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.intervene import Metric
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.contracts.models import ModelRef
 from interp_lab.errors import HypothesisMismatch
@@ -33,7 +34,7 @@ class Intended:
     dataset_sha256: str
     n_positive: int
     seed: int
-    metric: HypothesisMetric
+    metric: HypothesisMetric | Metric
     units: Collection[str] | None
     """Ids of the units; None where the run ranks whatever it finds."""
 

@@ -99,7 +99,7 @@ def _of_edit(run: PastRun, report: InterveneReport, card: UnitCard, edit: EditCa
         seed=report.run.seed,
         n_groups=found.n_groups,
         effect=EffectSeen(
-            metric=report.behaviour.metric,
+            metric=report.behaviour.metric + (f" of {report.behaviour.of}" if report.behaviour.of else ""),
             edit=edit.edit,
             effect=found.effect,
             low=low,
