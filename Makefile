@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions calibrate pocket-dictionaries pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate pocket-dictionaries pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -85,6 +85,11 @@ bench-sae-quality: $(STAMP)
 bench-calibration: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
 	$(BIN)/python benchmarks/calibration/bench.py --out .calibration --peer $(VENV)/peer
+
+# one small file of every kind that the peer writes, for the tests; READ=report.json lets it read one of ours instead
+peer-files: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
+	$(BIN)/python benchmarks/peer_files/make.py --peer $(VENV)/peer $(if $(READ),--read $(READ))
 
 bench-interventions: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -153,7 +153,7 @@ def _parse(path: str, rows: Rows) -> tuple[ScoredPrompt, ...]:
     problems: list[FieldProblem] = []
     for row, value in rows:
         try:
-            prompts.append(ScoredPrompt.model_validate(value))
+            prompts.append(ScoredPrompt.model_validate(_renamed(value)))
         except ValidationError as error:
             problems.append(FieldProblem(f"{path} row {row}", _first(error)))
         if len(problems) >= _NAMED or len(prompts) > MAX_PROMPTS:
@@ -164,6 +164,16 @@ def _parse(path: str, rows: Rows) -> tuple[ScoredPrompt, ...]:
     if not 2 <= len(prompts) <= MAX_PROMPTS:
         raise InvalidPrompts(f"{path} has {len(prompts)} prompts; there must be 2 to {MAX_PROMPTS:,}.")
     return tuple(prompts)
+
+
+def _renamed(row: Any) -> Any:
+    """Return a row in our words: the interp-lab package of PyPI calls id and score otherwise, and says who scored."""
+    if not isinstance(row, dict) or "criterion_score" not in row or "score" in row:
+        return cast(Any, row)
+    given = cast("dict[str, Any]", row)
+    kept = {name: value for name, value in given.items() if not name.startswith("criterion_score")}
+    found = {"id": kept.pop("prompt_id", None) or None, **kept, "score": given["criterion_score"]}
+    return {name: value for name, value in found.items() if name != "id" or value is not None}
 
 
 def _first(error: ValidationError) -> str:

@@ -21,6 +21,7 @@ from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.explain_latent import EXPLAIN_LATENT
+from interp_lab_tools.export_report import EXPORT_REPORT
 from interp_lab_tools.gallery import GALLERY
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
@@ -38,6 +39,7 @@ from interp_lab_tools.plan_evidence import PLAN_EVIDENCE
 from interp_lab_tools.plan_scale import PLAN_SCALE
 from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
+from interp_lab_tools.read_peer_file import READ_PEER_FILE
 from interp_lab_tools.register_hypothesis import REGISTER_HYPOTHESIS
 from interp_lab_tools.search_features import SEARCH_FEATURES
 from interp_lab_tools.show_feature import SHOW_FEATURE
@@ -87,6 +89,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     GALLERY,
     STORE_IMPORT,
     STORE_EXPORT,
+    READ_PEER_FILE,
+    EXPORT_REPORT,
 )
 CAPABILITIES: Final[tuple[InlineCapability | JobCapability, ...]] = (lab_overview(_INVESTIGATION), *_INVESTIGATION)
 
