@@ -1,8 +1,8 @@
 """Measure the activation store beside the layouts that other tools write, on the same numbers in one run.
 
-`python benchmarks/store/bench.py` prints the figures; the last line is one JSON object. Everything is measured in CPU
-seconds of this process with one thread, so that a busy machine or disk does not decide; ratios are medians over
-rounds, and in each round every layout is written anew.
+`python benchmarks/store/bench.py` prints the figures and keeps them in `benchmarks/results/store.json`; the last line
+is one JSON object. Everything is measured in CPU seconds of this process with one thread, so that a busy machine or
+disk does not decide; ratios are medians over rounds, and in each round every layout is written anew.
 
 - 'arrow cache' is what sae-lens does with a buffer; bare 'arrow' is that library's writer fed with numpy blocks, the
   least that the format costs: it hashes and checks nothing, so it may well be faster than a store.
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from interp_lab.store.blocks import CodeBlock, RowBlock
 from interp_lab.store.reader import open_store
 from interp_lab.store.writer import StoreWriter
 
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "store.json"
 ROUNDS = 3
 N_ROWS, WIDTH, STEP = 131_072, 512, 4096
 JSONL_ROWS, SQLITE_ROWS = 1024, 256
@@ -292,17 +294,16 @@ def main() -> int:
     met = all(ratios[name] >= least for name, least in TARGETS.items())
     met &= all(round(held[name], 3) <= most for name, most in MOST.items())
     figures = {"cpu_s_per_row": writing, "random_batch_ms": reading, "bytes_per_scalar": per_scalar, "codes": codes}
-    print(
-        json.dumps(
-            {
-                "bench": "store",
-                "ratios": {name: round(value, 2) for name, value in ratios.items()},
-                "equal": bool(equal),
-                "targets_met": met,
-                "figures": figures,
-            }
-        )
-    )
+    report = {
+        "bench": "store",
+        "ratios": {name: round(value, 2) for name, value in ratios.items()},
+        "equal": bool(equal),
+        "targets_met": met,
+        "figures": figures,
+        "machine": f"{os.cpu_count()} CPU cores, no GPU, {date.today()}",
+    }
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report))
     return 0 if met and equal else 1
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 from interp_lab.artifacts.paths import resolve_input
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.corpora import ChatFile, CorpusSource, JsonLinesTable, ParquetTable, TextFiles
 from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
-from interp_lab.corpus.document import Document, Row, Rows, digest, from_prompt
+from interp_lab.corpus.document import Document, Row, Rows, from_prompt
 from interp_lab.corpus.sources import open_prompts
+from interp_lab.corpus.spool import Spool
 from interp_lab.corpus.tables import read_chats, read_json_lines_table, read_parquet_table
 from interp_lab.corpus.text_files import read_text_files, text_paths
 from interp_lab.errors import InvalidDocuments
 from interp_lab.settings import Settings
+
+_NAMED = 5
+"""Ids that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class Corpus:
     """Every document of a source, in order, with unique ids and none blank."""
 
     name: str
-    documents: tuple[Document, ...]
+    documents: Sequence[Document]
+    """Read from the disk one by one where they are too many for the memory."""
     sha256: str
     """Hash over every field of every document."""
     n_blank: int = 0
@@ -47,18 +53,19 @@ def open_corpus(source: CorpusSource, settings: Settings, *, max_documents: int 
         InvalidDocuments: No document in it, or two of the same id.
         RequestError: whatever is wrong with the source; see the readers.
     """
-    found: list[Document] = []
-    n_blank = 0
+    root = WorkspacePaths.of(settings).root
+    found, ids, n_blank = Spool(root if root.is_dir() else None), _Ids(), 0
     for row in _rows(source, settings):
         if row.document is None:
             n_blank += 1
             continue
+        ids.add(row.document.id)
         found.append(row.document)
         if len(found) == max_documents:
             break
     _refuse_empty(found, corpus_name(source))
-    _refuse_twins(found)
-    return Corpus(corpus_name(source), tuple(found), digest(iter(found)), n_blank)
+    ids.refuse_twins()
+    return Corpus(corpus_name(source), found, found.sha256, n_blank)
 
 
 def glance(
@@ -126,13 +133,27 @@ def _rows(source: CorpusSource, settings: Settings) -> Rows:
             return read_chats(source, settings)
 
 
-def _refuse_empty(documents: list[Document], name: str) -> None:
+def _refuse_empty(documents: Sequence[Document], name: str) -> None:
     if not documents:
         raise InvalidDocuments(f"{name} holds no text.")
 
 
-def _refuse_twins(documents: list[Document]) -> None:
-    counts = Counter(document.id for document in documents)
-    twice = [repr(key[:60]) for key, n in counts.items() if n > 1][:5]
-    if twice:
-        raise InvalidDocuments(f"Id used twice: {', '.join(twice)}.", remedy="Name another field as id_field.")
+class _Ids:
+    """Ids that have been given, told apart by hashes of 128 bits: a name may be long, and there may be millions."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+        self._twice: list[str] = []
+
+    def add(self, name: str) -> None:
+        """Note an id."""
+        mark = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
+        if mark in self._seen and name not in self._twice and len(self._twice) < _NAMED:
+            self._twice.append(name)
+        self._seen.add(mark)
+
+    def refuse_twins(self) -> None:
+        """Return if every id was given once."""
+        if self._twice:
+            twice = ", ".join(repr(name[:60]) for name in self._twice)
+            raise InvalidDocuments(f"Id used twice: {twice}.", remedy="Name another field as id_field.")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from interp_lab.contracts.prompts import ScoredPrompt
@@ -66,11 +64,3 @@ def from_prompt(prompt: ScoredPrompt) -> Document:
         spans=tuple((span.start, span.end) for span in prompt.spans),
         labels=dict(prompt.labels),
     )
-
-
-def digest(documents: Iterator[Document]) -> str:
-    """Return a hash over every field of every document, in order."""
-    total = hashlib.sha256()
-    for document in documents:
-        total.update(json.dumps(asdict(document), sort_keys=True, ensure_ascii=False).encode() + b"\n")
-    return total.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -25,11 +26,17 @@ def group_documents(documents: Sequence[Document], texts: Sequence[str]) -> Grou
 
     Named groups, pairs and equal texts always belong together, near-duplicates where the search is feasible.
     """
-    named = [[document.group for document in documents], [document.pair for document in documents]]
+    known = [(document.group, document.pair) for document in documents]
+    named = [[group for group, _ in known], [pair for _, pair in known]]
     if len(texts) <= NEAR_DUPLICATES_MAX and sum(map(len, texts)) <= NEAR_DUPLICATES_CHARACTERS:
         return Grouping(group_prompts(texts, ids=named), "named groups, pairs, equal and near-duplicate texts")
-    joined = join_equal([*named, [normalise(text) for text in texts]])
+    joined = join_equal([*named, [_mark(normalise(text)) for text in texts]])
     return Grouping(joined, "named groups, pairs and equal texts; too much text to search for near-duplicates")
+
+
+def _mark(text: str) -> bytes:
+    """What stands for a text where keeping every text would take too much memory."""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def join_equal(columns: Sequence[Sequence[Hashable | None]]) -> list[int]:

@@ -5,6 +5,8 @@ It has no type information, so everything behind this door is `Any`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +31,15 @@ def write_table(path: Path, table: Table) -> None:
     from pyarrow import parquet  # lazy: see arrow  # pyright: ignore
 
     parquet.write_table(table, path, compression="zstd", row_group_size=1 << 20)  # pyright: ignore
+
+
+@contextmanager
+def table_writer(path: Path, schema: Schema) -> Generator[Callable[[Table], None]]:
+    """Yield what adds the rows of a table to a Parquet file; one table gives the bytes that `write_table` gives."""
+    from pyarrow import parquet  # lazy: see arrow  # pyright: ignore
+
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:  # pyright: ignore
+        yield lambda table: writer.write_table(table, row_group_size=1 << 20)  # pyright: ignore
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> Table:

@@ -70,12 +70,16 @@ def row_table(schema: Schema, rows: Mapping[str, Values], n_rows: int) -> Table:
     return _table(schema, {**_filled(_ROW_DEFAULTS, n_rows), **rows}, n_rows)
 
 
-def prompt_table(schema: Schema, prompts: Mapping[str, Values]) -> Table:
-    """Return the table of prompts; `score`, `pair`, `subtype` and `split` may be left out. Errors as `row_table`."""
+def prompt_table(schema: Schema, prompts: Mapping[str, Values], *, first: int = 0) -> Table:
+    """Return the table of prompts from number `first` on; `score`, `pair`, `subtype` and `split` may be left out.
+
+    Raises:
+        UnfitRows: As for `row_table`, or the prompts have other numbers.
+    """
     n_prompts = len(prompts.get("id", ()))
-    given = {**_filled(_PROMPT_DEFAULTS, n_prompts), "prompt": np.arange(n_prompts, dtype=np.int32), **prompts}
-    table = _table(schema, given, n_prompts)
-    if table.column("prompt").to_pylist() != list(range(n_prompts)):
+    numbers = np.arange(first, first + n_prompts, dtype=np.int32)
+    table = _table(schema, {**_filled(_PROMPT_DEFAULTS, n_prompts), "prompt": numbers, **prompts}, n_prompts)
+    if not np.array_equal(table.column("prompt").to_numpy(), numbers):
         raise UnfitRows("Prompts are numbered 0, 1, 2 … in the order in which they stand.")
     return table
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from interp_lab.artifacts.durable import disk_full_as_error
 from interp_lab.contracts.store import MAX_SHARD_ROWS, Shard, StoreHeader, StoreManifest
 from interp_lab.errors import StateError, StoreConflict, UnfitRows
-from interp_lab.store.arrow import write_table
+from interp_lab.store.arrow import table_writer
 from interp_lab.store.blocks import RowBlock
 from interp_lab.store.columns_writing import ShardStream
 from interp_lab.store.manifest import read_manifest, write_manifest
@@ -105,25 +105,34 @@ class StoreWriter:
             UnfitRows: There are no rows, or rows name prompts that are not in the table.
             DiskFull: There is no space.
         """
+        return self.finish_in_parts([prompts])
+
+    def finish_in_parts(self, prompts: Iterable[Mapping[str, Values]]) -> StoreManifest:
+        """Do as `finish` with a prompt table that comes some rows at a time and is never held whole."""
         if self._manifest is None:
-            table = prompt_table(prompt_schema(self._header), prompts)
             with disk_full_as_error(self.folder):
                 self._open_stream().seal()
-                self._manifest = self._complete(table)
+                self._manifest = self._complete(prompts)
         return self._manifest
 
-    def _complete(self, prompts: Any) -> StoreManifest:
+    def _complete(self, prompts: Iterable[Mapping[str, Values]]) -> StoreManifest:
         shards = self._log.shards
-        _require_prompts(shards, prompts.num_rows)
         temporary = self.folder / (PROMPTS + TEMPORARY)
-        write_table(temporary, prompts)
+        n_prompts, groups = 0, set[int]()
+        with table_writer(temporary, schema := prompt_schema(self._header)) as add:
+            for part in prompts:
+                table = prompt_table(schema, part, first=n_prompts)
+                add(table)
+                n_prompts += table.num_rows
+                groups.update(table.column("group").unique().to_pylist())
+        _require_prompts(shards, n_prompts)
         codes = [column for column in self._header.columns if column.kind == "codes"]
         manifest = StoreManifest(
             **self._header.model_dump(),
             shard_rows=self._shard_rows,
             n_rows=self._log.n_rows,
-            n_prompts=prompts.num_rows,
-            n_groups=len(prompts.column("group").unique()),
+            n_prompts=n_prompts,
+            n_groups=len(groups),
             prompts=seal_file(temporary),
             shards=tuple(as_shard(shard) for shard in shards),
             postings={column.key: build_postings(self.folder, column, shards) for column in codes},

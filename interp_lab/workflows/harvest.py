@@ -14,7 +14,7 @@ from interp_lab.workflows.harvesting.decisions import as_decided, decide
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
 from interp_lab.workflows.harvesting.publish import Tally, publish, remember_rate, result
 from interp_lab.workflows.harvesting.reading import Reading
-from interp_lab.workflows.harvesting.record import prompt_columns, shard_rows, store_header
+from interp_lab.workflows.harvesting.record import prompt_parts, shard_rows, store_header
 from interp_lab.workflows.harvesting.sharded import refuse_unfit
 from interp_lab.workflows.inspection.inputs import weights_hash
 
@@ -46,7 +46,7 @@ def harvest(
         if not writer.finished:
             refuse_unfit(inputs, decided, n_tokens - writer.finished_rows, run)
             work.read_all()
-        manifest = writer.finish(prompt_columns(inputs, work.written()))
+        manifest = writer.finish_in_parts(prompt_parts(inputs, work.written()))
     publish(folder, manifest, run)
     remember_rate(inputs, tally, run, settings)
     return result(inputs, decided, manifest, tally)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from interp_lab.contracts.harvest import HarvestRequest, HarvestResult
+from interp_lab.corpus import spool
 from interp_lab.engine.token_metrics import TokenMetric
 from interp_lab.errors import DoesNotFit, InvalidRequest, PromptTooLong
 from interp_lab.jobs.run import LocalRun
@@ -217,6 +218,18 @@ def test_the_same_request_gives_the_same_bytes_also_after_interruptions(bench: B
     assert whole == again == broken
     other = bench.run("other", **changes | {"seed": 1})[1]
     assert ids_by_prompt(other) != ids_by_prompt(open_store(stores[0]))
+
+
+def test_a_corpus_that_lies_on_the_disk_gives_the_same_store(bench: Bench, monkeypatch) -> None:
+    options = {"metrics": ["loss", "token_class"], "generate": {"max_new_tokens": 3}}
+    _, plain = bench.run("plain", **options)
+    monkeypatch.setattr(spool, "MEMORY_BYTES", 50)
+    monkeypatch.setattr(record, "PROMPTS_AT_ONCE", 2)
+    _, spooled = bench.run("spooled", **options)
+    assert spooled.prompts().equals(plain.prompts())
+    assert spooled.manifest.n_groups == plain.manifest.n_groups
+    assert [shard.rows for shard in spooled.manifest.shards] == [shard.rows for shard in plain.manifest.shards]
+    assert [shard.columns for shard in spooled.manifest.shards] == [shard.columns for shard in plain.manifest.shards]
 
 
 def test_an_interrupted_harvest_does_not_read_finished_shards_again(bench: Bench, monkeypatch) -> None:

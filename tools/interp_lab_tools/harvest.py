@@ -13,7 +13,7 @@ from interp_lab.artifacts.durable import free_bytes
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
 from interp_lab.corpus.corpora import Glance, corpus_stamp, glance
-from interp_lab.corpus.labels import target_texts
+from interp_lab.corpus.labels import refuse_without_target
 from interp_lab.errors import CannotBeSharded, HookPointUnavailable, HubUnreachable
 from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.facts import ModelFacts
@@ -122,7 +122,8 @@ def _texts(request: HarvestRequest, beginning: Glance) -> Sequence[str]:
         return ["\n".join([document.text, *(m.content for m in document.messages)]) for document in beginning.documents]
     if request.decoder.target is None:
         return [""] * len(beginning.documents)
-    return target_texts(beginning.documents, request.decoder.target)
+    refuse_without_target(beginning.documents, request.decoder.target)
+    return [str(document.labels[request.decoder.target]) for document in beginning.documents]
 
 
 def _count(texts: Sequence[str], directory: Path | None, *, special: bool) -> int | None:

@@ -11,8 +11,9 @@ from interp_lab.contracts.harvest import LOGIT_METRICS, TARGET_METRICS, HarvestR
 from interp_lab.contracts.store import LabelField
 from interp_lab.corpus.corpora import Corpus, open_corpus
 from interp_lab.corpus.document import Document
+from interp_lab.corpus.each_of import EachOf
 from interp_lab.corpus.grouping import Grouping, group_documents
-from interp_lab.corpus.labels import label_fields, target_texts
+from interp_lab.corpus.labels import label_fields, refuse_without_target
 from interp_lab.engine.pieces import CutRule
 from interp_lab.engine.token_metrics import BUILT_IN, TokenMetric, target_metrics
 from interp_lab.errors import InvalidRequest
@@ -40,25 +41,26 @@ class Inputs:
     rule: CutRule
 
     @property
-    def documents(self) -> tuple[Document, ...]:
-        """The documents, in order."""
+    def documents(self) -> Sequence[Document]:
+        """The documents, in order; go through them once, as they may lie on disk."""
         return self.corpus.documents
 
     @cached_property
-    def chats(self) -> tuple[WrittenChat, ...]:
+    def chats(self) -> Sequence[WrittenChat]:
         """Every document as the model reads it; turns are known of conversations only."""
         closing = getattr(self.request.dataset, "add_generation_prompt", False)
-        return tuple(
-            write_chat(self.loaded, d.messages, add_generation_prompt=closing)
-            if d.messages
-            else WrittenChat(d.text, ())
-            for d in self.documents
-        )
+
+        def written(document: Document) -> WrittenChat:
+            if not document.messages:
+                return WrittenChat(document.text, ())
+            return write_chat(self.loaded, document.messages, add_generation_prompt=closing)
+
+        return EachOf(self.documents, written)
 
     @cached_property
-    def texts(self) -> tuple[str, ...]:
+    def texts(self) -> Sequence[str]:
         """The text of every document."""
-        return tuple(chat.text for chat in self.chats)
+        return EachOf(self.chats, lambda chat: chat.text)
 
     @cached_property
     def grouping(self) -> Grouping:
@@ -69,6 +71,11 @@ class Inputs:
     def labels(self) -> tuple[LabelField, ...]:
         """Labels of the documents."""
         return label_fields(self.documents)
+
+    @cached_property
+    def has_spans(self) -> bool:
+        """Whether a document has labelled ranges."""
+        return any(document.spans for document in self.documents)
 
     @property
     def wants_logits(self) -> bool:
@@ -82,19 +89,22 @@ class Inputs:
         return tuple(dict.fromkeys((*self.addresses, *logits)))
 
     @cached_property
-    def targets(self) -> tuple[str, ...]:
+    def targets(self) -> Sequence[str]:
         """The text that the decoder of an encoder-decoder reads, of every document; none where it writes it itself.
 
         Raises:
             InvalidDocuments: A document lacks the label, or it is not text.
         """
         decoder = self.request.decoder
-        return () if decoder is None or decoder.target is None else target_texts(self.documents, decoder.target)
+        if decoder is None or decoder.target is None:
+            return ()
+        refuse_without_target(self.documents, name := decoder.target)
+        return EachOf(self.documents, lambda document: str(document.labels[name]))
 
     def tokens(self, start: int, stop: int) -> tuple[TokenizedPrompt, ...]:
         """Return documents `start:stop` as tokens; an encoder-decoder reads them with its encoder."""
         bos: BosPolicy = "never" if self.is_chat else self.request.bos
-        numbered = {str(i): self.texts[i] for i in range(start, min(stop, len(self.texts)))}
+        numbered = {str(i): text for i, text in enumerate(self.texts[start:stop], start)}
         return tokenize_documents(self.loaded, numbered, bos=bos)
 
     def decoder_tokens(self, start: int, stop: int) -> tuple[TokenizedPrompt, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ SPANS = LabelField(name="spans", type="span", description="labelled character ra
 _PRECISION = {"matmul", "matmul_error", "attention", "attention_error", "fused_activations"}
 SHARD_BYTES = 64 * 2**20
 MAX_SHARDS = 256
+PROMPTS_AT_ONCE = 65_536
 
 
 def row_labels(inputs: Inputs) -> tuple[RowLabel, ...]:
@@ -37,7 +38,7 @@ def prompt_labels(inputs: Inputs) -> tuple[LabelField, ...]:
         InvalidDocuments: A label of the corpus has the name of one of the lab's.
     """
     own = (GENERATED,) if inputs.request.generate else ()
-    own += (SPANS,) if any(document.spans for document in inputs.documents) else ()
+    own += (SPANS,) if inputs.has_spans else ()
     taken = {label.name for label in own} & {label.name for label in inputs.labels}
     if taken:
         raise InvalidDocuments(f"The label {sorted(taken)[0]!r} is one that the lab writes itself.")
@@ -88,23 +89,29 @@ def shard_rows(header: StoreHeader, n_rows: int) -> int:
     return max(1, SHARD_BYTES // row_bytes, -(-n_rows // MAX_SHARDS))
 
 
-def prompt_columns(inputs: Inputs, written: Sequence[str] | None) -> dict[str, Any]:
-    """Return the columns of the prompt table; `written` are the continuations as text, if there are any."""
-    documents = inputs.documents
-    columns: dict[str, Any] = {
-        "id": [document.id for document in documents],
-        "text": list(inputs.texts),
-        "group": inputs.grouping.groups,
-        "score": [document.score for document in documents],
-        "pair": [document.pair for document in documents],
-        "subtype": [document.subtype for document in documents],
-        "split": [document.split for document in documents],
-    }
-    columns |= {f"label:{label.name}": label_values(label, documents) for label in inputs.labels}
-    for label in prompt_labels(inputs)[len(inputs.labels) :]:
-        own = list(written or ()) if label is GENERATED else [[list(s) for s in d.spans] for d in documents]
-        columns[f"label:{label.name}"] = own
-    return columns
+def prompt_parts(inputs: Inputs, written: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the columns of the prompt table for some documents at a time, in order.
+
+    `written` are the continuations as text, if there are any.
+    """
+    groups = inputs.grouping.groups
+    for first in range(0, len(inputs.documents), PROMPTS_AT_ONCE):
+        part = slice(first, first + PROMPTS_AT_ONCE)
+        documents = inputs.documents[part]
+        columns: dict[str, Any] = {
+            "id": [document.id for document in documents],
+            "text": inputs.texts[part],
+            "group": groups[part],
+            "score": [document.score for document in documents],
+            "pair": [document.pair for document in documents],
+            "subtype": [document.subtype for document in documents],
+            "split": [document.split for document in documents],
+        }
+        columns |= {f"label:{label.name}": label_values(label, documents) for label in inputs.labels}
+        for label in prompt_labels(inputs)[len(inputs.labels) :]:
+            spans = [[list(span) for span in document.spans] for document in documents]
+            columns[f"label:{label.name}"] = list((written or ())[part]) if label is GENERATED else spans
+        yield columns
 
 
 def read_written(inputs: Inputs, files: Sequence[Path]) -> list[str]:

@@ -111,9 +111,10 @@ def _read(inputs: Inputs, first: int, last: int) -> Iterator[ReadDocument]:
             yield ReadDocument(index, tokens, len(tokens), spans=(), turns=(), source=source)
         return
     opens = inputs.request.generate is not None and not inputs.is_chat
-    for index, tokens in enumerate(whole, first):
+    for index, (tokens, document) in enumerate(zip(whole, inputs.documents[first:last], strict=True), first):
         begun = open_ended(inputs.loaded, tokens) if opens else tokens
-        yield ReadDocument(index, begun, len(begun), inputs.documents[index].spans, inputs.chats[index].turns)
+        turns = inputs.chats[index].turns if document.messages else ()
+        yield ReadDocument(index, begun, len(begun), document.spans, turns)
 
 
 def _refuse_long_sources(inputs: Inputs, sources: Sequence[TokenizedPrompt]) -> None:
