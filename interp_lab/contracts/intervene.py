@@ -13,6 +13,7 @@ from interp_lab.contracts.pooling import Pooling
 from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.scorers import Scorer
+from interp_lab.contracts.unit_selection import UnitScreen, UnitScreenFacts, UnitSearch
 from interp_lab.points import Address
 
 REPORT_KIND: Final = "intervention_report"
@@ -88,6 +89,10 @@ class InterveneRequest(JobRequest):
     """Which of the report's coordinates."""
     units: Annotated[tuple[UnitRef, ...], Field(max_length=MAX_UNITS)] = ()
     """Units named one by one, instead of a report."""
+    search: UnitSearch | None = None
+    """Latents found by a search, instead."""
+    screen: UnitScreen | None = None
+    """Units with the largest linear estimate on explore positives, among all of a place, instead."""
     together: bool = False
     """Also edit all units at once, for causes of which any one suffices."""
     edits: Annotated[tuple[EditName, ...], Field(min_length=1, max_length=8)] = ("ablate_zero", "amplify")
@@ -129,8 +134,8 @@ class InterveneRequest(JobRequest):
 
     @model_validator(mode="after")
     def _names_units(self) -> Self:
-        if (self.report is None) == (not self.units):
-            raise ValueError("name units, or a report to take them from")
+        if sum(map(bool, (self.report, self.units, self.search, self.screen))) != 1:
+            raise ValueError("name units, or a report, a search or a screen to take them from")
         if len(set(self.edits)) != len(self.edits) or len(set(self.strengths)) != len(self.strengths):
             raise ValueError("edits and strengths must differ from each other")
         if (self.metric == "downstream") != (self.downstream is not None):
@@ -194,6 +199,8 @@ class InterveneResult(Result):
     """Edited runs of the model."""
     units: tuple[UnitEffect, ...]
     """In the order asked; all together last."""
+    screen: UnitScreenFacts | None = None
+    """How far the estimates that chose the units are off."""
 
 
 class OutcomeGrade(Contract):
@@ -210,6 +217,8 @@ class IntervenePlan(Contract):
 
     plan_id: str
     """Names this request with these inputs and this version of the software."""
+    n_units: NonNegativeInt
+    """How many units would be edited."""
     units: tuple[str, ...]
     """What would be edited."""
     edits: tuple[str, ...]

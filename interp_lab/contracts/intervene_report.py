@@ -11,7 +11,8 @@ from interp_lab.contracts.base import Contract, Grade, Interval, Probability, Pr
 from interp_lab.contracts.doses import DosePoint
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
 from interp_lab.contracts.inspect_report import DatasetFacts, ModelFacts, ReasonCode, RunFacts
-from interp_lab.contracts.intervene import EditName, EditWhere, Metric
+from interp_lab.contracts.intervene import EditName, EditWhere, Metric, UnitRef
+from interp_lab.contracts.unit_selection import UnitScreenFacts
 
 
 class Baseline(Contract):
@@ -146,6 +147,8 @@ class UnitCard(Contract):
     """Address and index, or the name given."""
     address: str
     """Where it is edited."""
+    ref: UnitRef | None = None
+    """The unit as a request names it; absent for units edited together."""
     members: tuple[str, ...] = ()
     """Of units edited together, their names."""
     typical: FiniteFloat | None
@@ -185,6 +188,8 @@ class InterveneReport(Contract):
     """Edited runs of the model."""
     report: str | None
     """The inspect report that the units come from."""
+    screen: UnitScreenFacts | None = None
+    """The screen that chose the units, and how far its estimates are off."""
     caveats: tuple[str, ...]
     """What a careful reader must know."""
     agent_next_actions: tuple[NextAction, ...]

@@ -47,10 +47,24 @@ def render_intervention_markdown(report: InterveneReport) -> str:
     if (found := report.hypothesis) is not None:
         lines += ["", f"Registered beforehand: {escaped(found.statement)} **{escaped(found.verdict)}**, held to q ≤ "]
         lines[-1] += f"{chance(found.level)} after {found.earlier_looks} earlier looks."
+    lines += _screen(report)
     lines += ["", "## Effects", "", _HEAD, *(_row(unit, edit) for unit in report.units for edit in unit.edits)]
     lines += ["", "## Grades", "", *(_grade(unit) for unit in report.units)]
     lines += ["", "## Doses, on explore prompts", "", *(_doses(u, e) for u in report.units for e in u.edits)]
     return "\n".join(lines) + "\n"
+
+
+def _screen(report: InterveneReport) -> list[str]:
+    if (screen := report.screen) is None:
+        return []
+    lines = ["", f"A linear estimate chose among {screen.n_units} units of {escaped(screen.of)}. How far it is off:"]
+    for name, error in (("chosen for their estimate", screen.chosen), ("drawn at random", screen.sample)):
+        r, off = error.correlation, error.relative_error
+        lines.append(
+            f"- {error.n_units} {name}: correlation with exact effects {'–' if r is None else short(r)}, "
+            f"relative error {'–' if off is None else percent(off)}"
+        )
+    return lines
 
 
 def _row(unit: UnitCard, edit: EditCard) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest, InterveneResult
 from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.unit_selection import UnitScreenFacts
 from interp_lab.engine.edits import Unit
 from interp_lab.engine.intervention.downstream import Downstream
 from interp_lab.engine.precision import decided_matmul
@@ -13,13 +14,14 @@ from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
-from interp_lab.workflows.intervening.behaviour import choose, flags, words
+from interp_lab.workflows.intervening.behaviour import Chosen, choose, flags, words
 from interp_lab.workflows.intervening.cards import unit_cards
 from interp_lab.workflows.intervening.grading import associations, grade_units
 from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
 from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
+from interp_lab.workflows.intervening.screening import screened
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab.workflows.intervening.trials import Maker
 from interp_lab.workflows.intervening.units import Subject, open_subjects, with_companions
@@ -35,16 +37,17 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     """
     run.progress(0, None, "opening the model and the prompts")
     inputs = open_inputs(_as_inspected(request), settings)
-    found = find_units(request, inputs.prompts, settings)
+    plan = design(inputs)
+    chosen = _words(request, inputs, plan, run)
+    found, facts = _found(request, inputs, plan, chosen=chosen, settings=settings)
     subjects = open_subjects(found, inputs.loaded, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
     run.inputs |= inputs.provenance() | ({"report": request.report} if request.report else {})
-    plan = design(inputs)
     explore = plan.split.rows("explore")
     subjects = with_companions(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
     )
-    bench, maker = _prepared(request, inputs, plan, subjects=subjects, run=run, settings=settings)
+    bench, maker = _prepared(request, inputs, plan, chosen=chosen, subjects=subjects, run=run, settings=settings)
     with decided_matmul(run.checkpoint_dir):
         measured = measure(bench, maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
@@ -54,6 +57,7 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share, looks=counted)
     cards = unit_cards(request, subjects, measured, graded=graded, found=seen, reading=maker.reading)
     report = assemble(request, inputs, plan, chosen=bench.chosen, measured=measured, flags=stuck, cards=cards, run=run)
+    report = report.model_copy(update={"screen": facts})
     report = with_memory(report, request, inputs.prompts, found=found, looks=looks, settings=settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     tokens = {
@@ -83,20 +87,13 @@ def _prepared(
     inputs: Inputs,
     plan: Design,
     *,
+    chosen: Chosen,
     subjects: tuple[Subject, ...],
     run: Run,
     settings: Settings,
 ) -> tuple[Bench, Maker]:
-    """Read the unedited model: target tokens and scales from explore prompts only."""
-    labels, explore = plan.sample.labels, plan.split.rows("explore")
-    run.progress(0, None, "choosing target tokens")
-    chosen = choose(
-        inputs.loaded,
-        request,
-        [inputs.tokens[i] for i in explore if labels[i]],
-        [inputs.tokens[i] for i in explore if not labels[i]],
-        check=run.check,
-    )
+    """Read the unedited model: the scales of units, from explore prompts only."""
+    explore = plan.split.rows("explore")
     run.progress(0, None, "reading the units")
     targets = [target for subject in subjects for target in (subject.target, *subject.companions)]
     latents = frozenset(t for s in subjects if s.is_latent for t in (s.target, *s.companions))
@@ -114,6 +111,24 @@ def _prepared(
         writer=None if request.scorer is None else Writer.of(request.scorer, inputs.loaded, request.seed, run.check),
     )
     return bench, Maker(request, subjects, reading, partners_of(inputs))
+
+
+def _words(request: InterveneRequest, inputs: Inputs, plan: Design, run: Run) -> Chosen:
+    """Target tokens, from explore prompts only."""
+    labels, explore = plan.sample.labels, plan.split.rows("explore")
+    run.progress(0, None, "choosing target tokens")
+    on = [inputs.tokens[i] for i in explore if labels[i]]
+    return choose(inputs.loaded, request, on, [inputs.tokens[i] for i in explore if not labels[i]], check=run.check)
+
+
+def _found(
+    request: InterveneRequest, inputs: Inputs, plan: Design, *, chosen: Chosen, settings: Settings
+) -> tuple[tuple[Found, ...], UnitScreenFacts | None]:
+    """The units that are edited, and what a screen says of how it chose them."""
+    if request.screen is None:
+        return find_units(request, inputs.prompts, settings), None
+    behaviour = chosen.behaviour(cross_entropy=False, distribution=False)
+    return screened(request.screen, inputs, plan, behaviour=behaviour, settings=settings, seed=request.seed)
 
 
 def _downstream(request: InterveneRequest, inputs: Inputs, settings: Settings) -> Downstream | None:

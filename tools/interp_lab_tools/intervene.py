@@ -13,6 +13,7 @@ from interp_lab.contracts.intervene import IntervenePlan, InterveneRequest, Inte
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.contracts.unit_selection import UnitScreen
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable, PlanChanged, SplitImpossible
@@ -62,7 +63,7 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     refuse_one_sided(prompts, request.threshold)
     if "span" in (request.pooling, request.where):
         refuse_without_spans(prompts)
-    found = find_units(request, prompts, lab.settings)
+    found = () if request.screen is not None else find_units(request, prompts, lab.settings)
     refuse_unregistered(request, prompts, found, lab.settings)
     has_pairs = any(prompt.pair for prompt in prompts.prompts)
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
@@ -119,7 +120,10 @@ def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[
 
 def _read_units(request: InterveneRequest, found: Sequence[Found]) -> list[UnitRef]:
     """What is edited, and what is read of it later."""
-    return [*(each.ref for each in found), *([request.downstream] if request.downstream is not None else [])]
+    refs = [each.ref for each in found]
+    if request.screen is not None:
+        refs.append(UnitRef(dictionary=request.screen.dictionary, address=request.screen.address, index=0))
+    return [*refs, *([request.downstream] if request.downstream is not None else [])]
 
 
 def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
@@ -149,23 +153,33 @@ def _cost(
     half = (positive // 2, (len(prompts.prompts) - positive) // 2)
     explore, confirm = (half, half) if halves is None else (halves.explore, halves.confirm)
     kinds = [3 if f.ref.dictionary is not None else 1 if f.ref.head is not None else 2 for f in found]
+    screen = request.screen
+    if screen is not None:
+        kinds = [2 if screen.dictionary is None else 3] * screen.n
     every, effects = n_trials(request, kinds=kinds)
     chosen, chosen_effects = n_trials(request, kinds=kinds, once=True)
     edited = explore[0] * every + explore[1] * effects + confirm[0] * chosen + confirm[1] * chosen_effects
     groups = None if halves is None else halves.groups
     return IntervenePlan(
         plan_id="",
-        units=tuple(each.key for each in found),
+        n_units=len(kinds),
+        units=tuple(each.key for each in found) if screen is None else (_in_screen(screen),),
         edits=tuple(f"{name} × {', '.join(f'{s:g}' for s in strengths_of(name, request))}" for name in request.edits),
         controls=_controls(request, kinds),
         n_explore=None if halves is None else sum(explore),
         n_confirm=None if halves is None else sum(confirm),
         n_groups=groups,
-        n_passes=edited + 3 * len(prompts.prompts),
+        n_passes=edited
+        + 3 * len(prompts.prompts)
+        + (0 if screen is None else (screen.n + screen.n_sample) * explore[0]),
         power=round(detectable_mean(1.0, groups), 3) if groups is not None and groups > 1 else None,
         outcomes=_OUTCOMES,
         advisories=tuple(_advisories(request, found, groups)),
     )
+
+
+def _in_screen(screen: UnitScreen) -> str:
+    return f"the {screen.n} with the largest estimate among all of {screen.dictionary or screen.address}"
 
 
 def _controls(request: InterveneRequest, kinds: Sequence[int]) -> tuple[str, ...]:
@@ -182,9 +196,11 @@ def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int |
             f"Only {groups} independent groups of positives are left to confirm; {LEAST_CONFIRM_GROUPS} are needed "
             "before anything can be validated."
         )
-    if request.report is None:
+    if request.screen is not None:
+        yield "The screen is a linear estimate on explore positives; its error against exact effects will be reported."
+    if request.units:
         yield "Units named by hand are taken as chosen without these prompts; from an inspect run, give its report."
-    if len(found) == 1:
+    if len(found) == 1 or (request.screen is not None and request.screen.n == 1):
         yield "One unit alone shows nothing if another can replace it; name several with together=true for that."
     if not request.targets and request.metric in ("logit_difference", "log_probability"):
         yield "Target words will be chosen from what the model predicts on explore prompts, and listed."
@@ -194,7 +210,7 @@ def _in_words(plan: IntervenePlan, model_id: str) -> str:
     groups = "" if plan.n_groups is None else f", {plan.n_groups} groups of positives to grade on"
     power = "" if plan.power is None else f"; effects from {plan.power:g} standard deviations on are found"
     return (
-        f"{len(plan.units)} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{groups}"
+        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{groups}"
         f"{power}."
     )
 
@@ -227,7 +243,8 @@ INTERVENE = JobCapability(
     title="Edit units of a model and measure what it does to a behaviour",
     guidance=(
         "The step from correlation to cause. Give the report of an inspect run (or name units: coordinates, latents, "
-        "heads, directions) with the same model and prompts. Ablates, amplifies, clamps, steers or patches, beside "
+        "heads, directions; or have them found by search or screen) with the same model and prompts. Ablates, "
+        "amplifies, clamps, steers or patches, beside "
         "controls in the same run; strengths and target words are chosen on explore prompts, effects graded on "
         "confirm prompts, side effects measured on negatives. The behaviour is words, KL, cross-entropy, a later unit, "
         "or a score of text written under the edit. Without dry_run=false it only plans: passes, controls, "

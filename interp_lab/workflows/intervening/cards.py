@@ -39,6 +39,7 @@ def unit_cards(
             UnitCard(
                 unit=single.key if single else TOGETHER,
                 address=", ".join(dict.fromkeys(str(subject.target.writes) for subject in own)),
+                ref=single.found.ref if single else None,
                 members=() if single else tuple(subject.key for subject in own),
                 typical=_rounded(reading.scales[single.target].typical) if single else None,
                 grade=grading.grade,

@@ -111,7 +111,10 @@ def _evidence(
     adjusted: Adjusted | None,
 ) -> AssociationEvidence:
     flagged = [score.name for score in design.audit.flagged]
-    first = _reading(explore, place, design.split.keys("explore"), subject.found.explore_q)
+    q = subject.found.explore_q
+    if q is None and subject.found.n_tested is not None:
+        q = min(1.0, float(explore.p[place]) * subject.found.n_tested)  # chosen among as many, by what goes with it
+    first = _reading(explore, place, design.split.keys("explore"), q)
     second = None if confirm is None else _reading(confirm, place, design.split.keys("confirm"), None)
     left = None
     if adjusted is not None:

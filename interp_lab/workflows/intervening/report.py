@@ -111,6 +111,7 @@ def short_form(report: InterveneReport) -> InterveneResult:
         flags=tuple(flag.code for flag in behaviour.flags),
         n_runs=report.n_runs,
         units=tuple(_short(card) for card in report.units),
+        screen=report.screen,
     )
 
 
@@ -158,7 +159,17 @@ def caveats(request: InterveneRequest, design: Design, cards: Sequence[UnitCard]
         lines.append("A divergence has no direction: it says that the prediction changes, never which way.")
     if request.metric == "score":
         lines.append("A scorer stands for the criterion, it is not it; edits act on every token that is written.")
-    if request.report is None:
+    if request.screen is not None:
+        lines.append(
+            "A linear estimate of the logit difference on explore positives chose the units. It is an attribution, no "
+            "effect; what it overlooks is not in this report, and how far it is off stands beside it."
+        )
+    elif request.search is not None:
+        lines.append(
+            "A search chose the units; if its store has these prompts, they had a part in that, and associations "
+            "here are those of units that were looked for."
+        )
+    elif request.report is None:
         lines.append(
             "The units were named by the caller, so q covers only them; if these prompts suggested them, "
             "give the inspect report instead."

@@ -10,14 +10,17 @@ from pydantic import ValidationError
 
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.features import ExplanationSearch, SearchFeaturesRequest
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.contracts.intervene import InterveneRequest, UnitRef
+from interp_lab.contracts.unit_selection import UnitSearch
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs
 from interp_lab.workflows.memory.units import called
+from interp_lab.workflows.search_features import search_features
 
 _KIND = "inspect_report"
 _MAX_BYTES = 64 * 2**20
@@ -31,6 +34,7 @@ class Found:
     explore_q: float | None = None
     """Over every coordinate that the report tested; None for a unit that the caller named."""
     n_tested: int | None = None
+    """Among how many it was found; without a q of the report, its own p counts that many times."""
     candidates: frozenset[tuple[str, int]] = frozenset()
     """Dictionary and index of every latent that the report found to go with the criterion: none of them is a control,
     because it may be a cause itself."""
@@ -45,10 +49,13 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
     """Return the units of a request, each with a name of its own.
 
     Raises:
+        LabError: whatever is wrong with a search.
         DiscoveryRowsReused: The report's coordinates were chosen on rows that would grade them here.
         InvalidRequest: The report is about another model, or has no coordinate of that rank.
         UnknownArtifact, ArtifactCorrupt: There is no such report.
     """
+    if request.search is not None:
+        return _distinct(searched(request.search, settings))
     if request.report is None:
         return _distinct([Found(ref) for ref in request.units])
     report, dictionaries = _read(request.report, settings)
@@ -63,6 +70,30 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
         (keys[card.address], card.index) for card in report.coordinates if card.grade != "weak" and card.address in keys
     )
     return _distinct([replace(each, candidates=candidates) for each in found])
+
+
+def searched(asked: UnitSearch, settings: Settings) -> list[Found]:
+    """Return the best latents of a search.
+
+    Raises:
+        InvalidRequest: It is a search by explanation, or finds nothing.
+        LabError: whatever is wrong with the store, the dictionary or the search.
+    """
+    if isinstance(asked.by, ExplanationSearch):
+        raise InvalidRequest(
+            "Latents are not taken from a search by explanation.", remedy="Call search_features and name the units."
+        )
+    stores = () if asked.store is None else (asked.store,)
+    request = SearchFeaturesRequest(by=asked.by, stores=stores, dictionaries=(asked.dictionary,), limit=asked.n)
+    table = search_features(request, settings=settings).table
+    names = [header.name for header in table.headers]
+    if not table.rows:
+        raise InvalidRequest("The search finds no latent.", remedy="Search for something that the store has.")
+    units = [
+        int(str(row[names.index("unit")] if "unit" in names else row[names.index("feature")]).rpartition("#")[2])
+        for row in table.rows
+    ]
+    return [Found(UnitRef(dictionary=asked.dictionary, index=unit)) for unit in dict.fromkeys(units)]
 
 
 def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...]]:

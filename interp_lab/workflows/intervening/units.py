@@ -109,7 +109,7 @@ def _subject(found: Found, loaded: LoadedModel, opened: _Opened) -> Subject:
     ref = found.ref
     if ref.dictionary is not None and ref.index is not None:
         dictionary, lens = opened.get(ref.dictionary)
-        return Subject(found, _latent(found.key, dictionary, lens, ref.index), lens, dictionary)
+        return Subject(found, latent_of(found.key, dictionary, lens, ref.index), lens, dictionary)
     assert ref.address is not None
     loaded.facts.check(ref.address)
     if ref.head is not None:
@@ -129,7 +129,17 @@ def _of_address(key: str, ref: UnitRef, address: Address, width: int | None) -> 
     return _named(coordinate(address, ref.index, width), key)
 
 
-def _latent(key: str, dictionary: Dictionary, lens: Lens, index: int) -> Unit:
+def opened_dictionary(name: str, loaded: LoadedModel, settings: Settings) -> tuple[Dictionary, Lens]:
+    """Return a dictionary and what its latents are read with; raises as `open_subjects`."""
+    return _Opened(loaded, settings).get(name)
+
+
+def latent_of(key: str, dictionary: Dictionary, lens: Lens, index: int) -> Unit:
+    """Return one latent as a unit.
+
+    Raises:
+        InvalidRequest: There is no such latent.
+    """
     config = dictionary.config
     if index >= config.n_latents:
         raise InvalidRequest(f"The dictionary has latents 0 to {config.n_latents - 1}, so there is no {index}.")
@@ -198,6 +208,6 @@ def _matched(
     nearest = candidates[np.argsort(far, kind="stable")[: max(n, _NEAREST)]]
     assert isinstance(unit.site, Lens)
     return tuple(
-        _latent(f"{unit.key} control {index}", dictionary, unit.site, int(index))
+        latent_of(f"{unit.key} control {index}", dictionary, unit.site, int(index))
         for index in rng.permutation(nearest)[:n]
     )

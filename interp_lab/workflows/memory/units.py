@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene import UnitRef
+from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.workflows.memory.history import PastRun
 
 _NAME = 60
@@ -65,6 +66,8 @@ def edited_ids(run: PastRun, inspected: Callable[[str], PastRun | None]) -> dict
         found = inspected(source)
         return {} if found is None else {name[:_NAME]: unit for name, unit in coordinate_ids(found).items()}
     named: dict[str, str] = {}
+    if isinstance(run.report, InterveneReport):
+        named = {card.unit: unit_id(card.ref) for card in run.report.units if card.ref is not None}
     units = run.request.get("units")
     for raw in units if isinstance(units, list) else []:
         try:
