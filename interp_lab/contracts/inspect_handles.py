@@ -34,13 +34,13 @@ class HandleComparison(Contract):
     """The best single coordinate beside the best of the other ways, on the same confirm prompts."""
 
     best: Literal["coordinate", "other", "undecided", "untested"]
-    """Which tells positives from negatives better; undecided if the interval holds 0."""
+    """Which tells positives from negatives better: other if any way does, coordinate if it beats all of them."""
     other: HandleKind | None
-    """The other way: of those scored, the one that held-out folds of explore prompts liked best."""
+    """The other way: of those that are better, else of all, the one that held-out folds of explore liked best."""
     difference: FiniteFloat | None
     """AUROC of the other less that of the coordinate, paired."""
     interval: Interval | None
-    """Its interval."""
+    """Its interval, wide enough for all ways at once."""
     text: str
     """The same in words."""
 

@@ -134,6 +134,9 @@ class CoordinateCard(Contract):
     positives."""
     specificity: tuple[Specificity, ...]
     """The same statistic for other labels and for kinds of negatives."""
+    specificity_margin: FiniteFloat | None = None
+    """How much farther its AUROC is from 0.5 for the criterion than for any other label, on the same prompts; below 0
+    another label fits better; absent if there is none."""
     contexts: tuple[Context, ...]
     """The prompts on which it is strongest."""
     provenance: Provenance = "measured"

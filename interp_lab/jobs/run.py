@@ -56,6 +56,8 @@ class Run(ABC):
         """Name → artifact id, model at revision, or content hash; every artifact records it."""
         self.log = logging.getLogger("interp_lab.job")
         self.started = datetime.now(UTC)
+        self.artifact_ids: list[str] = []
+        """Ids of the artifacts that are complete, in their order."""
 
     @abstractmethod
     def check(self) -> None:
@@ -89,7 +91,11 @@ class Run(ABC):
 
     def artifact(self, kind: str, title: str) -> ArtifactWriter:
         """Return a context in which to write an artifact; it is published when the run ends well, or not at all."""
-        return ArtifactWriter(self._staging(), kind, title, origin=self._origin, on_seal=self._sealed)
+        return ArtifactWriter(self._staging(), kind, title, origin=self._origin, on_seal=self._seal)
+
+    def _seal(self, artifact: Sealed) -> None:
+        self.artifact_ids.append(artifact.manifest.id)
+        self._sealed(artifact)
 
     def _origin(self) -> Origin:
         return Origin(

@@ -14,6 +14,9 @@ from interp_lab.statistics.arrays import Bools, Floats, Matrix, checked_matrix
 from interp_lab.statistics.auroc import auroc, weighted_auroc
 from interp_lab.statistics.sample import Sample
 
+SAME = 0.99
+"""Phi correlation with the target from which a label says the same."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
@@ -43,9 +46,17 @@ class Specificity:
 
     @property
     def margin(self) -> Floats:
-        """How much farther from 0.5 the target is than the strongest other label `(n_latents,)`; may be negative."""
+        """How much farther from 0.5 the target is than the strongest other label `(n_latents,)`; may be negative.
+
+        A label that is the target under another name, or its opposite, is no other label.
+        """
         own = np.abs(self.target - 0.5)
-        return own - np.max([np.abs(c.auroc - 0.5) for c in self.labels], axis=0, initial=0.0)
+        return own - np.max([np.abs(c.auroc - 0.5) for c in self.others], axis=0, initial=0.0)
+
+    @property
+    def others(self) -> tuple[Contrast, ...]:
+        """Labels that are not the target itself."""
+        return tuple(contrast for contrast in self.labels if abs(contrast.overlap) < SAME)
 
     @property
     def weakest_subtype(self) -> Floats:

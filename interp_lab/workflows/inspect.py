@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
 from interp_lab.contracts.inspect_report import Context
 from interp_lab.engine.precision import decided_matmul
@@ -15,6 +17,7 @@ from interp_lab.workflows.inspection.edited.merge import merge_edits
 from interp_lab.workflows.inspection.edited.sources import open_edits
 from interp_lab.workflows.inspection.handles import compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.lenses import decoder_rows
 from interp_lab.workflows.inspection.measure import Findings, design, measure
 from interp_lab.workflows.inspection.passes import pool_prompts, read_tokens
 from interp_lab.workflows.inspection.recorded import open_recorded
@@ -46,7 +49,7 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
         findings = measure(inputs, pooled, plan, edited=merged.columns)
         cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run), edits=merged)
     run.progress(0, None, "comparing with sets, directions and a probe")
-    handles = compare_handles(pooled, plan, findings.explore)
+    handles = compare_handles(pooled, plan, findings.explore, decoders=partial(decoder_rows, pooled))
     report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
     report = report.model_copy(update={"handles": handles, "caveats": (*report.caveats, *merged.notes)})
     report = with_memory(report, request, inputs.prompts, settings)

@@ -117,6 +117,22 @@ def test_raw_coordinates_and_latents_are_ranked_together_when_both_are_asked_for
     assert len({row.address for row in report.layers}) == 3
     aurocs = {row.address: row.best_auroc for row in report.layers}
     assert aurocs[f"{PLACE}/relu-{2 * width}-0"] == aurocs[f"{PLACE}/relu-{2 * width}-1"]
+    assert report.handles is not None
+    seen: set[float | None] = set()
+    for group in report.handles.alike:
+        for member in group.members:
+            seen.add(member.decoder_cosine)
+            assert member.decoder_cosine == written_alike(group.leader, member.name, width)
+    assert seen >= {None, 1.0}  # raw coordinates write no row, and a latent of one dictionary is one of the other
+
+
+def written_alike(one: str, other: str, width: int) -> float | None:
+    """The cosine of the rows of two latents of the two-sided dictionary: one axis, either way, or none."""
+    (first, i), (second, j) = (name.split(" #") for name in (one, other))
+    if "/" not in first or "/" not in second:
+        return None
+    side = 1.0 if (int(i) < width) == (int(j) < width) else -1.0
+    return side if int(i) % width == int(j) % width else 0.0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_con
 from interp_lab.workflows.inspection.edited.sources import check_edits
 from interp_lab.workflows.inspection.registered import refuse_unregistered
 from interp_lab_tools.capability import Effects, JobCapability, Plan
-from interp_lab_tools.inspect_next import suggest
+from interp_lab_tools.inspect_next import by_report, suggest
 from interp_lab_tools.inspect_recorded import plan_recorded
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -170,7 +170,9 @@ def _in_words(plan: InspectPlan, model_id: str) -> str:
 def _handle(request: InspectRequest, run: Run) -> InspectResult:
     from interp_lab.workflows.inspect import inspect  # lazy: the workflow imports torch, and only the worker may
 
-    return inspect(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
+    found = inspect(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
+    actions = by_report(request, found, run.artifact_ids[-1]) if run.artifact_ids else found.agent_next_actions
+    return found.model_copy(update={"agent_next_actions": actions})
 
 
 INSPECT = JobCapability(

@@ -8,12 +8,14 @@ from typing import Any
 from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect import InspectRequest, InspectResult
 from interp_lab.contracts.inspect_evidence import StoreEvidence
-from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.points import Address
+
+_KEPT = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
 
 
 def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction, ...]:
@@ -31,20 +33,34 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
     return (*_cause(request, report), *_writers(request, report))
 
 
+def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> tuple[NextAction, ...]:
+    """Return the calls of an answer with the experiment asked by report and rank, once the report has an id.
+
+    So the plan knows how many coordinates were tested and which of them are no controls, and latents can be edited too.
+    """
+    row = next((row for row in found.ranking if row.grade == "needs_causal_evidence"), None)
+    rest = tuple(action for action in found.agent_next_actions if action.tool != "intervene")
+    opens = bool(found.n_significant) and not set(found.dataset_flags) - {"bag_of_words"}
+    if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or request.label is not None:
+        return found.agent_next_actions
+    arguments: dict[str, Any] = _asked(request, _KEPT)
+    arguments |= {"report": artifact, "ranks": [row.rank]}
+    return (NextAction(tool="intervene", arguments=arguments, why=_why_edit(row.address, row.index)), *rest)
+
+
 def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
     """The experiment that would move the best coordinate's grade, as a plan first, which costs nothing."""
     found = next((card for card in report.coordinates if card.grade == "needs_causal_evidence"), None)
     if found is None or request.label is not None or "/" in found.address:
         return
-    kept = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
-    arguments = _asked(request, kept)
+    arguments = _asked(request, _KEPT)
     arguments["units"] = [{"address": found.address, "index": found.index}]
-    yield NextAction(tool="intervene", arguments=arguments, why=_why_edit(found))
+    yield NextAction(tool="intervene", arguments=arguments, why=_why_edit(found.address, found.index))
 
 
-def _why_edit(card: CoordinateCard) -> str:
+def _why_edit(address: str, index: int) -> str:
     return (
-        f"Edit {card.address} #{card.index} beside controls. This call only plans and costs nothing; with dry_run "
+        f"Edit {address} #{index} beside controls. This call only plans and costs nothing; with dry_run "
         "false it is a job of some passes per prompt. It would change the grade from needs_causal_evidence to "
         "validated if the effect exceeds its controls on confirm prompts, to contradicted if edits disagree in sign."
     )

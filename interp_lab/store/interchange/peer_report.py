@@ -107,14 +107,8 @@ def _place(card: CoordinateCard) -> tuple[str, int | None]:
 
 
 def _associated(card: CoordinateCard, r: float) -> dict[str, float]:
-    return {"criterion": abs(r), "signed_association": r, "specificity": _margin(card), "side_effect": 0.0}
-
-
-def _margin(card: CoordinateCard) -> float:
-    """How much farther from chance the coordinate is for the criterion than for any other label, in AUROC, doubled."""
-    own = abs((card.confirm or card.explore).auroc.value - 0.5)
-    others = [abs(other.auroc - 0.5) for other in card.specificity if "=" in other.label]
-    return round(_unit(2 * (own - max(others, default=0.0))), 6)
+    margin = round(_unit(2 * (card.specificity_margin or 0.0)), 6)
+    return {"criterion": abs(r), "signed_association": r, "specificity": margin, "side_effect": 0.0}
 
 
 def _intervened(edit: CausalEdit) -> dict[str, float]:

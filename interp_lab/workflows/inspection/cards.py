@@ -103,6 +103,7 @@ def _card(
         if confirm is None or not confirm.adjusted.separable
         else _rounded(float(confirm.adjusted.auroc[place])),
         specificity=_specificity(findings.contrasts, place),
+        specificity_margin=None if findings.margin is None else _rounded(float(findings.margin[place])),
         contexts=contexts,
         causal=causal,
         association_grade=alone.grade if causal else None,

@@ -204,26 +204,37 @@ def _handle(way: Way, parts: Parts) -> Handle:
 
 
 def _comparison(ways: Sequence[Way], parts: Parts) -> HandleComparison:
-    alone, *others = ways
-    other = max(others, key=lambda way: way.reach)
+    """Compare the coordinate with every other way at once, so that none that is better stays in the table unsaid."""
+    alone, *rest = ways
+    others = [way for way in rest if way.members != alone.members] or rest
+    liked = max(others, key=lambda way: way.reach)
     if parts.held is None:
         text = "Too few prompt groups were set aside, so no way was scored on prompts that had no part in it."
-        return HandleComparison(best="untested", other=other.kind, difference=None, interval=None, text=text)
-    estimate, low, high = auroc_difference(other.scores, alone.scores, parts.held, level=LEVEL)
+        return HandleComparison(best="untested", other=liked.kind, difference=None, interval=None, text=text)
+    level = 1 - (1 - LEVEL) / len(others)
+    found = [(way, auroc_difference(way.scores, alone.scores, parts.held, level=level)) for way in others]
+    better = [each for each in found if each[1].low > 0]
     best: Literal["coordinate", "other", "undecided"] = (
-        "other" if low > 0 else "coordinate" if high < 0 else "undecided"
+        "other" if better else "coordinate" if all(gap.high < 0 for _, gap in found) else "undecided"
     )
-    name = other.kind.replace("_", " ")
-    where = f"the {name} at {other.address}"
+    other, (estimate, low, high) = max(better or found, key=lambda each: each[0].reach)
+    where = f"the {other.kind.replace('_', ' ')} at {other.address}"
     gap = f"{abs(estimate):.2f} AUROC [{low:.2f}, {high:.2f}]"
     text = {
-        "other": f"{alone.members[0]} is not the best handle: {where} is better on held-out prompts, by {gap}.",
-        "coordinate": f"{alone.members[0]} is better than {where} on held-out prompts, by {gap}.",
-        "undecided": f"{alone.members[0]} and {where} are not told apart on held-out prompts: they differ by {gap}.",
+        "other": f"{alone.members[0]} is not the best handle: {where} is better on held-out prompts, by {gap}",
+        "coordinate": f"{alone.members[0]} is better than every other way on held-out prompts; than {where} by {gap}",
+        "undecided": f"{alone.members[0]} and {where} are not told apart on held-out prompts: they differ by {gap}",
     }[best]
-    interval = Interval(low=round(low, DIGITS), high=round(high, DIGITS), level=LEVEL, method=INTERVAL_METHOD)
+    if len(better) > 1:
+        text += f"; so are {len(better) - 1} other ways"
+    interval = Interval(
+        low=round(low, DIGITS),
+        high=round(high, DIGITS),
+        level=round(level, DIGITS),
+        method=f"{INTERVAL_METHOD}; {len(others)} ways at once",
+    )
     return HandleComparison(
-        best=best, other=other.kind, difference=round(estimate, DIGITS), interval=interval, text=text
+        best=best, other=other.kind, difference=round(estimate, DIGITS), interval=interval, text=f"{text}."
     )
 
 

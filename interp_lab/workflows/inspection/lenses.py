@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import load_dictionary
@@ -12,10 +16,39 @@ from interp_lab.engine.lens import Lens
 from interp_lab.models.load import LoadedModel
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read
+from interp_lab.workflows.inspection.tables import Table
 from interp_lab.workflows.named_folders import dictionary_folder
 
 
-def dictionary_lenses(names: Sequence[str], loaded: LoadedModel, settings: Settings) -> tuple[Lens, ...]:
+@dataclass(frozen=True, eq=False)
+class Latents(Lens):
+    """The latents of a dictionary, with the dictionary."""
+
+    dictionary: Dictionary
+
+
+def decoder_rows(table: Table, columns: Sequence[int]) -> NDArray[np.float64] | None:
+    """Return what each column writes `(len(columns), d_out)`, NaN where it is no latent; None if no two are comparable.
+
+    Latents that write rows of another width than most are left out too: their directions lie in other spaces.
+    """
+    rows = {
+        place: site.dictionary.W_dec[index].detach().float().cpu().numpy()
+        for place, (site, index) in enumerate(map(table.locate, columns))
+        if isinstance(site, Latents)
+    }
+    widths = Counter(row.size for row in rows.values())
+    if not widths or widths.most_common(1)[0][1] < 2:
+        return None
+    width = widths.most_common(1)[0][0]
+    found = np.full((len(columns), width), np.nan)
+    for place, row in rows.items():
+        if row.size == width:
+            found[place] = row
+    return found
+
+
+def dictionary_lenses(names: Sequence[str], loaded: LoadedModel, settings: Settings) -> tuple[Latents, ...]:
     """Return a lens per dictionary, in the order given; the same dictionary twice is one.
 
     Raises:
@@ -26,15 +59,14 @@ def dictionary_lenses(names: Sequence[str], loaded: LoadedModel, settings: Setti
     found = [_lens(name, loaded, settings) for name in dict.fromkeys(names)]
     taken = Counter(lens.key for lens in found)
     return tuple(
-        lens if taken[lens.key] == 1 else Lens(f"{lens.key}-{number}", lens.addresses, lens.encode)
-        for number, lens in enumerate(found)
+        lens if taken[lens.key] == 1 else replace(lens, key=f"{lens.key}-{number}") for number, lens in enumerate(found)
     )
 
 
-def _lens(name: str, loaded: LoadedModel, settings: Settings) -> Lens:
+def _lens(name: str, loaded: LoadedModel, settings: Settings) -> Latents:
     dictionary = load_dictionary(dictionary_folder(name, settings), device=str(loaded.device))
     addresses = addresses_read(dictionary.config.model_copy(update={"source": name}), loaded.facts)
-    return Lens(f"{'+'.join(map(str, addresses))}/{_short(dictionary)}", addresses, dictionary.encode)
+    return Latents(f"{'+'.join(map(str, addresses))}/{_short(dictionary)}", addresses, dictionary.encode, dictionary)
 
 
 def _short(dictionary: Dictionary) -> str:

@@ -16,7 +16,7 @@ from interp_lab.errors import SplitImpossible
 from interp_lab.evidence.split import DEFAULT_SHARES, Part, Split, split_groups
 from interp_lab.methods.association import Association, associate
 from interp_lab.methods.confounds import ConfoundAudit, control_confounds
-from interp_lab.methods.specificity import Contrast, specificity
+from interp_lab.methods.specificity import Contrast, Specificity, specificity
 from interp_lab.methods.stability import Stability
 from interp_lab.statistics.adjusted import Adjusted
 from interp_lab.statistics.sample import Sample
@@ -64,6 +64,8 @@ class Findings:
     """Over `columns`, in that order."""
     contrasts: tuple[Contrast, ...]
     """Other labels and sub-types, over `columns`."""
+    margin: NDArray[np.float64] | None
+    """How much farther from 0.5 than for any other label, over `columns`; None if there is no other label."""
     stability: Stability | None
 
 
@@ -95,12 +97,14 @@ def measure(inputs: Material, pooled: Table, plan: Design, *, edited: Sequence[i
     described = list(dict.fromkeys([*strongest, *edited]))
     best = [_best(explore, columns) for columns in pooled.columns.values()]
     columns = tuple(dict.fromkeys([*described, *best]))
+    found = _specificity(inputs.prompts, pooled, plan, columns)
     return Findings(
         explore=explore,
         columns=columns,
         n_described=len(described),
         confirm=_confirm(pooled, plan, columns),
-        contrasts=_contrasts(inputs.prompts, pooled, plan, columns),
+        contrasts=(*found.labels, *found.subtypes),
+        margin=found.margin if found.others else None,
         stability=pooled.stability(rows, sample, inputs.request.seed),
     )
 
@@ -129,17 +133,16 @@ def _confirm(pooled: Table, plan: Design, columns: tuple[int, ...]) -> Confirmat
     )
 
 
-def _contrasts(prompts: PromptSet, pooled: Table, plan: Design, columns: tuple[int, ...]) -> tuple[Contrast, ...]:
+def _specificity(prompts: PromptSet, pooled: Table, plan: Design, columns: tuple[int, ...]) -> Specificity:
     """Compare on confirm rows where there are any, so that what is said of the best is not what chose them."""
     rows = plan.rows("confirm") if plan.rows("confirm").size else plan.rows("explore")
     chosen = [prompts.prompts[i] for i in rows]
-    found = specificity(
+    return specificity(
         pooled.chosen(columns)[rows],
         plan.sample.take(rows),
         labels=_label_values(chosen),
         subtypes=[p.subtype or "unnamed" for p in chosen] if any(p.subtype for p in chosen) else None,
     )
-    return (*found.labels, *found.subtypes)
 
 
 def _label_values(prompts: list[ScoredPrompt]) -> dict[str, list[bool]]:

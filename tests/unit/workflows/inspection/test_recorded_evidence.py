@@ -264,3 +264,47 @@ def test_a_request_has_a_dataset_or_evidence_never_both_and_never_neither() -> N
     assert InspectRequest.model_validate({**asked, "evidence": "store:s"}).model_dump(mode="json")["evidence"] == (
         "store:s"
     )
+
+
+def test_a_probe_that_is_better_is_said_though_another_way_was_liked_best(tmp_path: Path) -> None:
+    """Two halves of a criterion lie in two coordinates: what reads both is better, whatever explore liked best."""
+    rng = np.random.default_rng(8)
+    labels = np.arange(160) % 2 == 0
+    half = np.arange(160) // 2 % 2 == 0
+    values = rng.normal(size=(160, 6))
+    values[:, 1] += 4.0 * (labels & half)
+    values[:, 4] += 4.0 * (labels & ~half)
+    lines = [
+        {
+            "model": "m",
+            "prompt_id": f"p{i}",
+            "text": text,
+            "criterion_score": float(labels[i]),
+            "features": {f"L2:D{unit}": float(values[i, unit]) for unit in range(6)},
+        }
+        for i, text in enumerate(_texts(160))
+    ]
+    _write(tmp_path / "file.jsonl", lines)
+    _, report = _inspect(tmp_path, evidence="records:file.jsonl")
+    assert report.handles is not None
+    found = report.handles.comparison
+    assert found.best == "other"
+    assert found.interval is not None
+    assert found.interval.low > 0
+    assert found.interval.level > 0.98
+    assert "so are" in found.text
+
+
+def test_the_margin_over_other_labels_leaves_out_the_criterion_itself(tmp_path: Path) -> None:
+    values, labels = _store(tmp_path / "store", dense=True)
+    del values, labels
+    _, report = _inspect(tmp_path, evidence="store:store", label="topic=a")
+    card = report.coordinates[0]
+    assert {row.label for row in card.specificity} >= {"topic=a", "topic=b"}
+    assert card.specificity_margin is None
+    _, scored = _inspect(tmp_path, evidence="store:store")
+    best = scored.coordinates[0]
+    own = abs((best.confirm or best.explore).auroc.value - 0.5)
+    other = max(abs(row.auroc - 0.5) for row in best.specificity)
+    assert best.specificity_margin == pytest.approx(own - other, abs=2e-4)
+    assert best.specificity_margin > 0.2
