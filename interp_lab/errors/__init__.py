@@ -59,6 +59,8 @@ from interp_lab.errors.exchange import (
 )
 from interp_lab.errors.explanations import ChallengeSpent, EncoderMismatch, TooFewContexts, UnknownChallenge
 from interp_lab.errors.interventions import (
+    BehaviourAbsent,
+    ImpossibleCircuit,
     ImpossibleEdit,
     ImpossiblePath,
     MalformedPath,
@@ -165,6 +167,7 @@ __all__ = [
     "ArtifactCorrupt",
     "ArtifactTooNew",
     "CannotBeSharded",
+    "BehaviourAbsent",
     "CatalogBusy",
     "CatalogCorrupt",
     "CatalogTooNew",
@@ -194,6 +197,7 @@ __all__ = [
     "HookPointUnavailable",
     "HubUnreachable",
     "HypothesisMismatch",
+    "ImpossibleCircuit",
     "ImpossibleEdit",
     "ImpossiblePath",
     "ImpossibleWorld",

@@ -26,6 +26,20 @@ class ImpossiblePath(RequestError):
     default_remedy = "Name sources at one address and targets at later ones, for example resid_post.1 and resid_post.3."
 
 
+class BehaviourAbsent(RequestError):
+    """The behaviour is not there to be explained."""
+
+    code = "behaviour_absent"
+    default_remedy = "Name other target_tokens, use metric 'kl', or another ablation."
+
+
+class ImpossibleCircuit(RequestError):
+    """The components of this model cannot be told apart, or what replaces them cannot be had."""
+
+    code = "impossible_circuit"
+    default_remedy = "Use a decoder whose blocks add to one residual stream, or ablate to 'zero' or 'mean'."
+
+
 class MalformedPath(RequestError):
     """A path is not written in a form that can be read."""
 

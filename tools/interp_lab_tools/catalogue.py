@@ -22,6 +22,7 @@ from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.explain_latent import EXPLAIN_LATENT
 from interp_lab_tools.export_report import EXPORT_REPORT
+from interp_lab_tools.find_circuit import FIND_CIRCUIT
 from interp_lab_tools.gallery import GALLERY
 from interp_lab_tools.harvest import HARVEST
 from interp_lab_tools.harvest_policy import HARVEST_POLICY
@@ -80,6 +81,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     PATCH_ACTIVATIONS,
     TRACE_PATHS,
     VALIDATE_PATHS,
+    FIND_CIRCUIT,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

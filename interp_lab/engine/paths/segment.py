@@ -112,7 +112,7 @@ def run_rows(
     with ExitStack() as stack:
         stack.enter_context(loaded.lock)
         for tap in taps:
-            stack.callback(_register(tap).remove)
+            stack.callback(register(tap).remove)
         stack.enter_context(_skipping(loaded.blocks[:block], state, base.n_given))
         try:
             output = loaded.model(**model_inputs(loaded, _rows(base, n_rows)))
@@ -151,7 +151,8 @@ def _skipping(blocks: Sequence[nn.Module], state: Tensor | None, n_given: int) -
             del block.forward
 
 
-def _register(tap: Tap) -> Any:
+def register(tap: Tap) -> Any:
+    """Return the handle of the hook that does what a tap says in every pass."""
     place, change = tap
     if place.side == "in":
 

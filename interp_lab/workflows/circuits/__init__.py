@@ -1,0 +1,1 @@
+"""What finding circuits and drawing graphs of attribution is made of."""

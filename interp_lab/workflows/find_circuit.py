@@ -1,0 +1,38 @@
+# pyright: standard
+"""Find a circuit: the edges between components that carry a behaviour, found on explore prompts, measured on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.circuit_report import CircuitReport
+from interp_lab.contracts.find_circuit import CircuitResult, FindCircuitRequest
+from interp_lab.engine.precision import matmul_precision
+from interp_lab.jobs.run import Run
+from interp_lab.settings import Settings
+from interp_lab.workflows.circuits.measure import measure
+from interp_lab.workflows.circuits.opening import open_context
+from interp_lab.workflows.circuits.report import assemble, publish, short_form
+from interp_lab.workflows.circuits.search import search
+
+Suggest = Callable[[CircuitReport], tuple[NextAction, ...]]
+"""What to call next, in the words of whoever serves the lab."""
+
+
+def find_circuit(
+    request: FindCircuitRequest, run: Run, *, settings: Settings, suggest: Suggest = lambda _: ()
+) -> CircuitResult:
+    """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    Raises:
+        LabError: whatever is wrong with the request, the model or the prompts, before or while it is run.
+    """
+    with matmul_precision():
+        context = open_context(request, run, settings)
+        found = search(context)
+        measured = measure(context, found)
+    report = assemble(context, found, measured)
+    report = report.model_copy(update={"agent_next_actions": suggest(report)})
+    publish(report, run)
+    return short_form(report)
