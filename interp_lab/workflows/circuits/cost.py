@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.find_circuit import CircuitPlan, FindCircuitRequest
 from interp_lab.engine.components.nodes import Components
 from interp_lab.models.facts import ModelFacts
-from interp_lab.models.rates import known_rate, macs_per_token
-from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
-from interp_lab.workflows.harvesting.cost import device_key
-from interp_lab.workflows.tracing.cost import ASSUMED_RATE
+from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS, seconds_for
 
-_TOKEN_CHARACTERS = 3
-"""Fewer than most tokenizers put into a token, so that counts are upper estimates."""
 _SIZES = 12
 _BACKWARD = 3
 """Passes that one with gradients is worth."""
@@ -39,12 +33,8 @@ def plan(
     )
     n_edges = len(parts.edges)
     passes = _BACKWARD * request.n_steps + 2 * n_edges + _CHECKED + 2 * _SIZES + request.n_controls
-    macs = macs_per_token(facts, None)
-    tokens = max(4, n_characters // _TOKEN_CHARACTERS) * max(1, n_used // 2)
-    seconds, source = None, None
-    if macs:
-        rate, source = _rate(request, settings)
-        seconds = max(0.1, round(passes * tokens * macs * (parts.n_heads + 1) / rate, 1))
+    tokens = max(4, n_characters // TOKEN_CHARACTERS) * max(1, n_used // 2)
+    seconds, source = seconds_for(request.model, facts, settings, passes * tokens * (parts.n_heads + 1))
     return _described(request, n_edges, passes, time=(seconds, source), n_prompts=n_used)
 
 
@@ -56,15 +46,6 @@ def in_words(found: CircuitPlan, model_id: str) -> str:
     return (
         f"{found.n_edges:,} edges of {model_id}, at most {found.n_passes:,} passes over a half of the prompts; {time}."
     )
-
-
-def _rate(request: FindCircuitRequest, settings: Settings) -> tuple[float, str]:
-    dtype = request.model.dtype if request.model.dtype != "auto" else "float32"
-    key = device_key("cpu", dtype, settings.threads_per_slot())
-    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(request.model, settings), key)
-    if rate is not None:
-        return rate.macs_per_s, "an earlier harvest of this model here"
-    return ASSUMED_RATE, "an assumed speed; a harvest of this model measures it"
 
 
 def _described(
