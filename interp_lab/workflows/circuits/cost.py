@@ -34,7 +34,7 @@ def plan(
     n_edges = len(parts.edges)
     passes = _BACKWARD * request.n_steps + 2 * n_edges + _CHECKED + 2 * _SIZES + request.n_controls
     tokens = max(4, n_characters // TOKEN_CHARACTERS) * max(1, n_used // 2)
-    seconds, source = seconds_for(request.model, facts, settings, passes * tokens * (parts.n_heads + 1))
+    seconds, source = seconds_for(request.model, facts, passes * tokens * (parts.n_heads + 1), settings)
     return _described(request, n_edges, passes, time=(seconds, source), n_prompts=n_used)
 
 
