@@ -23,7 +23,7 @@ help:
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[torch,plots,gym,remote,gguf,saelens,transformerlens,nnsight,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[torch,plots,gym,remote,gguf,slurm,ray,saelens,transformerlens,nnsight,dev]"
 	touch $(STAMP)
 
 install: $(STAMP)
@@ -32,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args
 
 from interp_lab.errors import InvalidSetting
 
 PREFIX = "INTERP_LAB_"
-LAUNCHERS = ("local", "slurm", "ray")
+LauncherName = Literal["local", "slurm", "ray"]
+LAUNCHERS: tuple[LauncherName, ...] = get_args(LauncherName)
 _MIB = 2**20
 
 
@@ -60,7 +62,7 @@ class Settings:
     """The whole command of a worker; empty means worker_python with the packaged entry point."""
     worker_python: Path | None = None
     """Interpreter with the heavy libraries; absent means this one."""
-    launcher: str = "local"
+    launcher: LauncherName = "local"
     """Where jobs run: processes of this machine (local), or a cluster that sees the same workspace (slurm, ray)."""
     ray_address: str = ""
     """Where a Ray cluster takes jobs, such as http://head:8265."""
@@ -68,6 +70,8 @@ class Settings:
     """What every Slurm job asks for, as sbatch spells it: partition=gpu, account=lab, time=240."""
     task_cpus: int = 1
     """Processors that each process on a cluster asks for and computes with."""
+    cluster_tasks: int = 64
+    """Processes that one job may have on a cluster at once."""
     silence_s: float = 300.0
     """Seconds without a sign of life after which a process on a cluster counts as lost."""
     trust_remote_code: bool = False
@@ -104,6 +108,11 @@ class Settings:
                 raise InvalidSetting(f"{name} is {value}; the smallest value is {low}.")
         if self.launcher not in LAUNCHERS:
             raise InvalidSetting(f"launcher is {self.launcher[:40]!r}; it is one of {', '.join(LAUNCHERS)}.")
+        if self.launcher == "ray" and not self.ray_address.startswith(("http://", "https://")):
+            raise InvalidSetting(f"ray_address is {self.ray_address[:80]!r}; Ray needs one like http://head:8265.")
+        for option in self.slurm_options:
+            if not re.fullmatch(r"[a-z][a-z0-9_-]*=[^\n]+", option):
+                raise InvalidSetting(f"slurm_options has {option[:80]!r}; each is name=value, as sbatch has it.")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: object) -> Settings:
@@ -152,6 +161,7 @@ _LOWER_BOUNDS: Mapping[str, float] = {
     "crash_budget": 1,
     "start_budget": 1,
     "task_cpus": 1,
+    "cluster_tasks": 1,
     "silence_s": 1,
     "kill_grace_s": 0,
     "queue_cap": 1,
@@ -180,6 +190,7 @@ def _is_strings(value: object) -> TypeGuard[list[str]]:
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "Path": Path,
     "str": str,
+    "LauncherName": str,
     "Path | None": Path,
     "tuple[Path, ...]": lambda text: tuple(Path(item) for item in _parse_strings(text)),
     "tuple[str, ...]": _parse_strings,

@@ -41,7 +41,7 @@ class HerePlace:
     lag_s = 0.0
     started: list[str] = field(default_factory=list)
 
-    def room(self, wanted: int) -> int:
+    def room(self, wanted: int, under_way: int) -> int:
         return min(wanted, 1)
 
     def start(self, task: Task) -> str:
@@ -67,7 +67,7 @@ class HerePlace:
 def _as_a_process(environment: Mapping[str, str]) -> Iterator[None]:
     """Give back what the program of a part takes as its own: directory, signals, variables."""
     here, before = Path.cwd(), dict(os.environ)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}
     os.environ.update(environment)
     try:
         yield

@@ -137,6 +137,8 @@ class MachineProfile(Contract):
     """Devices that torch can use."""
     rates: tuple[MeasuredRate, ...]
     """Measured rates."""
+    rates_at: AwareDatetime | None = None
+    """When they were measured; absent, with the rest."""
     libraries: dict[str, str]
     """Installed versions of what the lab can use."""
     credentials: tuple[str, ...]
@@ -152,6 +154,8 @@ class ProfileEnvRequest(JobRequest):
 
     seconds: float = Field(default=2.0, ge=0.5, le=30.0)
     """How long to measure rates; longer is steadier on a busy machine."""
+    fresh: bool = False
+    """Measure rates again, even if this machine's are known."""
 
 
 class ProfileEnvResult(Result):

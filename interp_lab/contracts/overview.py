@@ -90,6 +90,8 @@ class JobEntry(Contract):
 class Limits(Contract):
     """What this lab will not exceed."""
 
+    launcher: Literal["local", "slurm", "ray"]
+    """Where jobs run."""
     cpu_slots: NonNegativeInt
     """Jobs on the CPU that run at once."""
     gpu_slots: NonNegativeInt

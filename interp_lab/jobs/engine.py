@@ -21,11 +21,12 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.jobs import JobProgress, JobState
 from interp_lab.errors import ArtifactCorrupt, ArtifactTooNew, InvalidCursor, UnknownArtifact, UnknownJob
 from interp_lab.jobs.clock import Clock, SystemClock
+from interp_lab.jobs.cluster_launcher import launcher_for
 from interp_lab.jobs.dispatch import Dispatcher
 from interp_lab.jobs.inline_artifacts import InlinePublisher
 from interp_lab.jobs.job import ACTIVE_STATES, Job, JobEvent, LogPage, Page, event_from_row, job_from_row
 from interp_lab.jobs.jobdir import JobFolder
-from interp_lab.jobs.launcher import Launcher, LocalLauncher
+from interp_lab.jobs.launcher import Launcher
 from interp_lab.jobs.ledger import Attempt, Ledger
 from interp_lab.jobs.opening import OpenCatalog
 from interp_lab.jobs.reap import Reaper
@@ -47,7 +48,7 @@ class JobEngine:
         self.paths = WorkspacePaths.of(settings)
         self.artifacts = ArtifactStore(self.paths)
         self._clock: Clock = clock or SystemClock()
-        self._launcher: Launcher = launcher or LocalLauncher(settings, self.paths)
+        self._launcher: Launcher = launcher or launcher_for(settings, self.paths)
         self._open = OpenCatalog(settings, self.paths, self.artifacts, launcher=self._launcher)
         self._catalog = self._open.catalog
         self._next_sweep_s = self._clock.boot_s() + _SWEEP_EVERY_S

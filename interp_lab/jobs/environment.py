@@ -17,7 +17,7 @@ _NAMES = frozenset({
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
     "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_DATASETS_CACHE",
-    "TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "SYSTEMROOT",
+    "SLURM_CONF", "TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE", "TORCH_HOME", "SYSTEMROOT",
 })  # fmt: skip
 _PREFIXES = ("LC_", "XDG_", "NVIDIA_", "CUDA_", "ROCR_", "HIP_", "MKL_", "KMP_", "PYTORCH_", "OTEL_")
 
@@ -30,6 +30,11 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+def quiet() -> dict[str, str]:
+    """Return the variables that keep libraries of a worker from talking."""
+    return dict(_QUIET)
 
 
 def marker(job_id: str, attempt: int) -> str:

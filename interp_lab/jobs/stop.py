@@ -27,8 +27,8 @@ class StopSign:
         self._raised = False
 
     def install(self) -> None:
-        """Listen to SIGTERM and SIGINT; main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Listen to SIGTERM, SIGINT, and SIGUSR2, by which Slurm says that time runs out; main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

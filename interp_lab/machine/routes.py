@@ -51,11 +51,12 @@ def _local(processor: Processor, memory: Memory, accelerators: Sequence[Accelera
 
 def _beyond(accelerators: Sequence[Accelerator], engines: Sequence[Engine]) -> Iterator[Route]:
     clusters = [engine for engine in engines if engine.name in ("ray", "slurm")]
-    usable = [engine.name for engine in clusters if engine.usable]
+    usable = [engine for engine in clusters if engine.usable]
+    reached = "; ".join(f"{engine.name} ({engine.found})" for engine in usable)
     yield Route(
         name="cluster",
         available=bool(usable),
-        reason=f"Reachable: {', '.join(usable)}." if usable else "Neither Ray nor Slurm is reachable from here.",
+        reason=f"Reachable: {reached}." if usable else "Neither Ray nor Slurm is reachable from here.",
         missing=() if usable else tuple(f"{engine.name}: {engine.found}" for engine in clusters),
     )
     modal = next((engine for engine in engines if engine.name == "modal"), None)

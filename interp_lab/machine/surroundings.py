@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Literal
 
 from interp_lab.contracts.machine import Engine
 
@@ -20,6 +21,9 @@ CREDENTIALS = (
     *("AWS_ACCESS_KEY_ID", "GOOGLE_APPLICATION_CREDENTIALS", "MODAL_TOKEN_ID", "WANDB_API_KEY"),
 )
 """Variables whose presence is told, never their value."""
+
+
+_RAY = "INTERP_LAB_RAY_ADDRESS"
 
 
 def libraries() -> dict[str, str]:
@@ -46,11 +50,17 @@ def engines(
     """Yield every engine that work could be given to, usable or not."""
     torch = installed("torch") is not None
     yield Engine(name="torchrun", usable=torch, found="comes with torch" if torch else "torch is not installed")
-    address = environment.get("RAY_ADDRESS")
-    ray = installed("ray") is not None
-    seen = f"{'RAY_ADDRESS is set' if address else 'RAY_ADDRESS is not set'}, ray {'is' if ray else 'is not'} installed"
-    yield Engine(name="ray", usable=bool(address) and ray, found=seen)
-    slurm = all(which(command) for command in ("sbatch", "squeue", "scancel"))
-    yield Engine(name="slurm", usable=slurm, found="sbatch is on the path" if slurm else "no sbatch on the path")
+    yield _engine(
+        "ray", bool(environment.get(_RAY)), f"{_RAY} is {'' if environment.get(_RAY) else 'not '}set", environment
+    )
+    commands = all(which(command) for command in ("sbatch", "squeue", "scancel"))
+    submitit = installed("submitit") is not None
+    seen = f"sbatch is {'' if commands else 'not '}on the path, submitit {'is' if submitit else 'is not'} installed"
+    yield _engine("slurm", commands and submitit, seen, environment)
     modal = installed("modal") is not None
     yield Engine(name="modal", usable=modal, found="modal is installed" if modal else "modal is not installed")
+
+
+def _engine(name: Literal["ray", "slurm"], usable: bool, found: str, environment: Mapping[str, str]) -> Engine:
+    chosen = environment.get("INTERP_LAB_LAUNCHER") == name
+    return Engine(name=name, usable=usable, found=found + ("; jobs run there (launcher)" if chosen else ""))

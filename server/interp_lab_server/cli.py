@@ -13,7 +13,7 @@ from typing import Any
 from interp_lab.contracts.jobs import JobState, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.errors import LabError
-from interp_lab.settings import Settings
+from interp_lab.settings import LAUNCHERS, Settings
 from interp_lab_server.install import CLIENTS, client_configuration
 from interp_lab_server.options import add_options, arguments_of
 from interp_lab_server.terminal import ProgressLine, printable, render
@@ -73,6 +73,9 @@ def _add_capability(commands: Any, capability: InlineCapability | JobCapability)
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", type=Path, help="folder of the project [default: the current one]")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.add_argument(
+        "--launcher", choices=LAUNCHERS, help="where jobs run [default: INTERP_LAB_LAUNCHER, else local]"
+    )
 
 
 def _add_serve(commands: Any) -> None:
@@ -179,7 +182,7 @@ def _run_install(parsed: argparse.Namespace) -> int:
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
-    return Settings.from_env(workspace=parsed.workspace)
+    return Settings.from_env(workspace=parsed.workspace, launcher=parsed.launcher)
 
 
 def _show(answer: Result, parsed: argparse.Namespace, settings: Settings) -> None:

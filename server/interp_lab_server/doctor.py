@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from interp_lab.errors import LabError
 from interp_lab.jobs.engine import JobEngine
+from interp_lab.jobs.places.choose import problems_of
 from interp_lab.settings import Settings
 from interp_lab_tools.versions import package_versions, python_version, release
 
@@ -42,6 +43,7 @@ def _checks(settings: Settings) -> Iterator[Finding]:
     yield _worker(settings)
     yield _workspace(settings)
     yield _disk(settings)
+    yield from _launcher(settings)
     yield Finding("sqlite", ok=True, found=f"{sqlite3.sqlite_version}, rollback journal")
     packages = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     yield Finding("packages", ok=True, found=packages)
@@ -70,6 +72,15 @@ def _workspace(settings: Settings) -> Finding:
     except LabError as error:
         return Finding("workspace", ok=False, found=error.what, remedy=error.remedy)
     return Finding("workspace", ok=True, found=f"{settings.workspace}: catalogue opens and is at the current schema")
+
+
+def _launcher(settings: Settings) -> Iterator[Finding]:
+    problems = problems_of(settings)
+    for problem in problems:
+        yield Finding("launcher", ok=False, found=f"{settings.launcher}: {problem.what}", remedy=problem.remedy)
+    if not problems:
+        slots = f"{settings.cpu_slots} CPU and {settings.gpu_slots} GPU jobs at once"
+        yield Finding("launcher", ok=True, found=f"{settings.launcher}, {slots}")
 
 
 def _disk(settings: Settings) -> Finding:

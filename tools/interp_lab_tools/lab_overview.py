@@ -137,6 +137,7 @@ def _artifacts(lab: Lab, kind: str | None = None) -> tuple[ArtifactRef, ...]:
 def _limits(lab: Lab) -> Limits:
     settings = lab.settings
     return Limits(
+        launcher=settings.launcher,
         cpu_slots=settings.cpu_slots,
         gpu_slots=settings.gpu_slots,
         queued_jobs_max=settings.queue_cap,

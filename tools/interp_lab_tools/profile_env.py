@@ -38,8 +38,8 @@ PROFILE_ENV = JobCapability(
     guidance=(
         "Finds cores, memory, disk, accelerators, libraries, credentials (names only) and engines, honours container "
         "limits, and measures matrix products, memory and disk. Call it before planning large work; it takes a few "
-        "seconds, and the answer is kept: give a new request_key to measure again. Rates hold for this machine as "
-        "busy as it was; it says nothing about any model."
+        "seconds. Rates are kept per machine: fresh (with a new request_key) measures again. They hold for this "
+        "machine as busy as it was; it says nothing about any model."
     ),
     request=ProfileEnvRequest,
     result=ProfileEnvResult,

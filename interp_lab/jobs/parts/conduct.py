@@ -126,7 +126,7 @@ class Conductor:
         """Return once all of them are done."""
         waiting = [part for part in parts if not _is_done(part)]
         while waiting or self._under:
-            for part in waiting[: self._place.room(len(waiting))] if waiting else ():
+            for part in waiting[: self._place.room(len(waiting), len(self._under))] if waiting else ():
                 if self._begin(part):
                     waiting.remove(part)
             self._report(parts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from interp_lab.jobs.spec import SlotKind
+from interp_lab.settings import Settings
 
 TaskState = Literal["waiting", "running", "ended", "unknown"]
 """unknown: the place does not answer; nothing is decided until it does."""
@@ -22,11 +24,23 @@ class Task:
     arguments: tuple[str, ...]
     """What follows the worker command."""
     mark: str
-    """Value of the variable by which every process of the attempt is found."""
+    """Value of the variable by which every process of the attempt is found and killed; for tasks that die with it."""
     log: Path
     folder: Path
     """On the shared file system; the place may keep files of its own in it."""
     slot: SlotKind
+
+
+class Problem(NamedTuple):
+    """What keeps a place from working."""
+
+    what: str
+    remedy: str
+
+
+def logged(settings: Settings, task: Task) -> str:
+    """Return the shell command that runs a task and writes to its log; signals reach the program itself."""
+    return f"exec {shlex.join((*settings.worker(), *task.arguments))} >> {shlex.quote(str(task.log))} 2>&1"
 
 
 class Place(Protocol):
@@ -39,7 +53,7 @@ class Place(Protocol):
     lag_s: float
     """How long after a task's end its last file may still be on its way."""
 
-    def room(self, wanted: int) -> int:
+    def room(self, wanted: int, under_way: int) -> int:
         """Return how many of the wanted tasks may be started now; so many are then started."""
         ...
 

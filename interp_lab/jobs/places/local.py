@@ -41,8 +41,9 @@ class LocalPlace:
         self._running: dict[str, _Running] = {}
         self._taken: list[tuple[str, FileLock | None]] = []
 
-    def room(self, wanted: int) -> int:
+    def room(self, wanted: int, under_way: int) -> int:
         """Return how many of the wanted tasks may start: one in the job's own slot, others in slots free just now."""
+        del under_way  # slots say it
         self._collect()
         own_is_free = all(running.lock is not None for running in self._running.values())
         if own_is_free and self._own not in {name for name, _ in self._taken}:

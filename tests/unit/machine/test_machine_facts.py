@@ -89,10 +89,18 @@ def test_an_engine_is_usable_only_with_everything_it_needs() -> None:
 
     nothing = found({}, commands=False, packages=False)
     assert not any(nothing.values())
-    assert found({}, commands=True, packages=False)["slurm"]
-    assert not found({"RAY_ADDRESS": "auto"}, commands=False, packages=False)["ray"]
+    assert not found({}, commands=True, packages=False)["slurm"]
+    assert found({}, commands=True, packages=True)["slurm"]
     assert not found({}, commands=False, packages=True)["ray"]
-    assert found({"RAY_ADDRESS": "auto"}, commands=False, packages=True)["ray"]
+    assert found({"INTERP_LAB_RAY_ADDRESS": "http://head:8265"}, commands=False, packages=False)["ray"]
+
+
+def test_the_route_over_a_cluster_says_where_jobs_run() -> None:
+    environment = {"INTERP_LAB_RAY_ADDRESS": "http://head:8265", "INTERP_LAB_LAUNCHER": "ray"}
+    found = tuple(engines(environment, lambda _: None, lambda _: None))
+    (cluster,) = [route for route in routes(CPU, RAM, (), found) if route.name == "cluster"]
+    assert cluster.available
+    assert "jobs run there (launcher)" in cluster.reason
 
 
 def test_libraries_are_told_without_importing_them() -> None:

@@ -1,0 +1,116 @@
+"""A Ray cluster that sees the same workspace, through its Jobs API: plain HTTP, so that nothing here imports Ray.
+
+A task is a Ray job with one process. When its node dies, Ray calls the job failed, and its part is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from interp_lab.errors import ClusterUnavailable
+from interp_lab.jobs.environment import quiet
+from interp_lab.jobs.places.base import Problem, Task, TaskState, logged
+from interp_lab.settings import Settings
+
+_STATES: Mapping[str, TaskState] = {"PENDING": "waiting", "RUNNING": "running"}
+_PATIENCE_S = 30.0
+_NOT_FOUND = 404
+
+
+class RayPlace:
+    """Tasks as jobs of a Ray cluster."""
+
+    detached = True
+    interval_s = 1.0
+    lag_s = 3.0
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._api = _Api(settings.ray_address)
+
+    def room(self, wanted: int, under_way: int) -> int:
+        """Return how many more tasks the operator lets one job have in the cluster."""
+        return max(0, min(wanted, self._settings.cluster_tasks - under_way))
+
+    def start(self, task: Task) -> str:
+        """Submit a task; its own name is its handle, and Ray takes no name twice.
+
+        Raises:
+            ClusterUnavailable: The cluster did not take it.
+        """
+        cpus = str(self._settings.task_cpus)
+        environment = quiet() | self._settings.to_env()
+        body: dict[str, Any] = {
+            "submission_id": task.name,
+            "entrypoint": logged(self._settings, task),
+            "runtime_env": {"env_vars": environment | {"OMP_NUM_THREADS": cpus, "MKL_NUM_THREADS": cpus}},
+            "entrypoint_num_cpus": self._settings.task_cpus,
+            "entrypoint_num_gpus": 1 if task.slot == "gpu" else 0,
+        }
+        try:
+            self._api.call("POST", "/api/jobs/", body)
+        except (OSError, HTTPException, ValueError) as error:
+            raise ClusterUnavailable(f"Ray did not take {task.name}: {_in_words(error)}") from error
+        return task.name
+
+    def states(self, handles: Sequence[str]) -> Mapping[str, TaskState]:
+        """Return how Ray jobs stand."""
+        return {handle: self._state(handle) for handle in handles}
+
+    def stop(self, handle: str, *, force: bool) -> None:
+        """Stop a Ray job: Ray itself asks first and kills after three seconds."""
+        del force
+        try:
+            self._api.call("POST", f"/api/jobs/{handle}/stop", {})
+        except (OSError, HTTPException, ValueError):
+            return  # it has ended, or the cluster does not answer: the task itself sees the cancel file
+
+    def close(self) -> None:
+        """Nothing is held here."""
+
+    def _state(self, handle: str) -> TaskState:
+        try:
+            found = self._api.call("GET", f"/api/jobs/{handle}")
+        except HTTPError as error:
+            return "ended" if error.code == _NOT_FOUND else "unknown"
+        except (OSError, HTTPException, ValueError):
+            return "unknown"
+        return _STATES.get(str(found.get("status")), "ended")
+
+
+class _Api:
+    """Calls of one cluster's API."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.rstrip("/")
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the answer; raises URLError (an OSError), HTTPException or ValueError."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = Request(self._address + path, data=data, method=method, headers=headers)  # noqa: S310  # http, by Settings
+        with urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310  # http or https, as Settings has checked
+            value: object = json.load(answer)
+        return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what keeps jobs from running on Ray."""
+    try:
+        _Api(settings.ray_address).call("GET", "/api/version")
+    except (OSError, HTTPException, ValueError) as error:
+        yield Problem(
+            f"{settings.ray_address} does not answer: {_in_words(error)}",
+            "Start a head with its dashboard (ray[default]; ray start --head) and set INTERP_LAB_RAY_ADDRESS.",
+        )
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code} {error.read(300).decode('utf-8', 'replace')}"
+    return str(error.reason) if isinstance(error, URLError) else str(error)

@@ -1,0 +1,64 @@
+"""A Ray cluster of two nodes here, in a process of its own: prints its address, then obeys lines of stdin."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+_VARIABLES = {
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "2",
+}
+"""A slow machine may take its time to start; a dead node is noticed in seconds."""
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def kill_tree(pids: list[int]) -> None:
+    """Kill processes and everything below them: a node that is gone leaves no process behind."""
+    found = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    for process in [*found, *(child for one in found for child in one.children(recursive=True))]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def main() -> None:
+    """Run until stdin is closed; the line 'kill' kills the raylet of the second node and all that runs under it."""
+    os.environ |= _VARIABLES
+    answers, sys.stdout = sys.stdout, sys.stderr
+    from ray.cluster_utils import Cluster  # lazy: after the variables that it reads
+
+    small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "num_gpus": 0}
+    port = free_port()
+    cluster: Any = Cluster(
+        initialize_head=True,
+        head_node_args=small | {"num_cpus": 1, "include_dashboard": True, "dashboard_port": port},
+    )
+    second = cluster.add_node(num_cpus=1, **small)
+    cluster.wait_for_nodes(60)
+    print(json.dumps({"address": f"http://127.0.0.1:{port}"}), file=answers, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "kill":
+            kill_tree([one.process.pid for several in second.all_processes.values() for one in several])
+            cluster.remove_node(second, allow_graceful=False)
+            print("killed", file=answers, flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
