@@ -20,7 +20,7 @@ def _subparsers() -> dict[str, argparse.ArgumentParser]:
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: c.name)
 def test_the_options_of_a_command_are_the_fields_of_its_request(capability) -> None:
     parser = _subparsers()[capability.name]
-    options = {action.dest for action in parser._actions} - {"help", "workspace", "json"}
+    options = {action.dest for action in parser._actions} - {"help", "workspace", "json", "launcher"}
     assert options == set(capability.request.model_fields)
 
 
