@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field, FiniteFloat, JsonValue, NonNegativeInt, StringConstraints
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    NonNegativeInt,
+    StringConstraints,
+    model_validator,
+)
 
 from interp_lab.contracts.base import Contract, Probability, Seed
 from interp_lab.contracts.query_conditions import ColumnKey, FieldName, Slice, StoreName, UnitIndex, UnitName, Where
@@ -124,6 +133,19 @@ class TimelineQuery(Contract):
     """metric:NAME or label:NAME to show beside them."""
     stride: Annotated[int, Field(ge=1, le=100_000)] = 1
     """Show every so-many-th row."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_among_the_units(cls, given: Any) -> Any:
+        """Take metric:NAME and label:NAME out of `show`: no unit has such a name."""
+        fields: dict[str, Any] = dict(cast("Mapping[str, Any]", given)) if isinstance(given, Mapping) else {}
+        shown, metrics = fields.get("show"), fields.get("metrics", ())
+        if not isinstance(shown, list | tuple) or not isinstance(metrics, list | tuple):
+            return cast("Any", given)
+        names = [*cast("list[Any]", shown)]
+        moved = [name for name in names if isinstance(name, str) and name.startswith(("metric:", "label:"))]
+        units = [name for name in names if name not in moved]
+        return fields | {"show": units, "metrics": [*cast("list[Any]", metrics), *moved]}
 
 
 class LevelsQuery(Contract):

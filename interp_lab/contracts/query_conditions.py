@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, FiniteFloat, StrictBool, StringConstraints, model_validator
 
@@ -63,3 +63,9 @@ class Slice(Contract):
     """Another column of the same width; left out, the column of the query."""
     where: Where = ()
     """Which rows; the request's own conditions hold as well."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _conditions_alone(cls, given: Any) -> Any:
+        """A list can only mean the conditions: that is how the request itself takes them."""
+        return {"where": cast("list[Any]", given)} if isinstance(given, list) else given

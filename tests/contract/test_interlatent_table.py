@@ -64,3 +64,18 @@ def test_every_row_has_a_call_and_stands_once() -> None:
 )
 def test_a_call_that_cannot_be_made_is_noticed(call: str) -> None:
     assert not exists(call)
+
+
+def defects() -> list[tuple[str, str]]:
+    """Return file and name of the test that each row of the second table names."""
+    return re.findall(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", PAGE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("file", "name"), defects())
+def test_a_test_that_keeps_a_defect_out_is_there(file: str, name: str) -> None:
+    assert f"def {name}(" in (PAGE.parents[1] / file).read_text(encoding="utf-8")
+
+
+def test_every_defect_names_its_test() -> None:
+    rows = PAGE.read_text(encoding="utf-8").partition("## Defects")[2].count("| A-")
+    assert len(defects()) == rows > 15

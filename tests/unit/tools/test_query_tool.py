@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from interp_lab.artifacts.writer import Origin
-from interp_lab.contracts.query import QueryResult
+from interp_lab.contracts.query import QueryRequest, QueryResult
 from interp_lab.contracts.store import CodeColumn, StoreHeader
 from interp_lab.errors import (
     InvalidCursor,
@@ -196,3 +197,19 @@ def test_hostile_text_is_clipped_and_the_answer_stays_within_its_bound(tmp_path:
         assert page.next_cursor
         after = ask(lab, {"kind": "contexts", "column": key, "unit": 0}, limit=100, cursor=page.next_cursor)
         assert after.table.rows[0] != page.table.rows[-1]
+
+
+def test_a_slice_may_be_its_conditions_alone() -> None:
+    conditions = [{"field": "label:mood", "one_of": ["happy"]}]
+    given = {"kind": "difference", "column": "resid_post.1", "a": conditions, "b": {"where": conditions}}
+    query: Any = QueryRequest.model_validate({"store": "s", "query": given}).query
+    assert query.a == query.b
+
+
+def test_metrics_among_the_units_of_a_timeline_are_metrics() -> None:
+    given = {"kind": "timeline", "prompt": 0, "show": ["resid_post.1#3", "metric:loss"], "metrics": ["label:mood"]}
+    query: Any = QueryRequest.model_validate({"store": "s", "query": given}).query
+    assert query.show == ("resid_post.1#3",)
+    assert query.metrics == ("label:mood", "metric:loss")
+    with pytest.raises(ValidationError):
+        QueryRequest.model_validate({"store": "s", "query": {**given, "show": ["metric:loss"]}})
