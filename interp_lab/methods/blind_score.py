@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from interp_lab.errors import ShapeMismatch, TooFewGroups
-from interp_lab.statistics.distributions import student_critical_value
+from interp_lab.statistics.clustered_share import clustered_share
 from interp_lab.statistics.power import detectable_mean
-from interp_lab.statistics.wilson import wilson_interval
 
 METHOD = "Wilson, effective number of independent groups, Student t"
 
@@ -31,13 +30,11 @@ class Agreement(NamedTuple):
 def agreement(right: ArrayLike, truth: ArrayLike, groups: ArrayLike, *, chance: float) -> Agreement:
     """Return how often labels were right, classes weighed equally; `right`, `truth`, `groups` are `(n_items,)`.
 
-    All right is not certain: where rows have no spread, every group counts as one observation.
+    All right is not certain: where rows have no spread, every group counts as one observation; see `clustered_share`.
 
     Raises:
         ShapeMismatch: The arrays differ in length.
         TooFewGroups: There are fewer than two groups.
-
-    Source: design effect as in Korn and Graubard (1998).
     """
     hits, classes, codes = np.asarray(right, np.float64), np.asarray(truth), np.unique(groups, return_inverse=True)[1]
     if not hits.shape == classes.shape == codes.shape or hits.ndim != 1:
@@ -47,15 +44,9 @@ def agreement(right: ArrayLike, truth: ArrayLike, groups: ArrayLike, *, chance: 
         raise TooFewGroups(f"Labels of {n_groups} group have no interval.")
     _, which, counts = np.unique(classes, return_inverse=True, return_counts=True)
     weight = 1 / (counts.size * counts[which])
-    accuracy = float(min(1.0, hits @ weight))
-    sums = np.bincount(codes, weights=weight * (hits - accuracy))
-    variance = float(sums @ sums) * n_groups / (n_groups - 1)
-    spread = accuracy * (1 - accuracy)
-    effective = float(np.clip(spread / variance, 1.0, hits.size)) if variance > 0 and spread > 0 else float(n_groups)
-    critical = student_critical_value(0.95, n_groups - 1)
-    low, high = (float(each) for each in wilson_interval(accuracy, effective, critical=critical))
+    found = clustered_share(hits, codes, weights=weight)
     seen = chance + detectable_mean(np.sqrt(chance * (1 - chance)), n_groups)
-    return Agreement(accuracy, low, high, int(hits.size), n_groups, min(1.0, float(seen)))
+    return Agreement(found.share, found.low, found.high, found.n_rows, n_groups, min(1.0, float(seen)))
 
 
 def f1(answers: ArrayLike, truth: ArrayLike) -> float:

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
+from interp_lab.statistics.distributions import student_critical_value
 from interp_lab.statistics.wilson import wilson_interval
 
-INTERVAL_METHOD = "Wilson on the effective number of rows; on the number of groups where all rows agree"
+INTERVAL_METHOD = "Wilson with Student t, on the effective number of rows; on the number of groups where all rows agree"
 
 
 class ShareEstimate(NamedTuple):
@@ -25,8 +26,10 @@ class ShareEstimate(NamedTuple):
     n_groups: int
 
 
-def clustered_share(yes: ArrayLike, groups: ArrayLike, *, level: float = 0.95) -> ShareEstimate:
-    """Return the share of rows that are true; rows of one group count as dependent.
+def clustered_share(
+    yes: ArrayLike, groups: ArrayLike, *, weights: ArrayLike | None = None, level: float = 0.95
+) -> ShareEstimate:
+    """Return the share of rows that are true, weighed if `weights` are given; rows of one group count as dependent.
 
     The design effect is never taken as below 1. Where all rows agree it cannot be estimated, so groups are counted.
 
@@ -34,17 +37,21 @@ def clustered_share(yes: ArrayLike, groups: ArrayLike, *, level: float = 0.95) -
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
         TooFewGroups: There are no rows.
 
-    Source: Wilson (1927); effective sample size by Korn and Graubard (1998), variance of group sums by Cochran (1977).
+    Source: Wilson (1927) with Student's t; effective sample size by Korn and Graubard (1998), variance of group sums by
+    Cochran (1977).
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
     rows = checked_vector(np.asarray(yes, dtype=np.float64), codes.size, "row")
     if not rows.size:
         raise TooFewGroups("A share of no rows has no value.")
-    share, n_groups = float(rows.mean()), int(codes.max()) + 1
+    weight = np.ones(rows.size) if weights is None else checked_vector(weights, codes.size, "weight")
+    total = float(weight.sum())
+    share, n_groups = min(1.0, float(rows @ weight) / total), int(codes.max()) + 1
+    sums = np.bincount(codes, weights=weight * (rows - share)) / total
+    variance = float(sums @ sums) * n_groups / max(1, n_groups - 1)
     effective = float(n_groups)
     if 0 < share < 1:
-        sums = np.bincount(codes, weights=rows - share)
-        variance = float(sums @ sums) * n_groups / max(1, n_groups - 1) / rows.size**2
-        effective = min(float(rows.size), share * (1 - share) / variance) if variance > 0 else float(rows.size)
-    low, high = wilson_interval(share, effective, level=level)
+        effective = float(np.clip(share * (1 - share) / variance, 1.0, rows.size)) if variance > 0 else float(rows.size)
+    critical = student_critical_value(level, max(1, n_groups - 1))
+    low, high = wilson_interval(share, effective, critical=critical)
     return ShareEstimate(share, float(low), float(high), int(rows.sum()), rows.size, n_groups)

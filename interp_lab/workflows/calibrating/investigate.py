@@ -142,21 +142,22 @@ def stand_ins(lab: Lab, report: str, ranks: Sequence[int]) -> tuple[int, ...]:
     """Return the smallest set found of units that show nothing alone and are confirmed when ablated together.
 
     Explore prompts choose: all together must exceed their control, and a unit is left out if the rest keep most of that
-    effect. Confirm prompts are asked about what is left.
+    effect. Confirm prompts are asked about what is left. Controls are as many as elsewhere: of many units together a
+    single random direction each may do more than the units themselves.
     """
     kept = list(ranks)
-    if len(kept) < 2 or not _exceeds(whole := _together(lab, report, kept, n_controls=1)):
+    if len(kept) < 2 or not _exceeds(whole := _together(lab, report, kept)):
         return ()
     for rank in ranks:
         rest = [other for other in kept if other != rank]
-        if len(rest) > 1 and _keeps(_together(lab, report, rest, n_controls=1), whole):
+        if len(rest) > 1 and _keeps(_together(lab, report, rest), whole):
             kept = rest
     reasons = {reason.code for reason in _together(lab, report, kept).reasons}
     return tuple(kept) if "effect_confirmed" in reasons else ()
 
 
-def _together(lab: Lab, report: str, ranks: Sequence[int], **options: object) -> UnitCard:
-    return lab.intervene(report, ranks, together=True, edits=("ablate_zero",), **options).units[-1]
+def _together(lab: Lab, report: str, ranks: Sequence[int]) -> UnitCard:
+    return lab.intervene(report, ranks, together=True, edits=("ablate_zero",)).units[-1]
 
 
 def _exceeds(card: UnitCard) -> bool:

@@ -7,12 +7,13 @@ import pytest
 
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.clustered_share import clustered_share
+from interp_lab.statistics.distributions import student_critical_value
 from interp_lab.statistics.wilson import wilson_interval
 
 
 def test_where_all_rows_agree_the_interval_counts_groups() -> None:
     found = clustered_share([True] * 30, np.repeat(np.arange(10), 3))
-    low, high = wilson_interval(1.0, 10)
+    low, high = wilson_interval(1.0, 10, critical=student_critical_value(0.95, 9))
     assert (found.share, found.low, found.high) == (1.0, pytest.approx(float(low)), pytest.approx(float(high)))
     assert (found.n_yes, found.n_rows, found.n_groups) == (30, 30, 10)
 
@@ -42,6 +43,18 @@ def test_the_interval_covers_a_share_of_dependent_rows_at_about_its_level() -> N
         found = clustered_share(rng.random(200) < own, groups)
         covered += found.low <= 0.8 <= found.high
     assert covered / 400 > 0.92
+
+
+def test_few_groups_make_the_interval_wide_however_many_rows_there_are() -> None:
+    yes = np.tile([True, True, True, False], 50)
+    few, many = (clustered_share(yes, np.repeat(np.arange(n), 200 // n)) for n in (4, 40))
+    assert few.high - few.low > 1.3 * (many.high - many.low)
+
+
+def test_weights_make_it_a_weighed_share() -> None:
+    found = clustered_share([True, True, True, False], [0, 1, 2, 3], weights=[1.0, 1.0, 1.0, 3.0])
+    assert found.share == pytest.approx(0.5)
+    assert found.low < 0.5 < found.high
 
 
 def test_no_rows_have_no_share() -> None:
