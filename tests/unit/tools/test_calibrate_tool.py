@@ -121,7 +121,7 @@ def test_settings_that_are_meant_to_break_do_not_decide_the_verdict() -> None:
 def test_markdown_and_html_show_the_same_shares() -> None:
     report = report_of(world(0), world(1, axis="effect", value="2.0"))
     page, text = render_calibration(report), render_calibration_markdown(report)
-    for shown in ("Where it breaks", "needs_causal_evidence", "1.000 [0.342, 1.000], 4"):
+    for shown in ("Where it breaks", "needs_causal_evidence", "1.000 [0.012, 1.000], 4"):
         assert shown in page
         assert shown in text.replace("\\", "")
     assert "<script" not in page
