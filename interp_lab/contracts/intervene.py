@@ -233,6 +233,12 @@ class IntervenePlan(Contract):
     """Independent groups of confirm positives."""
     n_passes: NonNegativeInt
     """Runs of the model, edited ones among them, most of them from the edited layer on only."""
+    seconds: PositiveFloat | None
+    """Estimated seconds on an otherwise idle processor core; absent before the model is on this machine."""
+    seconds_source: str | None
+    """What the estimate rests on."""
+    peak_bytes: NonNegativeInt | None
+    """Estimated memory at the peak."""
     power: FiniteFloat | None
     """Smallest mean effect beyond control, in standard deviations between groups, found with 80 % power."""
     outcomes: tuple[OutcomeGrade, ...]

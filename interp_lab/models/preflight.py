@@ -70,16 +70,27 @@ def check_prompt_lengths(directory: Path, context_length: int | None, prompts: M
     Raises:
         PromptTooLong: Names the ids and lengths of the prompts that do not fit.
     """
+    lengths = None if context_length is None else _lengths(directory, list(prompts.values()))
+    if lengths is not None and context_length is not None:
+        refuse_long(dict(zip(prompts, lengths, strict=True)), context_length)
+
+
+def mean_tokens(directory: Path, texts: Sequence[str]) -> float:
+    """Return the mean tokens of texts; about one in four characters where files alone do not tell."""
+    lengths = _lengths(directory, texts)
+    return sum(map(len, texts)) / 4 / len(texts) if lengths is None else sum(lengths) / len(lengths)
+
+
+def _lengths(directory: Path, texts: Sequence[str]) -> list[int] | None:
     file = directory / "tokenizer.json"
-    if context_length is None or not file.is_file() or find_spec("tokenizers") is None:
-        return
+    if not file.is_file() or find_spec("tokenizers") is None:
+        return None
     from tokenizers import Tokenizer  # lazy: an optional extra that only this check needs in the server process
 
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_truncation()  # a file may ask for either, and both hide how long a prompt is
     tokenizer.no_padding()
-    encodings = tokenizer.encode_batch(list(prompts.values()))
-    refuse_long(dict(zip(prompts, (len(encoding.ids) for encoding in encodings), strict=True)), context_length)
+    return [len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
 
 
 def refuse_long(lengths: Mapping[str, int], context_length: int) -> None:

@@ -16,6 +16,7 @@ from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.intervening.behaviour import Chosen, choose, flags, words
 from interp_lab.workflows.intervening.cards import unit_cards
+from interp_lab.workflows.intervening.cost import Halves, blocks_after, record_pace, work_of
 from interp_lab.workflows.intervening.grading import associations, grade_units
 from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
@@ -67,6 +68,7 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     }
     lines = record_lines(inputs, subjects, measured, criterion=request.criterion, metric=request.metric, tokens=tokens)
     publish(report, list(lines), run)
+    _keep_pace(request, inputs, plan, subjects=subjects, seconds=report.run.seconds, settings=settings)
     return short_form(report)
 
 
@@ -111,6 +113,33 @@ def _prepared(
         writer=None if request.scorer is None else Writer.of(request.scorer, inputs.loaded, request.seed, run.check),
     )
     return bench, Maker(request, subjects, reading, partners_of(inputs))
+
+
+def _keep_pace(
+    request: InterveneRequest,
+    inputs: Inputs,
+    plan: Design,
+    *,
+    subjects: tuple[Subject, ...],
+    seconds: float,
+    settings: Settings,
+) -> None:
+    """Let the next plan know how long this run took; a run that went on after an interruption does not tell."""
+    labels, facts = plan.sample.labels, inputs.loaded.facts
+    sizes: list[tuple[int, int]] = []
+    for part in ("explore", "confirm"):
+        rows = plan.split.rows(part)
+        n_on = sum(bool(labels[i]) for i in rows)
+        sizes.append((n_on, len(rows) - n_on))
+    work = work_of(
+        request,
+        facts,
+        Halves(*sizes),
+        kinds=[3 if s.is_latent else 2 if isinstance(s.target, Unit) else 1 for s in subjects],
+        blocks=[blocks_after(s.target.writes.layer, facts.n_layers) for s in subjects],
+        tokens=sum(inputs.lengths) / len(inputs.lengths),
+    )
+    record_pace(work, seconds, request.model, settings)
 
 
 def _words(request: InterveneRequest, inputs: Inputs, plan: Design, run: Run) -> Chosen:

@@ -19,10 +19,12 @@ from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable, PlanChanged, SplitImpossible
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
-from interp_lab.models.preflight import preflight
+from interp_lab.models.facts import ModelFacts
+from interp_lab.models.preflight import mean_tokens, preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.intervening.cost import Halves, blocks_after, peak_bytes, planned_seconds, work_of
 from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
@@ -58,6 +60,16 @@ class _Halves(NamedTuple):
     """Of confirm positives."""
 
 
+class _Model(NamedTuple):
+    """What files say of the model."""
+
+    facts: ModelFacts
+    layers: dict[str, int | None]
+    """Layer that each dictionary reads."""
+    tokens: float
+    """Mean tokens of a prompt."""
+
+
 def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     prompts = open_prompts(request.dataset, lab.settings)
     refuse_one_sided(prompts, request.threshold)
@@ -67,7 +79,7 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     refuse_unregistered(request, prompts, found, lab.settings)
     has_pairs = any(prompt.pair for prompt in prompts.prompts)
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
-    _check_model(request, prompts, found, lab.settings)
+    model = _check_model(request, prompts, found, lab.settings)
     halves = _halves(request, prompts)
     dictionaries = [ref.dictionary for ref in _read_units(request, found) if ref.dictionary is not None]
     inputs = {
@@ -76,7 +88,13 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
         **({"report": request.report} if request.report else {}),
         **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in dict.fromkeys(dictionaries)},
     }
-    plan = _cost(request, prompts, found, halves).model_copy(update={"plan_id": _plan_id(request, inputs)})
+    plan = _cost(request, prompts, found, halves)
+    plan = plan.model_copy(
+        update={
+            "plan_id": _plan_id(request, inputs),
+            **_time(request, prompts, found, halves, model=model, settings=lab.settings),
+        }
+    )
     return Plan(
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
@@ -100,22 +118,27 @@ def _plan_id(request: InterveneRequest, inputs: Mapping[str, str]) -> str:
     return found
 
 
-def _check_model(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings) -> None:
+def _check_model(
+    request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings
+) -> _Model | None:
     units = _read_units(request, found)
     dictionaries = dictionary_configs([ref.dictionary for ref in units if ref.dictionary is not None], settings)
     source = locate(request.model, settings)
     if source is None:
         if settings.offline:
             raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return
+        return None
     facts = preflight(
         source.directory,
         addresses=tuple(dict.fromkeys(ref.address for ref in units if ref.address is not None)),
         prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
         allow_remote_code=settings.trust_remote_code,
     )
+    layers: dict[str, int | None] = {}
     for dictionary in dictionaries:
-        addresses_read(dictionary, facts)
+        read = addresses_read(dictionary, facts)
+        layers[dictionary.source or ""] = read[0].layer
+    return _Model(facts, layers, mean_tokens(source.directory, prompts.texts()))
 
 
 def _read_units(request: InterveneRequest, found: Sequence[Found]) -> list[UnitRef]:
@@ -144,18 +167,63 @@ def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
     )
 
 
+def _time(
+    request: InterveneRequest,
+    prompts: PromptSet,
+    found: Sequence[Found],
+    halves: _Halves | None,
+    *,
+    model: _Model | None,
+    settings: Settings,
+) -> dict[str, JsonValue]:
+    """Seconds and memory, where the model is on this machine."""
+    if model is None:
+        return {}
+    refs, n_layers = _edited(request, found), model.facts.n_layers
+    layers = [model.layers.get(ref.dictionary) if ref.dictionary else ref.address and ref.address.layer for ref in refs]
+    explore, confirm = _sizes(request, prompts, halves)
+    work = work_of(
+        request,
+        model.facts,
+        Halves(explore, confirm),
+        kinds=_kinds(refs),
+        blocks=[blocks_after(layer, n_layers) for layer in layers],
+        tokens=model.tokens,
+    )
+    seconds, source = planned_seconds(work, request.model, settings)
+    return {"seconds": seconds, "seconds_source": source, "peak_bytes": peak_bytes(model.facts)}
+
+
+def _edited(request: InterveneRequest, found: Sequence[Found]) -> list[UnitRef]:
+    """Every unit that is edited; of a screen, as many as it will choose."""
+    screen = request.screen
+    if screen is None:
+        return [each.ref for each in found]
+    return [UnitRef(dictionary=screen.dictionary, address=screen.address, index=i) for i in range(screen.n)]
+
+
+def _kinds(refs: Sequence[UnitRef]) -> list[int]:
+    """Controls per unit and control number."""
+    return [3 if ref.dictionary is not None else 1 if ref.head is not None else 2 for ref in refs]
+
+
+def _sizes(
+    request: InterveneRequest, prompts: PromptSet, halves: _Halves | None
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    if halves is not None:
+        return halves.explore, halves.confirm
+    positive = sum(prompts.positive(request.threshold))
+    half = (positive // 2, (len(prompts.prompts) - positive) // 2)
+    return half, half
+
+
 def _cost(
     request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], halves: _Halves | None
 ) -> IntervenePlan:
     from interp_lab.statistics.power import detectable_mean  # lazy: numpy is not needed to list tools
 
-    positive = sum(prompts.positive(request.threshold))
-    half = (positive // 2, (len(prompts.prompts) - positive) // 2)
-    explore, confirm = (half, half) if halves is None else (halves.explore, halves.confirm)
-    kinds = [3 if f.ref.dictionary is not None else 1 if f.ref.head is not None else 2 for f in found]
-    screen = request.screen
-    if screen is not None:
-        kinds = [2 if screen.dictionary is None else 3] * screen.n
+    explore, confirm = _sizes(request, prompts, halves)
+    screen, kinds = request.screen, _kinds(_edited(request, found))
     every, effects = n_trials(request, kinds=kinds)
     chosen, chosen_effects = n_trials(request, kinds=kinds, once=True)
     edited = explore[0] * every + explore[1] * effects + confirm[0] * chosen + confirm[1] * chosen_effects
@@ -172,6 +240,9 @@ def _cost(
         n_passes=edited
         + 3 * len(prompts.prompts)
         + (0 if screen is None else (screen.n + screen.n_sample) * explore[0]),
+        seconds=None,
+        seconds_source=None,
+        peak_bytes=None,
         power=round(detectable_mean(1.0, groups), 3) if groups is not None and groups > 1 else None,
         outcomes=_OUTCOMES,
         advisories=tuple(_advisories(request, found, groups)),
@@ -209,9 +280,11 @@ def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int |
 def _in_words(plan: IntervenePlan, model_id: str) -> str:
     groups = "" if plan.n_groups is None else f", {plan.n_groups} groups of positives to grade on"
     power = "" if plan.power is None else f"; effects from {plan.power:g} standard deviations on are found"
+    time = "" if plan.seconds is None else f", about {plan.seconds:g} s"
+    size = "" if plan.peak_bytes is None else f" and {plan.peak_bytes / 2**20:.0f} MiB"
     return (
-        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{groups}"
-        f"{power}."
+        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{time}{size}"
+        f"{groups}{power}."
     )
 
 

@@ -1,19 +1,142 @@
-"""What edited runs cost, from files and the request alone. Torch-free, so that a plan can say it."""
+"""What edited runs cost, from files and the request alone. Torch-free, so that a plan can say it.
+
+Time is a sum of what a run of any size takes, what each prompt, each edited run and each multiply-add takes. The four
+speeds are those of one ordinary processor core; runs of this workspace then say how much faster or slower this machine
+is with this model.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from pydantic import PositiveFloat, ValidationError
+
+from interp_lab.artifacts.durable import write_durably
 from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.base import Contract
+from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.models import ModelRef
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import known_rate, macs_per_token
 from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.cost import device_key
+from interp_lab.workflows.intervening.plan import EFFECT_ALIKE, strengths_of
 
 ASSUMED_RATE = 5e9
 """Multiply-adds per second of one processor core that are taken for granted before anything was measured."""
 TOKEN_CHARACTERS = 3
 """Fewer than most tokenizers put into a token, so that counts are upper estimates."""
+
+_RUN, _PROMPT, _ROW, _MACS, _WRITTEN = 3.0, 0.02, 6e-4, 1.6e10, 6e-4
+"""Seconds of any run, of a prompt and of an edited run; multiply-adds per second; seconds of a written token."""
+_KEPT: Final = 8
+_LIBRARIES, _PASS_TOKENS, _ALIVE = 560 * 2**20, 1024, 8
+"""Memory of libraries; tokens of a pass; tensors of the MLP's width that are alive in one."""
+
+
+class Pace(Contract):
+    """How long runs of one model took here, over what a plan would have said."""
+
+    ratios: tuple[PositiveFloat, ...]
+    """Of the last runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """Positives and negatives of both halves."""
+
+    explore: tuple[int, int]
+    confirm: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How much is to be done."""
+
+    n_prompts: int
+    n_rows: int
+    """Edited runs."""
+    macs: float
+    n_written: int
+    """Tokens to be written."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds on an ordinary core."""
+        return _RUN + _PROMPT * self.n_prompts + _ROW * self.n_rows + self.macs / _MACS + _WRITTEN * self.n_written
+
+
+def work_of(
+    request: InterveneRequest,
+    facts: ModelFacts,
+    halves: Halves,
+    *,
+    kinds: Sequence[int],
+    blocks: Sequence[int],
+    tokens: float,
+) -> Work:
+    """Return the work of a request.
+
+    Per unit, `kinds` has the controls per control number and `blocks` the blocks that run again; `tokens` is the mean
+    length of a prompt.
+    """
+    n_prompts = sum((*halves.explore, *halves.confirm))
+    whole = macs_per_token(facts, None) or 0
+    block = macs_per_token(facts, 0) or 0
+    head = (facts.n_vocab or 0) * facts.d_model
+    seen = 1.0 if request.where == "last" else tokens
+    n_rows, macs, n_written = 0, 3.0 * n_prompts * tokens * whole, 0
+    units = list(zip(kinds, blocks, strict=True))
+    if request.together and len(units) > 1:
+        units.append((min(kinds), max(blocks)))
+    for kind, n_blocks in units:
+        for (positive, negative), n_edits in ((halves.explore, _doses(request)), (halves.confirm, len(request.edits))):
+            rows = n_edits * (EFFECT_ALIKE + request.n_controls * kind) * positive
+            n_rows += rows + n_edits * negative
+            macs += (rows + n_edits * negative) * n_blocks * block * seen
+            macs += n_edits * head * (positive + negative * tokens)
+            n_written += (rows + n_edits * negative) * (0 if request.scorer is None else request.scorer.max_new_tokens)
+    return Work(n_prompts, n_rows, macs + n_written * whole, n_written)
+
+
+def _doses(request: InterveneRequest) -> int:
+    return sum(len(strengths_of(name, request)) for name in request.edits)
+
+
+def blocks_after(layer: int | None, n_layers: int) -> int:
+    """Return how many blocks run again when something of a layer is edited."""
+    return n_layers if layer is None else n_layers - layer
+
+
+def peak_bytes(facts: ModelFacts) -> int:
+    """Return the estimated memory at the peak: libraries, the weights while they are read, and one pass."""
+    width = _ALIVE * (facts.d_mlp or 4 * facts.d_model) + (facts.n_vocab or 0)
+    return _LIBRARIES + 2 * facts.weights.n_bytes + 4 * _PASS_TOKENS * width
+
+
+def planned_seconds(work: Work, model: ModelRef, settings: Settings) -> tuple[float, str]:
+    """Return the estimated seconds of a run on an otherwise idle core, and what the estimate rests on."""
+    pace = _read(_file(model, settings))
+    if pace is None:
+        return round(work.seconds, 1), "an ordinary processor core; runs of this model here will correct it"
+    told = f"{len(pace.ratios)} earlier {'run' if len(pace.ratios) == 1 else 'runs'} of this model here"
+    return round(work.seconds * median(pace.ratios), 1), told
+
+
+def record_pace(work: Work, seconds: float, model: ModelRef, settings: Settings) -> None:
+    """Keep how long a run took, beside what a plan says of it; the last few count."""
+    path = _file(model, settings)
+    before = _read(path)
+    ratios = (*(() if before is None else before.ratios), max(1e-3, seconds / work.seconds))[-_KEPT:]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, Pace(ratios=ratios).model_dump_json().encode())
 
 
 def seconds_for(
@@ -23,9 +146,25 @@ def seconds_for(
     macs = macs_per_token(facts, None)
     if not macs:
         return None, None
-    dtype = model.dtype if model.dtype != "auto" else "float32"
-    key = device_key("cpu", dtype, settings.threads_per_slot())
-    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(model, settings), key)
+    rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(model, settings), _device(model, settings))
     if rate is not None:
         return max(0.1, round(n_tokens * macs / rate.macs_per_s, 1)), "an earlier harvest of this model here"
     return max(0.1, round(n_tokens * macs / ASSUMED_RATE, 1)), "an assumed speed; a harvest of this model measures it"
+
+
+def _device(model: ModelRef, settings: Settings) -> str:
+    dtype = model.dtype if model.dtype != "auto" else "float32"
+    return device_key("cpu", dtype, settings.threads_per_slot())
+
+
+def _file(model: ModelRef, settings: Settings) -> Path:
+    machine = f"{platform.node()}\0{platform.machine()}\0{_device(model, settings)}\0{model.device}"
+    name = hashlib.sha256(f"intervene\0{fingerprint(model, settings)}\0{machine}".encode()).hexdigest()[:32]
+    return WorkspacePaths.of(settings).root / "rates" / f"pace-{name}.json"
+
+
+def _read(path: Path) -> Pace | None:
+    try:
+        return Pace.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
