@@ -56,9 +56,13 @@ class _Chosen(NamedTuple):
 
 
 def make_steering_vector(
-    request: MakeSteeringVectorRequest, run: Run, *, settings: Settings, suggest: Callable[[], tuple[NextAction, ...]]
+    request: MakeSteeringVectorRequest,
+    run: Run,
+    *,
+    settings: Settings,
+    suggest: Callable[[str], tuple[NextAction, ...]],
 ) -> MakeSteeringVectorResult:
-    """Return the short form of the record; the vector is published as an artifact of the run.
+    """Return the short form of the record; the vector is published as an artifact of the run, whose id `suggest` gets.
 
     Raises:
         VectorNotValidated: It must be validated and is not, or the steer report is about another direction.
@@ -74,7 +78,7 @@ def make_steering_vector(
     seen = look(chosen.coordinates, plan, chosen.n_tried)
     record = _record(request, inputs, chosen, seen=seen, norm=residual_norm(inputs, plan, chosen.direction.address))
     record = _graded(request, record, settings)
-    return _publish(record, inputs, chosen, run=run, actions=suggest())
+    return _publish(record, inputs, chosen, run=run, suggest=suggest)
 
 
 def _open(request: MakeSteeringVectorRequest, given: Direction | None, settings: Settings) -> Inputs:
@@ -158,7 +162,12 @@ def _steer_report(artifact: str, settings: Settings) -> SteerReport:
 
 
 def _publish(
-    record: SteeringVector, inputs: Inputs, chosen: _Chosen, *, run: Run, actions: tuple[NextAction, ...]
+    record: SteeringVector,
+    inputs: Inputs,
+    chosen: _Chosen,
+    *,
+    run: Run,
+    suggest: Callable[[str], tuple[NextAction, ...]],
 ) -> MakeSteeringVectorResult:
     with run.artifact(VECTOR_KIND, f"Direction of {record.criterion[:120]} at {record.address}") as files:
         written, notes = write_vector(
@@ -175,7 +184,7 @@ def _publish(
     return MakeSteeringVectorResult(
         summary=_summary(record, chosen.n_tried),
         warnings=warnings,
-        agent_next_actions=actions,
+        agent_next_actions=suggest(files.id),
         address=record.address,
         method=record.method,
         residual_norm=record.residual_norm,

@@ -177,7 +177,9 @@ def _words(request: SteerRequest, inputs: Inputs, plan: Design, run: Run) -> Cho
         alternatives=request.alternatives,
     )
     on = [inputs.tokens[i] for i in rows if labels[i]]
-    return choose(inputs.loaded, asked, on, [inputs.tokens[i] for i in rows if not labels[i]], check=run.check)
+    return choose(
+        inputs.loaded, asked, on, [inputs.tokens[i] for i in rows if not labels[i]], check=run.check, wordlike=True
+    )
 
 
 def _half(request: SteerRequest, inputs: Inputs, plan: Design, part: str) -> Half:

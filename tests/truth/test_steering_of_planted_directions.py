@@ -52,7 +52,7 @@ def make(folder: Path, out: Path, **options: Any) -> tuple[MakeSteeringVectorRes
     settings = Settings(workspace=folder)
     with LocalRun(folder / out.name, workspace=folder) as run:
         request = MakeSteeringVectorRequest.model_validate(asked)
-        result = make_steering_vector(request, run, settings=settings, suggest=lambda: ())
+        result = make_steering_vector(request, run, settings=settings, suggest=lambda _: ())
         return result, run.written[0]
 
 
@@ -177,7 +177,7 @@ def test_a_vector_that_a_steer_run_confirmed_is_exported_as_validated_and_anothe
     def vector(number: int, **options: Any) -> tuple[str, SteeringVector]:
         with NestedRun(settings, number, lambda: None) as run:
             request = MakeSteeringVectorRequest.model_validate({**asked, "source": source, **options})
-            make_steering_vector(request, run, settings=settings, suggest=lambda: ())
+            make_steering_vector(request, run, settings=settings, suggest=lambda _: ())
             record = ArtifactStore(WorkspacePaths.of(settings)).read_file(run.published[0], "direction.json")
             return run.published[0], SteeringVector.model_validate_json(record)
 

@@ -308,7 +308,28 @@ def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAct
         why = "An effect that holds for other ablations is not an artefact of the value that was put in."
         other: dict[str, JsonValue] = {**arguments, "edits": ["ablate_mean", "ablate_resample"], "dry_run": False}
         return (NextAction(tool="intervene", arguments=other, why=why),)
-    return ()
+    if any(unit.grade == "validated" for unit in single):
+        return ()
+    left: dict[str, JsonValue] = {"model": request.model.id, "criterion": request.criterion}
+    return (
+        *_screen_instead(request, arguments, lonely=len(unmoved) == len(single) == 1),
+        NextAction(tool="plan_evidence", arguments=left, why="What would move these grades, cheapest first."),
+    )
+
+
+def _screen_instead(
+    request: InterveneRequest, arguments: dict[str, JsonValue], *, lonely: bool
+) -> tuple[NextAction, ...]:
+    """Where one named unit shows nothing, another of the same place may be the cause."""
+    if not lonely or len(request.units) != 1 or request.units[0].head is not None:
+        return ()
+    unit = request.units[0]
+    place: dict[str, JsonValue] = (
+        {"address": str(unit.address)} if unit.dictionary is None else {"dictionary": unit.dictionary}
+    )
+    kept = {name: value for name, value in arguments.items() if name not in {"units", "hypothesis"}}
+    why = "This unit shows nothing; a screen of its whole place finds those that may."
+    return (NextAction(tool="intervene", arguments={**kept, "screen": place, "dry_run": False}, why=why),)
 
 
 INTERVENE = JobCapability(

@@ -75,18 +75,24 @@ def _check_model(request: MakeSteeringVectorRequest, prompts: dict[str, str], se
 def _handle(request: MakeSteeringVectorRequest, run: Run) -> MakeSteeringVectorResult:
     from interp_lab.workflows.make_steering_vector import make_steering_vector  # lazy: the workflow imports torch
 
-    return make_steering_vector(request, run, settings=Settings.from_env(), suggest=lambda: suggest(request))
+    return make_steering_vector(
+        request, run, settings=Settings.from_env(), suggest=lambda artifact: suggest(request, artifact)
+    )
 
 
-def suggest(request: MakeSteeringVectorRequest) -> tuple[NextAction, ...]:
-    """Return the call that would show whether the model moves with the direction: nothing before its artifact's id."""
-    if isinstance(request.dataset, InlinePrompts) or not isinstance(request.source, LatentSource):
-        return ()
-    unit: JsonValue = {"dictionary": request.source.dictionary, "index": request.source.index}
+def suggest(request: MakeSteeringVectorRequest, artifact: str) -> tuple[NextAction, ...]:
+    """Return the calls that would show whether the model moves with the direction."""
+    if isinstance(request.dataset, InlinePrompts):
+        return ()  # the prompts would have to be repeated in every action
     kept = {"model", "criterion", "dataset", "threshold", "seed"}
-    arguments: dict[str, JsonValue] = {**request.model_dump(mode="json", include=kept), "units": [unit]}
-    why = "Edit the latent itself beside controls: what it does, not only what adding its direction does."
-    return (NextAction(tool="intervene", arguments=arguments, why=why),)
+    same: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, include=kept)
+    why = "Whether text shows the criterion with it, beyond random directions of the same length and an instruction."
+    found = [NextAction(tool="steer", arguments={**same, "vector": artifact}, why=why)]
+    if isinstance(request.source, LatentSource):
+        unit: JsonValue = {"dictionary": request.source.dictionary, "index": request.source.index}
+        why = "Edit the latent itself beside controls: what it does, not only what adding its direction does."
+        found.append(NextAction(tool="intervene", arguments={**same, "units": [unit]}, why=why))
+    return tuple(found)
 
 
 MAKE_STEERING_VECTOR = JobCapability(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Literal, Protocol
 
 import numpy as np
@@ -65,8 +67,11 @@ def choose(
     negatives: Sequence[TokenizedPrompt],
     *,
     check: Callable[[], None],
+    wordlike: bool = False,
 ) -> Chosen:
     """Return the tokens of a request; those not given are the tokens that explore positives predict more, or less.
+
+    `wordlike` leaves out tokens without a letter or a digit where there are others: text is not scored by its commas.
 
     Raises:
         TargetTokensUnclear: A word is not exactly one token, stands on both sides, or no token tells the sides apart.
@@ -79,11 +84,22 @@ def choose(
     free = shift.copy()
     free[[*targets, *alternatives]] = 0.0
     how = "given" if targets and alternatives else "chosen"
-    targets = targets or tuple(int(i) for i in np.argsort(-free)[:N_CHOSEN] if free[i] > 0)
-    alternatives = alternatives or tuple(int(i) for i in np.argsort(free)[:N_CHOSEN] if free[i] < 0)
+    keeps = partial(_is_wordlike, loaded) if wordlike else None
+    targets = targets or _first(np.argsort(-free)[: int((free > 0).sum())], keeps)
+    alternatives = alternatives or _first(np.argsort(free)[: int((free < 0).sum())], keeps)
     if not targets or not alternatives or set(targets) & set(alternatives):
         raise TargetTokensUnclear("Targets and alternatives must be different tokens, at least one of each.")
     return Chosen(targets, alternatives, how, float(np.median(on[:, list(targets)].sum(axis=1))))
+
+
+def _first(order: NDArray[np.intp], keeps: Callable[[int], bool] | None) -> tuple[int, ...]:
+    """The first of these tokens, those that are kept if there are any."""
+    kept = islice((int(i) for i in order if keeps is None or keeps(int(i))), N_CHOSEN)
+    return tuple(kept) or tuple(int(i) for i in order[:N_CHOSEN])
+
+
+def _is_wordlike(loaded: LoadedModel, token: int) -> bool:
+    return any(letter.isalnum() for letter in str(loaded.tokenizer.decode([token])))
 
 
 def words(loaded: LoadedModel, ids: Sequence[int]) -> tuple[str, ...]:

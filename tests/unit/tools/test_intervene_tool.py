@@ -10,15 +10,18 @@ import pytest
 from pydantic import ValidationError
 
 from interp_lab import errors
+from interp_lab.contracts.evidence_plan import PlanEvidenceRequest
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene import InterveneRequest
+from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.contracts.jobs import JobView
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.sources import _refuse_other_question, _refuse_other_split
 from interp_lab_tools.dispatch import dispatch
-from interp_lab_tools.intervene import INTERVENE
+from interp_lab_tools.intervene import INTERVENE, suggest
 from interp_lab_tools.lab import Lab
+from tests.unit.workflows.memory.past_runs import edit_card, intervene_report, unit_card
 
 EXAMPLE = dict(INTERVENE.example)
 UNIT = {"address": "resid_post.2", "index": 5}
@@ -43,6 +46,8 @@ def test_without_being_told_it_only_plans_and_says_how_to_carry_it_out(lab: Lab)
     assert action.arguments["dry_run"] is False
     assert InterveneRequest.model_validate(action.arguments).dry_run is False
     assert view.plan is not None
+    assert view.plan["seconds"] > 0  # type: ignore[operator]
+    assert view.plan["peak_bytes"] > 2**28  # type: ignore[operator]
     assert {row["grade"] for row in view.plan["outcomes"]} >= {"validated", "contradicted"}  # type: ignore[index,union-attr]
     assert view.plan["power"] > 0  # type: ignore[operator]
     assert len(view.model_dump_json()) < 4000
@@ -148,3 +153,23 @@ def test_a_report_about_something_else_is_refused() -> None:
 def test_the_split_of_a_report_follows_from_what_both_requests_share() -> None:
     shared = {"model", "criterion", "dataset", "threshold", "seed", "pooling"}
     assert shared <= set(InspectRequest.model_fields) & set(InterveneRequest.model_fields)
+
+
+def told(*units: dict[str, Any]) -> InterveneReport:
+    return intervene_report(list(units))
+
+
+def test_what_is_left_unvalidated_leads_to_the_cheapest_evidence_and_a_lonely_unit_to_a_screen_of_its_place() -> None:
+    request = InterveneRequest.model_validate(EXAMPLE)
+    unmoved = unit_card("resid_post.2 #5", "needs_causal_evidence", [edit_card(0.0, q=0.9)], ("effect_like_control",))
+    screen, plan = suggest(request, told(unmoved))
+    asked = InterveneRequest.model_validate(screen.arguments)
+    assert asked.screen is not None
+    assert str(asked.screen.address) == "resid_post.2"
+    assert not asked.units
+    assert plan.tool == "plan_evidence"
+    PlanEvidenceRequest.model_validate(plan.arguments)
+    plausible = unit_card("resid_post.2 #5", "plausible", [edit_card(1.0)], ("effect_confirmed",))
+    assert [action.tool for action in suggest(request, told(plausible))] == ["plan_evidence"]
+    validated = unit_card("resid_post.2 #5", "validated", [edit_card(1.0)], ("effect_confirmed",))
+    assert "plan_evidence" not in [action.tool for action in suggest(request, told(validated))]

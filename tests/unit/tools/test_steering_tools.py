@@ -14,10 +14,11 @@ from safetensors.numpy import save_file  # pyright: ignore[reportUnknownVariable
 from interp_lab import errors
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.steer import SteerRequest
+from interp_lab.contracts.steering_vector import MakeSteeringVectorRequest
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR
+from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR, suggest
 from interp_lab_tools.steer import STEER
 
 
@@ -72,3 +73,14 @@ def test_a_file_outside_the_workspace_is_refused(lab: Lab) -> None:
 def test_equal_strengths_are_refused() -> None:
     with pytest.raises(ValidationError, match="differ"):
         SteerRequest.model_validate({**STEER.example, "strengths": [1.0, 1.0]})
+
+
+def test_a_vector_leads_to_steering_with_it_and_a_latent_to_editing_it_too() -> None:
+    request = MakeSteeringVectorRequest.model_validate(MAKE_STEERING_VECTOR.example)
+    (action,) = suggest(request, "a" * 64)
+    assert action.tool == "steer"
+    asked = SteerRequest.model_validate(action.arguments)
+    assert (asked.vector, asked.criterion) == ("a" * 64, request.criterion)
+    latent = {**MAKE_STEERING_VECTOR.example, "source": {"kind": "latent", "dictionary": "sae", "index": 3}}
+    both = suggest(MakeSteeringVectorRequest.model_validate(latent), "a" * 64)
+    assert [each.tool for each in both] == ["steer", "intervene"]
