@@ -27,5 +27,5 @@ def test_an_edge_whose_cut_raises_the_metric_is_no_less_part_of_it() -> None:
 
 def test_sizes_are_whole_edges_and_areas_are_those_of_the_curve() -> None:
     assert sizes(30, 7) == (0, 1, 2, 3, 6, 7, 15, 30)
-    assert areas([0, 0.5, 1], [0, 1, 1]) == (0.75, 0.25)
-    assert areas([0, 1], [1, 1]).missed == 0
+    assert areas([0.0, 0.5, 1.0], [0.0, 1.0, 1.0]) == (0.75, 0.25)
+    assert areas([0.0, 1.0], [1.0, 1.0]).missed == 0
