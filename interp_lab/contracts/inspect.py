@@ -46,6 +46,27 @@ ModelArgument = Annotated[
 """A model: its id alone, or an object that also says revision, dtype and device."""
 
 
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""NAME or NAME=VALUE."""
+
+
+class AlsoAsked(Contract):
+    """One more criterion over the same pass."""
+
+    criterion: Criterion
+    """What its positives have."""
+    dataset: PromptArgument | None = None
+    """Its prompts; absent, those of the first criterion by another label."""
+    label: Label | None = None
+    """Label of its positives, instead of a high score."""
+
+    @model_validator(mode="after")
+    def _asks_something_else(self) -> AlsoAsked:
+        if self.dataset is None and self.label is None:
+            raise ValueError("a further criterion needs prompts or a label of its own")
+        return self
+
+
 class InspectRequest(JobRequest):
     """Rank every coordinate of the chosen addresses by how well it follows the criterion."""
 
@@ -58,7 +79,7 @@ class InspectRequest(JobRequest):
     {'prompts': [{'text': …, 'score': 0 to 1}, …]}. Evidence brings its own."""
     evidence: EvidenceArgument | None = None
     """Values on disk to rank instead of running the model: 'store:ID' (activation store), 'records:FILE'."""
-    label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    label: Label | None = None
     """Positives are the prompts with this label, NAME or NAME=VALUE, instead of those that score high."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
     """Where to look, for example ['resid_post.2', 'mlp_out.3']; empty means resid_post of every layer, or nothing but
@@ -80,6 +101,9 @@ class InspectRequest(JobRequest):
     interventions: Annotated[tuple[SourcePath, ...], Field(max_length=20)] = ()
     """Edited runs that grade causes: artifact ids of intervene, or files of intervention records (JSON Lines)."""
 
+    also: Annotated[tuple[AlsoAsked, ...], Field(max_length=9)] = ()
+    """Further criteria of the same pass: a report each, q times their number."""
+
     @model_validator(mode="after")
     def _has_one_source(self) -> InspectRequest:
         if (self.dataset is None) == (self.evidence is None):
@@ -88,7 +112,17 @@ class InspectRequest(JobRequest):
             raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
         if self.evidence is not None and self.hypothesis is not None:
             raise ValueError("a hypothesis is registered for a dataset that a model reads, not for evidence on disk")
+        self._refuse_mixed_criteria()
         return self
+
+    def _refuse_mixed_criteria(self) -> None:
+        asked = [self.criterion, *(one.criterion for one in self.also)]
+        if len(set(asked)) != len(asked):
+            raise ValueError("every criterion of one request must have words of its own")
+        if self.also and self.interventions:
+            raise ValueError("interventions are about one criterion: ask for it alone")
+        if self.evidence is not None and any(one.dataset is not None for one in self.also):
+            raise ValueError("evidence brings its own prompts: a further criterion is another label of them")
 
 
 class RankedCoordinate(Contract):
@@ -120,6 +154,29 @@ class RankedCoordinate(Contract):
     """Of its strongest prompt, the token that decides the pooled value or weighs most in it (untrusted text)."""
 
 
+class CriterionRow(Contract):
+    """One of several criteria that were asked together."""
+
+    criterion: str
+    """As asked."""
+    report: str
+    """Artifact of its report."""
+    n_prompts: int
+    """Its prompts."""
+    n_significant: int
+    """Coordinates with q, times the number of criteria, at or below the level."""
+    best: str | None
+    """Its strongest coordinate, 'ADDRESS #INDEX'."""
+    grade: Grade | None
+    """How far the evidence for that one carries."""
+    confirm_auroc: FiniteFloat | None
+    """Of that one, as measured."""
+    confirm_interval: tuple[FiniteFloat, FiniteFloat] | None
+    """Its 95 % interval."""
+    flagged: bool
+    """A confound alone solves its prompts."""
+
+
 class InspectResult(Result):
     """The short form of the report, small enough to read in one go."""
 
@@ -141,6 +198,8 @@ class InspectResult(Result):
     """One row per address; of many, the strongest on explore prompts."""
     best_handle: HandleComparison | None = None
     """Whether one coordinate reads the criterion as well as a set, a direction or a probe."""
+    criteria: tuple[CriterionRow, ...] = ()
+    """Every criterion, the first among them, where several were asked; the fields above are about the first."""
 
 
 class InspectPlan(Contract):
@@ -160,8 +219,10 @@ class InspectPlan(Contract):
     """Dictionaries whose latents it would rank."""
     n_coordinates: NonNegativeInt | None
     """Coordinates to test, latents of dictionaries among them; absent where the files of the model do not tell."""
+    n_criteria: NonNegativeInt = 1
+    """Criteria asked of the same pass."""
     n_forward_passes: NonNegativeInt
-    """One pass per prompt, batched by length."""
+    """One pass per distinct prompt, batched by length."""
     weight_bytes: NonNegativeInt | None
     """Size of the weight files; absent for a model that is not on this machine yet."""
     peak_bytes: NonNegativeInt | None

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
-from interp_lab.contracts.inspect_report import Context
+from interp_lab.contracts.inspect_report import Context, CoordinateCard, InspectReport
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
@@ -15,19 +17,42 @@ from interp_lab.workflows.inspection.contexts import context, strongest_prompts
 from interp_lab.workflows.inspection.edited.columns import Columns
 from interp_lab.workflows.inspection.edited.merge import merge_edits
 from interp_lab.workflows.inspection.edited.sources import open_edits
+from interp_lab.workflows.inspection.edited.tested import Merged
 from interp_lab.workflows.inspection.handles import compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.lenses import decoder_rows
-from interp_lab.workflows.inspection.measure import Findings, design, measure
-from interp_lab.workflows.inspection.passes import pool_prompts, read_tokens
-from interp_lab.workflows.inspection.recorded import open_recorded
+from interp_lab.workflows.inspection.material import Material
+from interp_lab.workflows.inspection.measure import Design, Findings, design, measure
+from interp_lab.workflows.inspection.passes import read_tokens
+from interp_lab.workflows.inspection.questions import (
+    corrected_together,
+    pool_together,
+    together_note,
+    with_criteria,
+    with_further,
+)
+from interp_lab.workflows.inspection.recorded import for_every_criterion, open_recorded
 from interp_lab.workflows.inspection.registered import with_memory
 from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
-from interp_lab.workflows.inspection.tables import Pooled
+from interp_lab.workflows.inspection.tables import Pooled, Table
+
+
+class _Asked(NamedTuple):
+    """One criterion, measured."""
+
+    material: Material
+    table: Table
+    plan: Design
+    findings: Findings
+    cards: tuple[CoordinateCard, ...]
+    notes: tuple[str, ...]
+    """What a careful reader must know of where the values come from."""
 
 
 def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
     """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    With further criteria there is a report for each, that of the first first.
 
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is read.
@@ -36,51 +61,80 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
         return _of_records(request, run, settings=settings, suggest=suggest)
     run.progress(0, None, "opening the model and the prompts")
     edits = open_edits(request, settings)
-    inputs = open_inputs(request, settings)
+    several = with_further(open_inputs(request, settings), settings)
+    inputs = several[0]
     run.seed, run.device = request.seed, str(inputs.loaded.device)
-    run.inputs |= inputs.provenance() | edits.provenance()
-    plan = design(inputs)
+    run.inputs |= inputs.provenance() | edits.provenance() | _further_prompts(several)
+    plans = [design(each) for each in several]
     with decided_matmul(run.checkpoint_dir):
-        pooled = pool_prompts(inputs, run)
+        tables = pool_together(several, run)
         run.progress(0, None, "ranking and confirming")
-        merged = merge_edits(
-            edits, inputs, plan, columns=Columns.of(pooled, request.dictionaries, None), settings=settings
+        columns = Columns.of(tables[0], request.dictionaries, None)
+        merged = merge_edits(edits, inputs, plans[0], columns=columns, settings=settings)
+        found = corrected_together(
+            [
+                measure(each, table, plan, edited=merged.columns)
+                for each, table, plan in zip(several, tables, plans, strict=True)
+            ]
         )
-        findings = measure(inputs, pooled, plan, edited=merged.columns)
-        cards = coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run), edits=merged)
-    run.progress(0, None, "comparing with sets, directions and a probe")
-    handles = compare_handles(pooled, plan, findings.explore, decoders=partial(decoder_rows, pooled))
-    report = assemble(inputs, plan, findings, pooled=pooled, cards=cards, run=run)
-    report = report.model_copy(update={"handles": handles, "caveats": (*report.caveats, *merged.notes)})
-    report = with_memory(report, request, inputs.prompts, settings)
-    report = report.model_copy(update={"agent_next_actions": suggest(report)})
-    publish(report, findings, pooled, run)
-    return short_form(report)
+        asked = [
+            _Asked(each, table, plan, own, _cards(each, table, plan, findings=own, edits=merged, run=run), merged.notes)
+            for each, table, plan, own in zip(several, tables, plans, found, strict=True)
+        ]
+    return _published(asked, run, settings=settings, suggest=suggest)
 
 
 def _of_records(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
     """The same for values on disk: no model is run."""
     run.progress(0, None, "reading the recorded values")
     edits = open_edits(request, settings)
-    recorded = open_recorded(request, settings)
+    several = for_every_criterion(open_recorded(request, settings))
     run.seed = request.seed
-    run.inputs |= recorded.provenance() | edits.provenance()
-    plan, table = design(recorded), recorded.table
+    run.inputs |= several[0].provenance() | edits.provenance() | _further_prompts(several)
+    plans, values = [design(each) for each in several], several[0].values
     run.progress(0, None, "ranking and confirming")
-    columns = Columns.of(table, (), recorded.values.names)
-    merged = merge_edits(edits, recorded, plan, columns=columns, settings=settings)
-    findings = measure(recorded, table, plan, edited=merged.columns)
-    described = findings.columns[: findings.n_described]
-    contexts = recorded.contexts(described, {column: sign_of(findings, column) for column in described})
-    cards = coordinate_cards(table, plan, findings, contexts, names=recorded.values.names, edits=merged)
+    columns = Columns.of(values.table, (), values.names)
+    merged = merge_edits(edits, several[0], plans[0], columns=columns, settings=settings)
+    found = corrected_together(
+        [measure(each, values.table, plan, edited=merged.columns) for each, plan in zip(several, plans, strict=True)]
+    )
+    asked: list[_Asked] = []
+    for each, plan, own in zip(several, plans, found, strict=True):
+        described = own.columns[: own.n_described]
+        contexts = each.contexts(described, {column: sign_of(own, column) for column in described})
+        cards = coordinate_cards(values.table, plan, own, contexts, names=values.names, edits=merged)
+        asked.append(_Asked(each, values.table, plan, own, cards, (*values.notes, *merged.notes)))
+    return _published(asked, run, settings=settings, suggest=suggest)
+
+
+def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
+    """Publish the report of every criterion, and return the answer about the first."""
     run.progress(0, None, "comparing with sets, directions and a probe")
-    handles = compare_handles(table, plan, findings.explore)
-    report = assemble(recorded, plan, findings, pooled=table, cards=cards, run=run)
-    notes = (*report.caveats, *recorded.values.notes, *merged.notes)
-    report = report.model_copy(update={"handles": handles, "caveats": notes})
-    report = report.model_copy(update={"agent_next_actions": suggest(report)})
-    publish(report, findings, table, run)
-    return short_form(report)
+    reports: list[InspectReport] = []
+    for one in asked:
+        handles = compare_handles(one.table, one.plan, one.findings.explore, decoders=partial(decoder_rows, one.table))
+        report = assemble(one.material, one.plan, one.findings, pooled=one.table, cards=one.cards, run=run)
+        notes = (*report.caveats, *one.notes, *together_note(len(asked)))
+        report = report.model_copy(update={"handles": handles, "caveats": notes})
+        if one.material.request.evidence is None:
+            report = with_memory(report, one.material.request, one.material.prompts, settings)
+        report = report.model_copy(update={"agent_next_actions": suggest(report)})
+        publish(report, one.findings, one.table, run)
+        reports.append(report)
+    return with_criteria(short_form(reports[0]), reports, run.artifact_ids[-len(reports) :])
+
+
+def _further_prompts(several: Sequence[Material]) -> dict[str, str]:
+    return {
+        f"prompts {number}": f"{each.prompts.name} sha256:{each.prompts.sha256}"
+        for number, each in enumerate(several[1:], start=2)
+    }
+
+
+def _cards(
+    inputs: Inputs, pooled: Pooled, plan: Design, *, findings: Findings, edits: Merged, run: Run
+) -> tuple[CoordinateCard, ...]:
+    return coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run), edits=edits)
 
 
 def _contexts(inputs: Inputs, pooled: Pooled, findings: Findings, run: Run) -> dict[int, tuple[Context, ...]]:

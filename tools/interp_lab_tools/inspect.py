@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
+from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HookPointUnavailable, HubUnreachable
@@ -18,6 +20,7 @@ from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.inspection.asked import asking, further
 from interp_lab.workflows.inspection.edited.sources import check_edits
 from interp_lab.workflows.inspection.registered import refuse_unregistered
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -45,7 +48,9 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
         for dictionary in dictionaries:
             addresses_read(dictionary, facts)
     groups = _groups(prompts, request)
+    others = _others(request, lab, facts)
     plan = _cost(request, prompts, facts, dictionaries, n_groups=len(set(groups)) if groups else None)
+    plan = _with_others(plan, prompts, others)
     return Plan(
         summary=_in_words(plan, request.model.id),
         details=plan.model_dump(mode="json", exclude_none=True),
@@ -56,6 +61,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
             "model": fingerprint(request.model, lab.settings),
             **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in request.dictionaries},
             **check_edits(request, lab.settings),
+            **{f"prompts {number}": other.sha256 for number, other in enumerate(others, start=2)},
         },
         warnings=tuple(_warnings(request, prompts, groups, facts)),
     )
@@ -70,6 +76,30 @@ def _prompts(request: InspectRequest, lab: Lab) -> PromptSet:
     if request.pooling == "span":
         refuse_without_spans(prompts)
     return prompts
+
+
+def _others(request: InspectRequest, lab: Lab, facts: ModelFacts | None) -> list[PromptSet]:
+    """Return the prompts of the further criteria, checked as those of the first are."""
+    found: list[PromptSet] = []
+    for one in further(request):
+        prompts = _prompts(one, lab)
+        _groups(prompts, one)
+        if facts is not None:
+            _facts(one, prompts, lab)
+        found.append(prompts)
+    return found
+
+
+def _with_others(plan: InspectPlan, prompts: PromptSet, others: Sequence[PromptSet]) -> InspectPlan:
+    if not others:
+        return plan
+    read = {
+        (prompt.text, tuple((span.start, span.end) for span in prompt.spans))
+        for each in (prompts, *others)
+        for prompt in each.prompts
+    }
+    peak = plan.peak_bytes and plan.peak_bytes + 3 * (len(read) - plan.n_prompts) * (plan.n_coordinates or 0) * 4
+    return plan.model_copy(update={"n_criteria": 1 + len(others), "n_forward_passes": len(read), "peak_bytes": peak})
 
 
 def _groups(prompts: PromptSet, request: InspectRequest) -> list[int] | None:
@@ -164,15 +194,21 @@ def _in_words(plan: InspectPlan, model_id: str) -> str:
     peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak"
     groups = "" if plan.n_groups is None else f", {plan.n_groups} independent groups"
     prompts = f"{plan.n_prompts} prompts ({plan.n_positive} positive{groups})"
+    if plan.n_criteria > 1:
+        prompts += f", {plan.n_forward_passes} distinct ones of {plan.n_criteria} criteria,"
     return f"{prompts} through {model_id}, {where}, {what} coordinates; {peak}."
 
 
 def _handle(request: InspectRequest, run: Run) -> InspectResult:
     from interp_lab.workflows.inspect import inspect  # lazy: the workflow imports torch, and only the worker may
 
-    found = inspect(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
-    actions = by_report(request, found, run.artifact_ids[-1]) if run.artifact_ids else found.agent_next_actions
+    found = inspect(request, run, settings=Settings.from_env(), suggest=_suggest(request))
+    actions = by_report(request, found, run.artifact_ids[0]) if run.artifact_ids else found.agent_next_actions
     return found.model_copy(update={"agent_next_actions": actions})
+
+
+def _suggest(request: InspectRequest) -> Callable[[InspectReport], tuple[NextAction, ...]]:
+    return lambda report: suggest(asking(request, report.criterion), report)
 
 
 INSPECT = JobCapability(

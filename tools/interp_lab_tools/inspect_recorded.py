@@ -9,6 +9,7 @@ from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest
 from interp_lab.contracts.inspect_evidence import RecordsEvidence, StoreEvidence
 from interp_lab.errors import InvalidRequest
+from interp_lab.workflows.inspection.asked import further
 from interp_lab.workflows.inspection.edited.sources import check_edits
 from interp_lab_tools.capability import Plan
 from interp_lab_tools.lab import Lab
@@ -61,6 +62,8 @@ def _of_store(request: InspectRequest, source: StoreEvidence, lab: Lab) -> Inspe
     store_facts(store.manifest, request.model.id, source.store)
     columns = [store.column(key) for key in source.columns or store.keys]
     prompts = prompt_set(source.store, stored_prompts(store), request)
+    for one in further(request):
+        prompt_set(source.store, stored_prompts(store), one)
     n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
     n_coordinates = sum(column.width for column in columns)
     return InspectPlan(
@@ -70,6 +73,7 @@ def _of_store(request: InspectRequest, source: StoreEvidence, lab: Lab) -> Inspe
         n_groups=None,
         addresses=tuple(column.key for column in columns),
         n_coordinates=n_coordinates,
+        n_criteria=1 + len(request.also),
         n_forward_passes=0,
         weight_bytes=None,
         peak_bytes=3 * n_prompts * n_coordinates * _BYTES_PER_VALUE,

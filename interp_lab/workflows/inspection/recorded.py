@@ -15,6 +15,7 @@ from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.corpus.prompt_set import MAX_PROMPTS, PromptSet, checked, refuse_one_sided, relabelled
 from interp_lab.errors import InvalidPrompts, InvalidRequest
 from interp_lab.settings import Settings
+from interp_lab.workflows.inspection.asked import further
 from interp_lab.workflows.inspection.record_values import read_record_values
 from interp_lab.workflows.inspection.store_values import read_store_values
 from interp_lab.workflows.inspection.tables import Pooled, Sparse
@@ -78,7 +79,7 @@ class Recorded:
 
 
 def open_recorded(request: InspectRequest, settings: Settings) -> Recorded:
-    """Return the recorded values that a request names.
+    """Return the recorded values that a request names, for its first criterion; see `for_every_criterion`.
 
     Raises:
         RequestError, NotFoundError: the source is not there, is not of the model, or its prompts cannot be used.
@@ -90,8 +91,18 @@ def open_recorded(request: InspectRequest, settings: Settings) -> Recorded:
         values = read_store_values(source, request.model.id, request.pooling, settings)
     else:
         values = read_record_values(source, request.model.id, request.pooling, settings)
-    prompts = prompt_set(values.name, values.prompts, request)
-    return Recorded(request, prompts, values)
+    return Recorded(request, prompt_set(values.name, values.prompts, request), values)
+
+
+def for_every_criterion(recorded: Recorded) -> tuple[Recorded, ...]:
+    """Return the same values once for every criterion of their request, the first first.
+
+    Raises:
+        LabelsUnusable, OneSidedPrompts: a label is not there, or all prompts are on one side.
+    """
+    values = recorded.values
+    others = further(recorded.request)
+    return (recorded, *(Recorded(one, prompt_set(values.name, values.prompts, one), values) for one in others))
 
 
 def prompt_set(name: str, given: Sequence[Mapping[str, Any]], request: InspectRequest) -> PromptSet:

@@ -13,7 +13,9 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.workflows.memory.history import PastRun, same_words
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids
 
-_WHICH = frozenset({"report", "ranks", "units", "hypothesis", "top_k", "n_contexts", "addresses", "interventions"})
+_WHICH = frozenset(
+    {"report", "ranks", "units", "hypothesis", "top_k", "n_contexts", "addresses", "interventions", "also"}
+)
 """Fields that say which units are looked at or shown, not how one is measured."""
 
 
