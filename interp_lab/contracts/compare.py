@@ -82,6 +82,12 @@ class CompareRequest(JobRequest):
     """Anchor prompts that both models read; absent if values on disk bring them."""
     matches: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
     """File of pairs to test instead of choosing some: matches.json of a comparison, or of the peer's match."""
+    by: Literal["responses", "effects"] = "responses"
+    """What chooses and tests pairs: when units are active, or what taking them away does to words that both know."""
+    n_controls: Annotated[int, Field(ge=2, le=20, multiple_of=2)] = 6
+    """By effects: random edits of the same size beside every edit, half of them opposites of the others."""
+    n_transfers: Annotated[int, Field(ge=0, le=20)] = 3
+    """By effects: pairs whose left direction is carried to the right model and steered there, the closest first."""
     n_units: Annotated[int, Field(ge=1, le=100)] = 10
     """Units of each side to match: those that follow the criterion best on explore prompts."""
     pooling: Pooling = "max"
@@ -97,6 +103,8 @@ class CompareRequest(JobRequest):
     def _differ(self) -> Self:
         if self.left == self.right:
             raise ValueError("left and right are the same; compare two models, or two places of one")
+        if self.by == "effects" and (self.left.evidence is not None or self.right.evidence is not None):
+            raise ValueError("only models that are run can be edited; values on disk have responses alone")
         if self.dataset is None and self.left.evidence is None and self.right.evidence is None:
             raise ValueError("give a dataset for the models to read, or evidence, which brings its own prompts")
         return self
@@ -116,9 +124,29 @@ class ComparedUnit(Contract):
     explanation: str | None = None
     """What was said of it (untrusted text), best graded first."""
     effect: FiniteFloat | None = None
-    """Measured effect on the behaviour, from the interventions named; positive if more of it raises the metric."""
+    """Measured effect on the behaviour, from the interventions named; positive if more of it raises the metric. By
+    effects: change of shared words' logits along what explore prompts showed."""
     effect_confirmed: bool | None = None
     """Whether that effect exceeds its control on confirm prompts."""
+
+
+class Transfer(Contract):
+    """A left direction, carried to the right model by the fitted map and added there; on confirm positives."""
+
+    held_out_r2: FiniteFloat
+    """Variance of confirm prompts that the map explains."""
+    similarity: FiniteFloat
+    """Correlation over shared words of what it does there with what the direction does in the left model."""
+    interval: tuple[FiniteFloat, FiniteFloat]
+    """95 %, over resampled prompt groups."""
+    p_value: Probability
+    """Larger share of exchanged words, or of random directions of the same size, that do as well."""
+    control: FiniteFloat
+    """Mean similarity of random directions of the same size."""
+    closest_control: FiniteFloat
+    """That of the closest of them."""
+    n_controls: PositiveInt
+    """How many there were."""
 
 
 class Match(Contract):
@@ -131,13 +159,18 @@ class Match(Contract):
     kind: Literal["one_to_one", "nearest", "imported"]
     """Of the best assignment, the nearest of a unit whose assigned one is another, or named in a file."""
     similarity: FiniteFloat
-    """Correlation of residual responses to confirm prompts, within label, surface taken out; its sign counts."""
+    """Of residual responses to confirm prompts, within label, surface taken out; by effects, of the change of every
+    shared word's logit when the unit is taken away. A correlation; its sign counts."""
     interval: tuple[FiniteFloat, FiniteFloat]
     """95 %, over resampled prompt groups."""
     p_prompts: Probability
-    """Share of exchanges of prompts that do as well."""
+    """Share of exchanges of prompts, by effects of words, that do as well."""
     p_units: Probability
-    """Share of all units of the right model that are as close."""
+    """Share of all units of the right model, by effects of random edits of the same size, that are as close."""
+    responses: FiniteFloat | None = None
+    """By effects: correlation of residual responses, which had no part in the test."""
+    transfer: Transfer | None = None
+    """What became of the left direction in the right model."""
     q_value: Probability
     """Benjamini-Hochberg over every pair tested, of the larger of the two."""
     direction_cosine: FiniteFloat | None = None
@@ -194,6 +227,10 @@ class ComparisonReport(Contract):
     """Units of the right model that each pair had to be closer than."""
     maps: tuple[DirectionMap, ...]
     """Fitted maps."""
+    by: Literal["responses", "effects"] = "responses"
+    """What chose and tested pairs."""
+    n_words: NonNegativeInt | None = None
+    """Words that both models have as one token, on which effects were compared."""
     imported: str | None = None
     """File whose pairs were tested; absent where pairs were chosen here."""
     matches: tuple[Match, ...]
@@ -261,6 +298,8 @@ class ComparePlan(Contract):
     """Prompts that each model reads; absent where values on disk bring them."""
     n_pairs_at_most: NonNegativeInt
     """Pairs tested."""
+    n_edited: NonNegativeInt | None = None
+    """By effects: edited runs of both models together, without transfers."""
     least_q: Probability
     """Smallest q that so many exchanges can show."""
     advisories: tuple[str, ...]

@@ -24,6 +24,11 @@ class Vocabulary:
         self._pieces = pieces
         self._letters = _byte_letters() if bytes_as_letters else None
 
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Numbers of the tokens that are known, ascending."""
+        return tuple(sorted(self._pieces))
+
     def text(self, token: int) -> str:
         """Return the text that a token stands for; bytes that are no character on their own show as U+FFFD."""
         piece = self._pieces.get(token)

@@ -7,7 +7,14 @@ from interp_lab.contracts.compare import CompareRequest, CompareResult
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
-from interp_lab.workflows.comparing.components import direction_cosines, effects_of, promoted
+from interp_lab.workflows.comparing.by_effects import compare_effects, transfers
+from interp_lab.workflows.comparing.components import (
+    direction_cosines,
+    effects_of,
+    fitted_maps,
+    map_records,
+    promoted,
+)
 from interp_lab.workflows.comparing.named import named_pairs
 from interp_lab.workflows.comparing.opening import open_sides
 from interp_lab.workflows.comparing.pairs import choose_pairs, judge
@@ -37,20 +44,24 @@ def compare(request: CompareRequest, run: Run, *, settings: Settings, suggest: S
 
 def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, *, run: Run, settings: Settings) -> Found:
     named = named_pairs(left, right, request, settings) if request.matches else None
-    pairs = choose_pairs(left, right, request) if named is None else named.pairs
-    tested = judge(left, right, pairs, request)
-    cosines, maps = direction_cosines(left, right, pairs, run)
+    given = None if named is None else named.pairs
+    acted = compare_effects(left, right, request, named=given, run=run) if request.by == "effects" else None
+    tested = judge(left, right, given or choose_pairs(left, right, request), request) if acted is None else acted.tested
+    pairs = tested.pairs
+    maps = fitted_maps(left, right, pairs, run)
     return Found(
         tested,
-        cosines,
-        maps,
+        direction_cosines(left, right, pairs, maps),
+        map_records(maps),
         promoted(left, [pair.left for pair in pairs]),
         promoted(right, [pair.right for pair in pairs]),
-        effects_of(left),
-        effects_of(right),
+        effects_of(left) if acted is None else acted.left_effects,
+        effects_of(right) if acted is None else acted.right_effects,
         said_of(left, [pair.left for pair in pairs]),
         said_of(right, [pair.right for pair in pairs]),
         () if named is None else named.unread,
+        acted,
+        {} if acted is None else transfers(left, right, acted, maps, request=request, run=run),
     )
 
 

@@ -195,3 +195,41 @@ def test_what_is_offered_next_is_to_intervene_on_both_sides(pair: Any, tmp_path:
         ("intervene", "left"),
         ("intervene", "right"),
     ]
+
+
+def by_effects(settings: Settings, out: Path, right: str, **options: Any) -> ComparisonReport:
+    few = {"n_units": 5, "by": "effects", "n_controls": 10, "n_transfers": 1, **options}
+    return report_of(settings, out, "left", right, **few)
+
+
+def test_what_units_do_finds_every_unit_of_a_shuffled_model_and_a_direction_carried_there_does_the_same(
+    pair: Any, tmp_path: Path
+) -> None:
+    settings, order, _ = pair
+    report = by_effects(settings, tmp_path / "out", "right")
+    matched = [match for match in report.matches if match.kind == "one_to_one"]
+    assert [order[match.right.index] for match in matched] == [match.left.index for match in matched]
+    for match in matched:
+        assert match.similarity == pytest.approx(1, abs=1e-3)
+        assert match.responses == pytest.approx(1, abs=1e-3)
+        assert match.left.effect == pytest.approx(match.right.effect, rel=1e-2, abs=1e-4)
+        assert match.q_value <= 0.05
+        assert match.grade != "validated"  # coordinates move negatives as much as positives
+    (carried,) = [match.transfer for match in report.matches if match.transfer is not None]
+    assert carried.similarity > 0.9 > carried.closest_control
+    assert carried.p_value <= 0.05
+    assert report.n_words is not None
+    assert "taken away" in report.headline
+
+
+def test_nothing_that_a_stranger_does_is_validated(pair: Any, tmp_path: Path) -> None:
+    settings, _, loaded = pair
+    torch.manual_seed(77)
+    stranger = type(loaded.model)(loaded.model.config)
+    with torch.no_grad():
+        for parameter in stranger.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.15)
+    shutil.copytree(tmp_path / "left", tmp_path / "stranger")
+    stranger.save_pretrained(tmp_path / "stranger")
+    report = by_effects(settings, tmp_path / "out", "stranger", n_transfers=0)
+    assert not [match for match in report.matches if match.grade == "validated"]

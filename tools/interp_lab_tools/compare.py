@@ -47,6 +47,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
     plan = ComparePlan(
         n_prompts=None if prompts is None else len(prompts.prompts),
         n_pairs_at_most=pairs,
+        n_edited=_n_edited(request, plan_prompts=None if prompts is None else len(prompts.prompts), n_named=n_named),
         least_q=1 / (request.n_permutations + 1),
         advisories=tuple(_advisories(request)),
     )
@@ -69,6 +70,13 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
         },
         warnings=plan.advisories,
     )
+
+
+def _n_edited(request: CompareRequest, *, plan_prompts: int | None, n_named: int) -> int | None:
+    if request.by == "responses" or plan_prompts is None:
+        return None
+    units = n_named or request.n_units
+    return 2 * units * (1 + request.n_controls) * plan_prompts
 
 
 def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, lab: Lab) -> str:
@@ -95,7 +103,7 @@ def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, 
 def _advisories(request: CompareRequest) -> Iterator[str]:
     if isinstance(request.dataset, InlinePrompts):
         yield "Prompts written into the request cannot be named again; a file can."
-    if not (request.left.interventions and request.right.interventions):
+    if request.by == "responses" and not (request.left.interventions and request.right.interventions):
         yield "Without interventions on both sides no match can be more than needs_causal_evidence."
 
 

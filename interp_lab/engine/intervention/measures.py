@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +21,45 @@ KL: Final = "kl"
 """Divergence of the edited next-token distribution from the unedited one at the last token, in nats."""
 CROSS_ENTROPY: Final = "cross_entropy"
 """Mean of minus the log-probability of each token of the prompt after the first, in nats."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """What is read of a run, whatever it is."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The measures, in the order of the columns."""
+        ...
+
+    @property
+    def tokens(self) -> tuple[int, ...] | None:
+        """The only tokens whose logits are needed, or None where all are."""
+        ...
+
+    @property
+    def cross_entropy(self) -> bool:
+        """Whether logits at every token are needed."""
+        ...
+
+    @property
+    def downstream(self) -> Downstream | None:
+        """A later unit that is read as well."""
+        ...
+
+    @property
+    def logits(self) -> bool:
+        """Whether logits are read at all."""
+        ...
+
+    def read(
+        self,
+        logits: Float[Tensor, "row pos n_logit"],
+        base: Float[Tensor, "kept n_logit"],
+        ids: Int[Tensor, " whole_pos"],
+    ) -> Float[Tensor, "row measure"]:
+        """Return the measures of edited logits."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from interp_lab.engine.intervention.batch import Batch, Layout, Segment, applied
 from interp_lab.engine.intervention.changes import Tokens
 from interp_lab.engine.intervention.downstream import refuse_not_later, tapped, until_there, with_before
 from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use, run_rows
-from interp_lab.engine.intervention.measures import Behaviour
+from interp_lab.engine.intervention.measures import Measures
 from interp_lab.engine.intervention.order import Group, groups_of
 from interp_lab.engine.intervention.resume import BaseRun, base_runs, entering
 from interp_lab.models.load import LoadedModel
@@ -68,7 +68,7 @@ class Runner:
         self,
         loaded: LoadedModel,
         variants: Sequence[Variant],
-        behaviour: Behaviour,
+        behaviour: Measures,
         *,
         token_budget: int | None = None,
     ) -> None:
@@ -213,7 +213,7 @@ class _Table:
     """The results of one prompt as they come in."""
 
     base: BaseRun
-    behaviour: Behaviour
+    behaviour: Measures
     unedited: Float[Tensor, " measure"]
     edited: Float[Tensor, "variant measure"]
     dose: Float[Tensor, " variant"]
@@ -223,7 +223,7 @@ class _Table:
     """Values of the later unit in the unedited run."""
 
     @classmethod
-    def of(cls, base: BaseRun, behaviour: Behaviour, n_variants: int, *, tokens: Tokens) -> _Table:
+    def of(cls, base: BaseRun, behaviour: Measures, n_variants: int, *, tokens: Tokens) -> _Table:
         later = behaviour.downstream
         usual = None if later is None else later.values(base.seen[later.address].unsqueeze(0))[0]
         empty = torch.zeros((n_variants + 1, len(behaviour.names)), dtype=torch.float64)

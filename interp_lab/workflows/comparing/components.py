@@ -31,30 +31,37 @@ N_PROMOTED = 20
 _MAX_BYTES = 64 * 2**20
 
 
-def direction_cosines(
-    left: ReadSide, right: ReadSide, pairs: Sequence[Pair], run: Run
-) -> tuple[dict[Pair, float], tuple[DirectionMap, ...]]:
-    """Return the cosine of each pair whose directions a map that holds can carry, and every map that was fitted."""
-    places = {pair: (left.stream_address(pair.left), right.stream_address(pair.right)) for pair in pairs}
-    usable = {pair: place for pair, place in places.items() if None not in place}
+Places = Address | None
+"""Where in the residual stream a unit is."""
+Maps = dict[tuple[Places, Places], LinearMap]
+"""Fitted maps by the places that they lie between."""
+
+
+def fitted_maps(left: ReadSide, right: ReadSide, pairs: Sequence[Pair], run: Run) -> Maps:
+    """Return a map for every two places of the residual stream that pairs lie at and that can be read."""
+    places = [(left.stream_address(pair.left), right.stream_address(pair.right)) for pair in pairs]
+    usable = [(a, b) for a, b in dict.fromkeys(places) if a is not None and b is not None]
     if not usable or not left.plan.rows("confirm").size:
-        return {}, ()
-    ours = left.mean_rows(tuple(dict.fromkeys(a for a, _ in usable.values() if a)), run)
-    theirs = right.mean_rows(tuple(dict.fromkeys(b for _, b in usable.values() if b)), run)
-    maps: dict[tuple[Address, Address], LinearMap] = {}
+        return {}
+    ours = left.mean_rows(tuple(dict.fromkeys(a for a, _ in usable)), run)
+    theirs = right.mean_rows(tuple(dict.fromkeys(b for _, b in usable)), run)
+    return {(a, b): _fitted(ours[a], theirs[b], left) for a, b in usable if a in ours and b in theirs}
+
+
+def direction_cosines(left: ReadSide, right: ReadSide, pairs: Sequence[Pair], maps: Maps) -> dict[Pair, float]:
+    """Return the cosine of each pair whose left direction a map that holds can carry."""
     found: dict[Pair, float] = {}
-    for pair, (a, b) in usable.items():
-        assert a is not None
-        assert b is not None
-        if a not in ours or b not in theirs:
-            continue
-        if (a, b) not in maps:
-            maps[a, b] = _fitted(ours[a], theirs[b], left)
+    for pair in pairs:
+        fitted = maps.get((left.stream_address(pair.left), right.stream_address(pair.right)))
         one, two = left.direction(pair.left), right.direction(pair.right)
-        if maps[a, b].held_out_r2 >= LEAST_R2 and one is not None and two is not None:
-            found[pair] = cosine(maps[a, b].carried(one), two)
-    records = (DirectionMap(left=str(a), right=str(b), held_out_r2=m.held_out_r2) for (a, b), m in maps.items())
-    return found, tuple(records)
+        if fitted is not None and fitted.held_out_r2 >= LEAST_R2 and one is not None and two is not None:
+            found[pair] = cosine(fitted.carried(one), two)
+    return found
+
+
+def map_records(maps: Maps) -> tuple[DirectionMap, ...]:
+    """Return every map that was fitted, as the report has it."""
+    return tuple(DirectionMap(left=str(a), right=str(b), held_out_r2=m.held_out_r2) for (a, b), m in maps.items())
 
 
 def _fitted(ours: np.ndarray, theirs: np.ndarray, left: ReadSide) -> LinearMap:

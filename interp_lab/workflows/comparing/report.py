@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from interp_lab.contracts.actions import NextAction
@@ -18,6 +19,7 @@ from interp_lab.contracts.compare import (
     DirectionMap,
     Match,
     ShortMatch,
+    Transfer,
 )
 from interp_lab.contracts.inspect_report import ReasonCode, RunFacts
 from interp_lab.corpus.prompt_set import PromptSet
@@ -25,6 +27,7 @@ from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.jobs.run import Run, package_versions
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
+from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
 from interp_lab.workflows.comparing.named import peer_matches
 from interp_lab.workflows.comparing.pairs import Pair, Tested
@@ -53,6 +56,9 @@ class Found(NamedTuple):
     """Explanations by column."""
     unread: tuple[str, ...] = ()
     """Pairs of a file whose units are not read here."""
+    acted: Acted | None = None
+    """What units do, where pairs were chosen by that."""
+    transfers: Mapping[Pair, Transfer] = MappingProxyType({})
 
 
 def assemble(
@@ -75,6 +81,8 @@ def assemble(
         n_groups=len({int(group) for group in left.plan.sample.groups[confirm]}),
         n_right_units=right.values.shape[1],
         maps=found.maps,
+        by=request.by,
+        n_words=None if found.acted is None else len(found.acted.words.texts),
         imported=request.matches,
         matches=tuple(matches),
         unmatched=tuple({(u.address, u.index): u for u in rest if (u.address, u.index) not in matched}.values()),
@@ -134,6 +142,8 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
                 q=float(q[i]),
                 left_effect=one.effect if one.effect_confirmed and comparable else None,
                 right_effect=two.effect if two.effect_confirmed and comparable else None,
+                like_control=found.acted is not None and not (one.effect_confirmed and two.effect_confirmed),
+                side_effects=_side_effects(found.acted, one, two),
             )
         grading = grade_match(evidence)
         words = overlap(one.promoted, two.promoted) if one.promoted and two.promoted else None
@@ -149,6 +159,8 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             p_prompts=1.0 if test is None else float(test.p_prompts[i]),
             p_units=1.0 if test is None else float(test.p_units[i]),
             q_value=1.0 if q is None else float(q[i]),
+            responses=None if found.acted is None else _rounded(found.acted.responses.get(pair, 0.0)),
+            transfer=found.transfers.get(pair),
             direction_cosine=_rounded(found.cosines[pair]) if pair in found.cosines else None,
             promoted_overlap=None if words is None else _rounded(words),
             explanation_cosine=None if said is None else _rounded(said),
@@ -157,6 +169,11 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             grade=grading.grade,
             reasons=tuple(ReasonCode(code=reason.value, text=reason.meaning) for reason in grading.reasons),
         )
+
+
+def _side_effects(acted: Acted | None, one: ComparedUnit, two: ComparedUnit) -> bool:
+    named = {f"left {name_of(one)}", f"right {name_of(two)}"}
+    return acted is not None and bool(named & acted.side_effects)
 
 
 def _left_out(measured: Mapping[str, bool]) -> Iterator[Component]:
@@ -196,8 +213,9 @@ def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: Co
     causal = (
         f"{validated} with effects that agree on both sides" if validated else "none tested by intervention on both"
     )
+    how = "respond alike to" if request.by == "responses" else "do the same to shared words when taken away on"
     return (
-        f"{len(held)} of {len(matches)} pairs of {names} respond alike to “{request.criterion}” prompts beyond chance "
+        f"{len(held)} of {len(matches)} pairs of {names} {how} “{request.criterion}” prompts beyond chance "
         f"(q ≤ {Q_LEVEL:g} on confirm prompts), {causal}; closest: {name_of(best.left)} with {name_of(best.right)}, "
         f"r = {best.similarity:.2f} [{low:.2f}, {high:.2f}]. Alike is not the same mechanism."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from interp_lab.contracts.base import Grade
@@ -39,3 +41,12 @@ def test_likeness_alone_never_validates_and_effects_decide(
     graded = grade_match(evidence)
     assert graded.grade == grade
     assert reason in {each.value for each in graded.reasons}
+
+
+def test_a_match_by_effects_that_are_like_random_edits_is_weak_and_one_with_side_effects_is_not_validated() -> None:
+    moved = MatchEvidence(explore_sign=1, low=0.8, high=0.9, q=0.01, left_effect=1.0, right_effect=1.0)
+    assert grade_match(moved).grade == "validated"
+    assert grade_match(replace(moved, like_control=True)).grade == "weak"
+    beside = grade_match(replace(moved, side_effects=True))
+    assert beside.grade == "needs_causal_evidence"
+    assert "side_effects" in [reason.value for reason in beside.reasons]

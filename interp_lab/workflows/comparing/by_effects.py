@@ -1,0 +1,193 @@
+# pyright: standard
+"""Pairs by what they do: effects on the words that both models know choose them on explore prompts and test them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interp_lab.contracts.compare import CompareRequest, Transfer
+from interp_lab.errors import InvalidRequest
+from interp_lab.jobs.run import Run
+from interp_lab.methods.direction_map import LinearMap
+from interp_lab.methods.effect_match import LEAST_WORDS, alike, beyond_control, judge_vectors
+from interp_lab.methods.pattern_match import PairTest, similarities
+from interp_lab.statistics.assignment import best_assignment
+from interp_lab.statistics.false_discovery import benjamini_hochberg
+from interp_lab.workflows.comparing.components import LEAST_R2, Effect, Places
+from interp_lab.workflows.comparing.edits import Moved, Words, ablations, shared_words, steered
+from interp_lab.workflows.comparing.pairs import Pair, Tested
+from interp_lab.workflows.comparing.sides import ReadSide
+
+SIDE_EFFECT_SHARE = 0.5
+"""Largest accepted change on negatives, as a share of that on positives."""
+_N_RANDOM = 40
+"""Random directions that a carried direction has to be closer than."""
+_BEHAVIOUR = "logits of shared words"
+
+
+class Acted(NamedTuple):
+    """What both sides do, and the pairs by it."""
+
+    tested: Tested
+    words: Words
+    left_effects: dict[str, Effect]
+    right_effects: dict[str, Effect]
+    side_effects: frozenset[str]
+    """Units, with the side before them, that change negatives more than the bound."""
+    responses: dict[Pair, float]
+    """Correlation of responses to confirm prompts."""
+
+
+def compare_effects(
+    left: ReadSide, right: ReadSide, request: CompareRequest, *, named: Sequence[Pair] | None, run: Run
+) -> Acted:
+    """Return the pairs by what their units do.
+
+    Raises:
+        InvalidRequest: A side was not run, or the models have too few words in common.
+        ImpossibleEdit, HookPointUnavailable: A unit cannot be edited.
+    """
+    words = shared_words(left, right)
+    if len(words.texts) < LEAST_WORDS:
+        raise InvalidRequest(f"The models have {len(words.texts)} words in common; {LEAST_WORDS} are needed.")
+    ours = left.chosen(request.n_units) if named is None else tuple(dict.fromkeys(pair.left for pair in named))
+    theirs = right.chosen(request.n_units) if named is None else tuple(dict.fromkeys(pair.right for pair in named))
+    one = ablations(left, ours, words.left, n_controls=request.n_controls, run=run)
+    two = ablations(right, theirs, words.right, n_controls=request.n_controls, run=run)
+    close = alike(_mean(left, one, "explore"), _mean(right, two, "explore"))
+    pairs = _chosen(close, ours, theirs) if named is None else _named(close, ours, theirs, named)
+    tested = _tested(left, right, pairs, request=request, moved=(one, two), columns=(ours, theirs))
+    left_effects, left_side = _effects(left, one, ours, "left")
+    right_effects, right_side = _effects(right, two, theirs, "right")
+    return Acted(tested, words, left_effects, right_effects, left_side | right_side, _responses(left, right, pairs))
+
+
+def transfers(
+    left: ReadSide,
+    right: ReadSide,
+    acted: Acted,
+    maps: dict[tuple[Places, Places], LinearMap],
+    *,
+    request: CompareRequest,
+    run: Run,
+) -> dict[Pair, Transfer]:
+    """Return what the left direction of the closest pairs does after it was carried to the right model."""
+    found: dict[Pair, Transfer] = {}
+    order = np.argsort(-acted.tested.test.similarity) if acted.tested.test is not None else ()
+    for place in order:
+        pair = acted.tested.pairs[int(place)]
+        a, b, vector = left.stream_address(pair.left), right.stream_address(pair.right), left.direction(pair.left)
+        fitted = maps.get((a, b))
+        if len(found) >= request.n_transfers or fitted is None or vector is None or fitted.held_out_r2 < LEAST_R2:
+            continue
+        assert a is not None
+        assert b is not None
+        own = steered(left, a, vector, acted.words.left, n_controls=2, run=run)
+        carried = fitted.carried(vector)
+        other = steered(right, b, carried, acted.words.right, n_controls=_N_RANDOM, run=run)
+        rows, groups = _rows(left, own, "confirm")
+        test = judge_vectors(
+            own.effects[:, rows], other.effects[:, rows], other.controls[1], groups,
+            n_permutations=request.n_permutations, seed=request.seed,
+        )  # fmt: skip
+        random = alike(own.effects[:, rows].mean(1), other.controls[1])[0]
+        found[pair] = Transfer(
+            held_out_r2=round(fitted.held_out_r2, 4),
+            similarity=_rounded(test.similarity[0]),
+            interval=(_rounded(test.low[0]), _rounded(test.high[0])),
+            p_value=float(max(test.p_words[0], test.p_controls[0])),
+            control=_rounded(random.mean()),
+            closest_control=_rounded(random.max()),
+            n_controls=len(random),
+        )
+    return found
+
+
+def _chosen(close: NDArray[np.float64], ours: Sequence[int], theirs: Sequence[int]) -> tuple[Pair, ...]:
+    rows, columns = best_assignment(close)
+    pairs = [Pair(ours[i], theirs[j], "one_to_one", float(close[i, j])) for i, j in zip(rows, columns, strict=True)]
+    assigned = {(pair.left, pair.right) for pair in pairs}
+    for i, column in enumerate(ours):
+        j = int(np.argmax(close[i]))
+        if (column, theirs[j]) not in assigned:
+            pairs.append(Pair(column, theirs[j], "nearest", float(close[i, j])))
+    return tuple(pairs)
+
+
+def _named(
+    close: NDArray[np.float64], ours: Sequence[int], theirs: Sequence[int], named: Sequence[Pair]
+) -> tuple[Pair, ...]:
+    return tuple(
+        Pair(pair.left, pair.right, pair.kind, float(close[ours.index(pair.left), theirs.index(pair.right)]))
+        for pair in named
+    )
+
+
+def _tested(
+    left: ReadSide,
+    right: ReadSide,
+    pairs: tuple[Pair, ...],
+    *,
+    request: CompareRequest,
+    moved: tuple[Moved, Moved],
+    columns: tuple[Sequence[int], Sequence[int]],
+) -> Tested:
+    if left.confirm is None or right.confirm is None:
+        return Tested(pairs, None, None)
+    rows, groups = _rows(left, moved[0], "confirm")
+    one = moved[0].effects[[columns[0].index(pair.left) for pair in pairs]][:, rows]
+    two = moved[1].effects[[columns[1].index(pair.right) for pair in pairs]][:, rows]
+    test = judge_vectors(
+        one, two, moved[1].controls[1], groups, n_permutations=request.n_permutations, seed=request.seed
+    )
+    found = PairTest(test.similarity, test.low, test.high, test.p_words, test.p_controls)
+    return Tested(pairs, found, benjamini_hochberg(np.maximum(test.p_words, test.p_controls)))
+
+
+def _rows(
+    side: ReadSide, moved: Moved, part: str, *, positive: bool = True
+) -> tuple[NDArray[np.intp], NDArray[np.generic]]:
+    """Return places among the rows that were run, and their groups."""
+    wanted = {int(row) for row in side.plan.rows("explore" if part == "explore" else "confirm")}
+    labels = side.plan.sample.labels
+    places = [i for i, row in enumerate(moved.rows) if row in wanted and bool(labels[row]) is positive]
+    groups = np.asarray(side.plan.sample.groups)[[moved.rows[i] for i in places]]
+    return np.asarray(places, dtype=np.intp), groups
+
+
+def _mean(side: ReadSide, moved: Moved, part: str) -> NDArray[np.float32]:
+    return moved.effects[:, _rows(side, moved, part)[0]].mean(1)
+
+
+def _effects(
+    side: ReadSide, moved: Moved, columns: Sequence[int], name: str
+) -> tuple[dict[str, Effect], frozenset[str]]:
+    part = "confirm" if side.confirm is not None else "explore"
+    rows, groups = _rows(side, moved, part)
+    off, _ = _rows(side, moved, part, positive=False)
+    found: dict[str, Effect] = {}
+    beside: set[str] = set()
+    for place, column in enumerate(columns):
+        site, index = side.locate(column)
+        beyond = beyond_control(moved.along[place, rows].tolist(), moved.control_along[place, rows].tolist(), groups)
+        key = f"{site} #{index}"
+        found[key] = Effect(beyond.size, beyond.low > 0 and part == "confirm", _BEHAVIOUR)
+        if float(np.abs(moved.along[place, off]).mean()) > SIDE_EFFECT_SHARE * beyond.size:
+            beside.add(f"{name} {key}")
+    return found, frozenset(beside)
+
+
+def _responses(left: ReadSide, right: ReadSide, pairs: Sequence[Pair]) -> dict[Pair, float]:
+    if left.confirm is None or right.confirm is None:
+        return {}
+    one, two = left.patterns("confirm"), right.patterns("confirm")
+    close = similarities(one.of([pair.left for pair in pairs]), two.of([pair.right for pair in pairs]))
+    return {pair: float(close[i, i]) for i, pair in enumerate(pairs)}
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,72 @@
+"""Effects of two models on the words that both know: the same effect is found, another is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from interp_lab.errors import ShapeMismatch, TooFewGroups
+from interp_lab.methods.effect_match import alike, beyond_control, judge_vectors
+
+N_PROMPTS, N_WORDS = 40, 60
+GROUPS = np.repeat(np.arange(N_PROMPTS // 2), 2)
+
+
+def effects(pattern: NDArray[np.float64], seed: int, noise: float = 0.5) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return pattern[:, None] + noise * rng.normal(size=(len(pattern), N_PROMPTS, N_WORDS))
+
+
+def test_two_edits_that_do_the_same_are_alike_and_two_that_do_not_are_not() -> None:
+    rng = np.random.default_rng(0)
+    patterns = rng.normal(size=(2, N_WORDS))
+    one, two = effects(patterns, 1), effects(patterns, 2)
+    random = rng.normal(size=(60, N_WORDS))
+    same = judge_vectors(one, two, random, GROUPS, n_permutations=199, seed=0)
+    assert (same.similarity > 0.9).all()
+    assert (same.low > 0.8).all()
+    assert np.maximum(same.p_words, same.p_controls).max() <= 0.02
+    crossed = judge_vectors(one, two[::-1], random, GROUPS, n_permutations=199, seed=0)
+    assert (np.maximum(crossed.p_words, crossed.p_controls) > 0.05).all()
+
+
+def test_a_counterpart_that_is_no_closer_than_random_edits_is_not_found_though_the_words_agree() -> None:
+    rng = np.random.default_rng(1)
+    generic = rng.normal(size=N_WORDS)
+    one, two = effects(generic[None], 1), effects(generic[None], 2)
+    random = generic + 0.02 * rng.normal(size=(60, N_WORDS))  # any edit of this size does this
+    test = judge_vectors(one, two, random, GROUPS, n_permutations=199, seed=0)
+    assert test.p_words[0] <= 0.01
+    assert test.p_controls[0] > 0.5
+
+
+def test_false_matches_of_unrelated_effects_come_at_the_stated_rate() -> None:
+    rng = np.random.default_rng(2)
+    found: list[bool] = []
+    for seed in range(100):
+        one, two = effects(rng.normal(size=(1, N_WORDS)), seed), effects(rng.normal(size=(1, N_WORDS)), 1000 + seed)
+        random = rng.normal(size=(40, N_WORDS))
+        test = judge_vectors(one, two, random, GROUPS, n_permutations=99, seed=seed)
+        found.append(bool(max(test.p_words[0], test.p_controls[0]) <= 0.05))
+    assert sum(found) <= 11  # 5 expected, 11 with probability .99
+
+
+def test_an_edit_exceeds_its_controls_only_if_the_interval_says_so() -> None:
+    rng = np.random.default_rng(3)
+    sizes = (2 + rng.normal(size=N_PROMPTS)).tolist()
+    assert beyond_control(sizes, [0.1] * N_PROMPTS, GROUPS).low > 0
+    assert beyond_control(sizes, sizes[::-1], GROUPS).low < 0
+
+
+def test_an_edit_that_does_nothing_is_like_nothing() -> None:
+    assert (alike(np.zeros((1, N_WORDS)), np.ones((1, N_WORDS)) * np.arange(N_WORDS)) == 0).all()
+
+
+def test_too_few_words_or_groups_are_refused() -> None:
+    some = np.zeros((1, N_PROMPTS, 5))
+    with pytest.raises(ShapeMismatch):
+        judge_vectors(some, some, np.zeros((3, 5)), GROUPS, n_permutations=99, seed=0)
+    wide = np.zeros((1, N_PROMPTS, N_WORDS))
+    with pytest.raises(TooFewGroups):
+        judge_vectors(wide, wide, np.zeros((3, N_WORDS)), np.zeros(N_PROMPTS), n_permutations=99, seed=0)
