@@ -16,9 +16,10 @@ from interp_lab.corpus.corpora import Glance, corpus_stamp, glance
 from interp_lab.corpus.labels import refuse_without_target
 from interp_lab.errors import CannotBeSharded, HookPointUnavailable, HubUnreachable
 from interp_lab.jobs.parts.sharding import Sharding
+from interp_lab.jobs.probing import answer_of
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
-from interp_lab.models.rates import known_rate, macs_per_token
+from interp_lab.models.rates import Rate, known_rate, macs_per_token
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address
 from interp_lab.settings import Settings
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 COUNTED_CHARACTERS = 2_000_000
 """Text that is tokenised while the caller waits; it takes about a second."""
+PROBE_S = 30.0
+"""A dry run waits so long for a measurement of the model; most of it is the start of a process."""
+PROBED_BYTES = 4 * 2**30
+"""Larger weights are not loaded for a dry run."""
 _SIZE = 384
 _REPEATS = 3
 
@@ -181,14 +186,24 @@ def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | Non
     dtype = request.model.dtype if request.model.dtype != "auto" else "float32" if slot == "cpu" else str(facts.dtype)
     key = device_key("cuda" if slot == "gpu" else "cpu", dtype, settings.threads_per_slot())
     rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(request.model, settings), key)
+    if rate is None and slot == "cpu" and request.dry_run and facts.weights.n_bytes <= PROBED_BYTES:
+        rate = _probed(request, settings)
     if rate is not None:
         seconds = round(n_tokens * macs / rate.macs_per_s, 1)
-        where = f"a run of this model here on {rate.n_tokens} tokens at {rate.measured_at:%Y-%m-%d %H:%M} UTC"
+        what = "a probe" if rate.job_id is None else "a run"
+        where = f"{what} of this model here on {rate.n_tokens} tokens at {rate.measured_at:%Y-%m-%d %H:%M} UTC"
         return _Time(seconds, None, f"{where}, in proportion to the arithmetic; loading and writing not counted")
     if slot == "gpu":
         return _Time(None, None, None)
     bound = round(n_tokens * macs / matrix_rate(), 1)
     return _Time(None, bound, "matrix products of this size measured here just now; no model reaches their speed")
+
+
+def _probed(request: HarvestRequest, settings: Settings) -> Rate | None:
+    """Return how fast the model reads, measured now in a process of its own; None if that does not succeed in time."""
+    given = request.model_dump_json().encode()
+    told = answer_of("interp_lab.workflows.harvesting.probe", given, settings, within_s=PROBE_S)
+    return None if told is None else Rate.model_validate_json(told)
 
 
 @cache
@@ -211,7 +226,7 @@ def _in_words(plan: HarvestPlan, model_id: str) -> str:
     size = "size unknown" if plan.bytes is None else f"about {plan.bytes / 2**20:.1f} MiB on disk"
     took = "time unknown"
     if plan.seconds is not None:
-        took = f"about {plan.seconds:g} s by an earlier run"
+        took = f"about {plan.seconds:g} s by what was measured here"
     elif plan.seconds_at_least is not None:
         took = f"at least {plan.seconds_at_least:g} s"
     return f"{plan.n_documents} documents, {tokens} through {model_id}, {plan.n_columns} addresses; {size}; {took}."

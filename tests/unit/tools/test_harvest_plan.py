@@ -22,6 +22,7 @@ from interp_lab.models.reference import fingerprint
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.cost import deepest, device_key
+from interp_lab.workflows.harvesting.probe import measure
 from interp_lab_tools import harvest as tool
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
@@ -35,6 +36,12 @@ def settings(tiny_models: Callable[[str], Path], tmp_path: Path) -> Settings:
     rows = [{"text": "the cat sat on the mat"}, {"text": "the dog ran"}] * 10
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0)
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans are made without the process that measures, except where a test says what it answers."""
+    monkeypatch.setattr(tool, "answer_of", lambda *_, **__: None)
 
 
 def plan(settings: Settings, **changes: Any) -> dict[str, Any]:
@@ -72,7 +79,31 @@ def test_generated_text_counts_as_an_upper_bound(settings: Settings) -> None:
     assert (found["n_tokens"], found["tokens_source"]) == (n_tokens(settings) + 20 * 7, "upper_bound")
 
 
-def test_before_the_first_run_there_is_no_time_but_a_bound_that_was_measured(settings: Settings) -> None:
+def test_before_the_first_run_a_dry_run_measures_the_model_in_a_process_of_its_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Rate] = []
+
+    def answer_of(module: str, given: bytes, _: Settings, **__: Any) -> bytes:
+        assert module == "interp_lab.workflows.harvesting.probe"
+        rate = measure(HarvestRequest.model_validate_json(given), settings)
+        assert rate is not None
+        measured.append(rate)
+        return rate.model_copy(update={"macs_per_s": 500.0}).model_dump_json().encode()
+
+    monkeypatch.setattr(tool, "answer_of", answer_of)
+    found = plan(settings)
+    macs = macs_per_token(read_facts(settings.workspace / "tiny"), 1)
+    assert macs is not None
+    assert found["seconds"] == pytest.approx(n_tokens(settings) * macs / 500.0, abs=0.1)
+    assert "a probe of this model here" in found["seconds_source"]
+    (rate,) = measured
+    assert rate.n_tokens >= 512
+    kept = known_rate(WorkspacePaths.of(settings).root, fingerprint(ModelRef(id="tiny"), settings), rate.device)
+    assert kept == rate
+
+
+def test_where_the_model_cannot_be_measured_there_is_a_bound_that_was(settings: Settings) -> None:
     found = plan(settings)
     assert "seconds" not in found
     assert found["seconds_at_least"] >= 0
@@ -84,7 +115,8 @@ def test_after_a_run_the_time_is_its_rate_scaled_by_the_arithmetic(settings: Set
     plan(settings)
     stamp = fingerprint(ModelRef(id="tiny"), settings)
     key = device_key("cpu", "float32", settings.threads_per_slot())
-    rate = Rate(model="tiny", device=key, macs_per_s=1000.0, n_tokens=600, measured_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    rate = Rate(model="tiny", device=key, macs_per_s=1000.0, n_tokens=600, measured_at=now, job_id="0" * 32)
     root = WorkspacePaths.of(settings).root
     record_rate(root, stamp, rate)
     assert known_rate(root, stamp, key) == rate
