@@ -17,7 +17,7 @@ from pydantic import (
 
 from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
-from interp_lab.contracts.inspect_evidence import EvidenceArgument, SourcePath
+from interp_lab.contracts.inspect_evidence import FeaturesEvidence, RankedArgument, SourcePath
 from interp_lab.contracts.inspect_handles import HandleComparison
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
@@ -77,8 +77,9 @@ class InspectRequest(JobRequest):
     dataset: PromptArgument | None = Field(default=None, examples=["builtin:measurement-unit"])
     """Scored prompts, positives and hard negatives: 'builtin:NAME', a JSON Lines file, or
     {'prompts': [{'text': …, 'score': 0 to 1}, …]}. Evidence brings its own."""
-    evidence: EvidenceArgument | None = None
-    """Values on disk to rank instead of running the model: 'store:ID' (activation store), 'records:FILE'."""
+    evidence: RankedArgument | None = None
+    """Values on disk to rank instead of running the model: 'store:ID' (activation store), 'records:FILE'; or, beside a
+    dataset, features to measure: 'features:FILE' (feature dump, Neuronpedia)."""
     label: Label | None = None
     """Positives are the prompts with this label, NAME or NAME=VALUE, instead of those that score high."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
@@ -106,14 +107,19 @@ class InspectRequest(JobRequest):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> InspectRequest:
-        if (self.dataset is None) == (self.evidence is None):
+        if (self.dataset is None) == self.runs_model:
             raise ValueError("give a dataset for the model to read, or evidence, which brings its own prompts")
         if self.evidence is not None and (self.addresses or self.dictionaries):
             raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
-        if self.evidence is not None and self.hypothesis is not None:
+        if not self.runs_model and self.hypothesis is not None:
             raise ValueError("a hypothesis is registered for a dataset that a model reads, not for evidence on disk")
         self._refuse_mixed_criteria()
         return self
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model reads the prompts; else values were recorded."""
+        return self.evidence is None or isinstance(self.evidence, FeaturesEvidence)
 
     def _refuse_mixed_criteria(self) -> None:
         asked = [self.criterion, *(one.criterion for one in self.also)]
@@ -121,7 +127,7 @@ class InspectRequest(JobRequest):
             raise ValueError("every criterion of one request must have words of its own")
         if self.also and self.interventions:
             raise ValueError("interventions are about one criterion: ask for it alone")
-        if self.evidence is not None and any(one.dataset is not None for one in self.also):
+        if not self.runs_model and any(one.dataset is not None for one in self.also):
             raise ValueError("evidence brings its own prompts: a further criterion is another label of them")
 
 

@@ -1,4 +1,4 @@
-"""Where an inspection reads values from when it is not a model that is run: a store, or a file of records."""
+"""What an inspection ranks other than places of a model: values of a store or a file, or features of a list."""
 
 from __future__ import annotations
 
@@ -34,8 +34,20 @@ class RecordsEvidence(Contract):
     """A feature that some records lack: zero only if whoever wrote the file leaves inactive features out."""
 
 
+class FeaturesEvidence(Contract):
+    """A list of features: a dump of interp-lab, or records of Neuronpedia (JSON, JSON Lines)."""
+
+    kind: Literal["features"] = "features"
+    """Says that features are named, not valued: the model reads the dataset."""
+    path: SourcePath
+    """Path of the file."""
+
+
 EvidenceSource = Annotated[StoreEvidence | RecordsEvidence, Field(discriminator="kind")]
-_NAMED = {"store": "store", "records": "path"}
+"""Values that were recorded."""
+RankedSource = Annotated[StoreEvidence | RecordsEvidence | FeaturesEvidence, Field(discriminator="kind")]
+"""Those, or features that a model is read for."""
+_NAMED = {"store": "store", "records": "path", "features": "path"}
 
 
 def _from_text(value: Any) -> Any:
@@ -49,11 +61,13 @@ def _with_kind(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value if "kind" in value else {"kind": "store" if "store" in value else "records", **value}
 
 
-def _to_text(value: EvidenceSource, default: SerializerFunctionWrapHandler) -> Any:
+def _to_text(value: RankedSource, default: SerializerFunctionWrapHandler) -> Any:
     if value == StoreEvidence(store=getattr(value, "store", "-")):
         return f"store:{getattr(value, 'store', '')}"
     if value == RecordsEvidence(path=getattr(value, "path", "-")):
         return f"records:{getattr(value, 'path', '')}"
+    if value == FeaturesEvidence(path=getattr(value, "path", "-")):
+        return f"features:{getattr(value, 'path', '')}"
     return default(value)
 
 
@@ -63,3 +77,9 @@ EvidenceArgument = Annotated[
     WrapSerializer(_to_text),
 ]
 """'store:ID', 'records:FILE', or an object with options."""
+RankedArgument = Annotated[
+    RankedSource,
+    BeforeValidator(_from_text, json_schema_input_type=RankedSource | str),
+    WrapSerializer(_to_text),
+]
+"""'store:ID', 'records:FILE', 'features:FILE', or an object with options."""

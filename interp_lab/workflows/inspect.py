@@ -21,6 +21,7 @@ from interp_lab.workflows.inspection.edited.tested import Merged
 from interp_lab.workflows.inspection.handles import compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.lenses import decoder_rows
+from interp_lab.workflows.inspection.listed import column_names
 from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings, design, measure
 from interp_lab.workflows.inspection.passes import read_tokens
@@ -57,7 +58,7 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is read.
     """
-    if request.evidence is not None:
+    if not request.runs_model:
         return _of_records(request, run, settings=settings, suggest=suggest)
     run.progress(0, None, "opening the model and the prompts")
     edits = open_edits(request, settings)
@@ -69,7 +70,7 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     with decided_matmul(run.checkpoint_dir):
         tables = pool_together(several, run)
         run.progress(0, None, "ranking and confirming")
-        columns = Columns.of(tables[0], request.dictionaries, None)
+        columns = Columns.of(tables[0], request.dictionaries, column_names(tables[0].columns) or None)
         merged = merge_edits(edits, inputs, plans[0], columns=columns, settings=settings)
         found = corrected_together(
             [
@@ -78,7 +79,14 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
             ]
         )
         asked = [
-            _Asked(each, table, plan, own, _cards(each, table, plan, findings=own, edits=merged, run=run), merged.notes)
+            _Asked(
+                each,
+                table,
+                plan,
+                own,
+                _cards(each, table, plan, findings=own, edits=merged, run=run),
+                (*inputs.notes, *merged.notes),
+            )
             for each, table, plan, own in zip(several, tables, plans, found, strict=True)
         ]
     return _published(asked, run, settings=settings, suggest=suggest)
@@ -116,7 +124,7 @@ def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest
         report = assemble(one.material, one.plan, one.findings, pooled=one.table, cards=one.cards, run=run)
         notes = (*report.caveats, *one.notes, *together_note(len(asked)))
         report = report.model_copy(update={"handles": handles, "caveats": notes})
-        if one.material.request.evidence is None:
+        if one.material.request.runs_model:
             report = with_memory(report, one.material.request, one.material.prompts, settings)
         report = report.model_copy(update={"agent_next_actions": suggest(report)})
         publish(report, one.findings, one.table, run)
@@ -134,7 +142,9 @@ def _further_prompts(several: Sequence[Material]) -> dict[str, str]:
 def _cards(
     inputs: Inputs, pooled: Pooled, plan: Design, *, findings: Findings, edits: Merged, run: Run
 ) -> tuple[CoordinateCard, ...]:
-    return coordinate_cards(pooled, plan, findings, _contexts(inputs, pooled, findings, run), edits=edits)
+    contexts = _contexts(inputs, pooled, findings, run)
+    names = column_names(pooled.columns) or None
+    return coordinate_cards(pooled, plan, findings, contexts, names=names, edits=edits)
 
 
 def _contexts(inputs: Inputs, pooled: Pooled, findings: Findings, run: Run) -> dict[int, tuple[Context, ...]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from interp_lab.artifacts.paths import resolve_input
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
+from interp_lab.contracts.inspect_evidence import FeaturesEvidence
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
@@ -38,7 +40,7 @@ GROUPED_AT_ONCE = 2000
 
 
 def _plan(request: InspectRequest, lab: Lab) -> Plan:
-    if request.evidence is not None:
+    if not request.runs_model:
         return plan_recorded(request, lab)
     prompts = _prompts(request, lab)
     refuse_unregistered(request, prompts, lab.settings)
@@ -61,6 +63,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
             "model": fingerprint(request.model, lab.settings),
             **{f"dictionary {name}": dictionary_stamp(name, lab.settings) for name in request.dictionaries},
             **check_edits(request, lab.settings),
+            **_listed(request, lab),
             **{f"prompts {number}": other.sha256 for number, other in enumerate(others, start=2)},
         },
         warnings=tuple(_warnings(request, prompts, groups, facts)),
@@ -76,6 +79,15 @@ def _prompts(request: InspectRequest, lab: Lab) -> PromptSet:
     if request.pooling == "span":
         refuse_without_spans(prompts)
     return prompts
+
+
+def _listed(request: InspectRequest, lab: Lab) -> dict[str, str]:
+    """Return a stamp of the list of features, where one is to be measured."""
+    if not isinstance(request.evidence, FeaturesEvidence):
+        return {}
+    path = request.evidence.path
+    status = resolve_input(lab.settings.workspace, path, read_roots=lab.settings.read_roots, kind="file").stat()
+    return {f"features {path}": f"{status.st_size}:{status.st_mtime_ns}"}
 
 
 def _others(request: InspectRequest, lab: Lab, facts: ModelFacts | None) -> list[PromptSet]:

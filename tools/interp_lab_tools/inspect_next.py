@@ -41,11 +41,16 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
     row = next((row for row in found.ranking if row.grade == "needs_causal_evidence"), None)
     rest = tuple(action for action in found.agent_next_actions if action.tool != "intervene")
     opens = bool(found.n_significant) and not set(found.dataset_flags) - {"bag_of_words"}
-    if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or request.label is not None:
+    if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or _unedited(request):
         return found.agent_next_actions
     arguments: dict[str, Any] = _asked(request, _KEPT)
     arguments |= {"report": artifact, "ranks": [row.rank]}
     return (NextAction(tool="intervene", arguments=arguments, why=_why_edit(row.address, row.index)), *rest)
+
+
+def _unedited(request: InspectRequest) -> bool:
+    """Labels and listed features are not what intervene can take from a report."""
+    return request.label is not None or request.evidence is not None
 
 
 def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.contracts.inspect_evidence import FeaturesEvidence
 from interp_lab.contracts.inspect_report import ModelFacts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
@@ -21,6 +22,7 @@ from interp_lab.points import every_layer
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.inspection.lenses import dictionary_lenses
+from interp_lab.workflows.inspection.listed import listed_lenses
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class Inputs:
     checks: SelfCheck
     dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
     """'dictionary NUMBER NAME' → artifact id, or a stamp of the files in its folder."""
+    notes: tuple[str, ...] = ()
+    """What a careful reader must know of what is ranked."""
 
     @property
     def n_tokens(self) -> int:
@@ -87,11 +91,11 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         device=request.model.device,
         allow_remote_code=settings.trust_remote_code,
     )
-    sites = _sites(request, loaded, settings)
+    sites, notes = _sites(request, loaded, settings)
     named = enumerate(dict.fromkeys(request.dictionaries))
     stamps = {f"dictionary {i} {name}": dictionary_stamp(name, settings) for i, name in named}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
-    return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps)
+    return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps, notes)
 
 
 def labelled_prompts(request: InspectRequest, settings: Settings) -> PromptSet:
@@ -111,13 +115,17 @@ def labelled_prompts(request: InspectRequest, settings: Settings) -> PromptSet:
     return prompts
 
 
-def _sites(request: InspectRequest, loaded: LoadedModel, settings: Settings) -> tuple[Site, ...]:
-    """Return what to rank: the addresses asked for, and the latents of every dictionary."""
+def _sites(
+    request: InspectRequest, loaded: LoadedModel, settings: Settings
+) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+    """Return what to rank, the addresses asked for and the latents of every dictionary, or the features of a list."""
+    if isinstance(request.evidence, FeaturesEvidence):
+        return listed_lenses(request.evidence, loaded, settings)
     lenses = dictionary_lenses(request.dictionaries, loaded, settings)
     addresses = request.addresses or (() if lenses else every_layer("resid_post", loaded.facts.n_layers))
     for address in addresses:
         loaded.facts.check(address)
-    return (*dict.fromkeys(addresses), *lenses)
+    return (*dict.fromkeys(addresses), *lenses), ()
 
 
 def weights_hash(loaded: LoadedModel) -> str | None:

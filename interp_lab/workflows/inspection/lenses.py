@@ -16,6 +16,7 @@ from interp_lab.engine.lens import Lens
 from interp_lab.models.load import LoadedModel
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read
+from interp_lab.workflows.inspection.listed import Listed
 from interp_lab.workflows.inspection.tables import Table
 from interp_lab.workflows.named_folders import dictionary_folder
 
@@ -33,9 +34,9 @@ def decoder_rows(table: Table, columns: Sequence[int]) -> NDArray[np.float64] | 
     Latents that write rows of another width than most are left out too: their directions lie in other spaces.
     """
     rows = {
-        place: site.dictionary.W_dec[index].detach().float().cpu().numpy()
+        place: (site.rows if isinstance(site, Listed) else site.dictionary.W_dec)[index].detach().float().cpu().numpy()
         for place, (site, index) in enumerate(map(table.locate, columns))
-        if isinstance(site, Latents)
+        if isinstance(site, Latents | Listed)
     }
     widths = Counter(row.size for row in rows.values())
     if not widths or widths.most_common(1)[0][1] < 2:
