@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate pocket-dictionaries pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate planted-directions pocket-dictionaries pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -16,6 +16,7 @@ help:
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
 	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions"
+	@echo "make planted-directions   how many planted directions training recovers, and from twins without them"
 	@echo "make pocket-dictionaries  a dictionary for every layer of a model in the box, measured"
 	@echo "make pocket-models train the models in the box again"
 
@@ -103,6 +104,9 @@ bench-harvest: $(STAMP)
 
 bench-paths: $(STAMP)
 	$(BIN)/python benchmarks/paths/bench.py $(if $(PEER),--peer $(PEER))
+
+planted-directions: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/planted_directions/bench.py --write benchmarks/results/planted_directions.json
 
 pocket-dictionaries: $(STAMP)
 	$(BIN)/python benchmarks/pocket_dictionaries/bench.py --write benchmarks/results/pocket_dictionaries.json

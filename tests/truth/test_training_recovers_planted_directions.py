@@ -12,6 +12,7 @@ from interp_lab.contracts.dictionaries import DictionaryConfig, TrainingConfig
 from interp_lab.contracts.sparse import DictionaryDials
 from interp_lab.dictionaries.training.trainer import Trainer
 from interp_lab.worlds.sparse.build import build_sparse
+from interp_lab.worlds.sparse.carrier import carrier, random_weights, read_all
 
 FEATURES, WIDTH, ROWS, BATCH, EPOCHS = 96, 64, 24_000, 512, 12
 DIALS = DictionaryDials(
@@ -81,3 +82,16 @@ def test_nothing_is_recovered_or_explained_before_training() -> None:
     first = trainer.step(rows[:BATCH])
     assert _recovered(trainer, directions) == 0.0
     assert first.fvu > 0.75
+
+
+def test_planted_directions_are_recovered_from_the_stream_of_a_model_that_carries_them() -> None:
+    rows, directions, l0 = _world()
+    stream = read_all(carrier(rows, seed=1), seed=1)
+    assert _recovered(_train(stream, l0, 6), directions) >= 0.9
+
+
+def test_nothing_is_recovered_from_the_same_model_with_random_weights() -> None:
+    rows, directions, l0 = _world()
+    stream = read_all(random_weights(len(rows), WIDTH, seed=1), seed=1)
+    stream *= rows.norm(dim=1).mean() / stream.norm(dim=1).mean()
+    assert _recovered(_train(stream, l0, 6), directions) == 0.0
