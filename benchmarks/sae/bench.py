@@ -26,11 +26,11 @@ from activations import Activations, read
 from contestants import CONTESTANTS, Shape, make
 
 SHAPES = {
-    "128x1024": (Shape(128, 1024, 4096), 42),
+    "128x1024": (Shape(128, 1024, 4096), 30),
     "128x8192": (Shape(128, 8192, 4096), 6),
     "128x16384": (Shape(128, 16384, 2048), 6),
     "512x1024": (Shape(512, 1024, 4096), 6),
-    "512x8192": (Shape(512, 8192, 4096), 10),
+    "512x8192": (Shape(512, 8192, 4096), 6),
     "512x16384": (Shape(512, 16384, 2048), 6),
     "768x1024": (Shape(768, 1024, 2048), 6),
     "768x8192": (Shape(768, 8192, 2048), 6),
