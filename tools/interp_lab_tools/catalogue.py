@@ -11,6 +11,7 @@ from typing import Final
 from interp_lab.errors import UnknownCapability
 from interp_lab_tools.artifact_list import ARTIFACT_LIST
 from interp_lab_tools.artifact_read import ARTIFACT_READ
+from interp_lab_tools.attribution_graph import ATTRIBUTION_GRAPH
 from interp_lab_tools.audit_prompts import AUDIT_PROMPTS
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.calibrate import CALIBRATE
@@ -47,6 +48,7 @@ from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.steer import STEER
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
+from interp_lab_tools.summarize_graph import SUMMARIZE_GRAPH
 from interp_lab_tools.trace_paths import TRACE_PATHS
 from interp_lab_tools.train_probe import TRAIN_PROBE
 from interp_lab_tools.train_sae import TRAIN_SAE
@@ -82,6 +84,8 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     TRACE_PATHS,
     VALIDATE_PATHS,
     FIND_CIRCUIT,
+    ATTRIBUTION_GRAPH,
+    SUMMARIZE_GRAPH,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -1,0 +1,1 @@
+"""Attribution graphs of one prompt: what every part hands to every later one while the rest is frozen."""

@@ -1,0 +1,1 @@
+"""What drawing the attribution graph of a prompt is made of."""
