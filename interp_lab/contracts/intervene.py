@@ -123,6 +123,9 @@ class InterveneRequest(JobRequest):
     least_effect: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.1
     """Smallest effect that matters, as a share of how far prompts lie apart unedited: positives from negatives, or one
     standard deviation, whichever is more."""
+    precise_to: Annotated[FiniteFloat, Field(gt=0, le=10)] | None = None
+    """Stop confirming once every interval reaches no farther than this to each side, in the measure of least_effect.
+    Looks at a quarter of the groups at a time; every interval and p is corrected for all planned looks."""
     pooling: Pooling = "max"
     """How token values become one value per prompt, for the association."""
     threshold: FiniteFloat = 0.5

@@ -140,6 +140,25 @@ class AssociationFigures(Contract):
     """How many that is."""
 
 
+class StoppingFacts(Contract):
+    """How confirming ended that was to stop once intervals were narrow enough."""
+
+    planned: tuple[NonNegativeInt, ...]
+    """Groups of positives at each planned look."""
+    n_looks: NonNegativeInt
+    """Looks that were made."""
+    n_groups: NonNegativeInt
+    """Groups at the last of them."""
+    target: FiniteFloat
+    """Half-width at which to stop, in the metric's unit."""
+    widest: FiniteFloat
+    """Largest half-width at the last look."""
+    interval_level: Probability
+    """Coverage of each interval by itself, so that all planned looks together have 95 %."""
+    method: str
+    """How that was found."""
+
+
 class UnitCard(Contract):
     """One unit, or several edited together, with everything that was measured."""
 
@@ -188,6 +207,8 @@ class InterveneReport(Contract):
     """Edited runs of the model."""
     report: str | None
     """The inspect report that the units come from."""
+    stopping: StoppingFacts | None = None
+    """How confirming ended, where it was to stop early; intervals and q are corrected for every planned look."""
     screen: UnitScreenFacts | None = None
     """The screen that chose the units, and how far its estimates are off."""
     caveats: tuple[str, ...]

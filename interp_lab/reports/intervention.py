@@ -47,11 +47,22 @@ def render_intervention_markdown(report: InterveneReport) -> str:
     if (found := report.hypothesis) is not None:
         lines += ["", f"Registered beforehand: {escaped(found.statement)} **{escaped(found.verdict)}**, held to q ≤ "]
         lines[-1] += f"{chance(found.level)} after {found.earlier_looks} earlier looks."
-    lines += _screen(report)
+    lines += [*_stopping(report), *_screen(report)]
     lines += ["", "## Effects", "", _HEAD, *(_row(unit, edit) for unit in report.units for edit in unit.edits)]
     lines += ["", "## Grades", "", *(_grade(unit) for unit in report.units)]
     lines += ["", "## Doses, on explore prompts", "", *(_doses(u, e) for u in report.units for e in u.edits)]
     return "\n".join(lines) + "\n"
+
+
+def _stopping(report: InterveneReport) -> list[str]:
+    if (found := report.stopping) is None:
+        return []
+    return [
+        "",
+        f"Confirming stopped after look {found.n_looks} of {len(found.planned)} with {found.n_groups} groups: the "
+        f"widest interval reaches {short(found.widest)} to each side, asked were {short(found.target)}. Each interval "
+        f"has level {percent(found.interval_level)}, so that all looks together have 95 % ({escaped(found.method)}).",
+    ]
 
 
 def _screen(report: InterveneReport) -> list[str]:

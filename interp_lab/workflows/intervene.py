@@ -109,6 +109,8 @@ def _prepared(
         side_effect_share=request.side_effect_share,
         least_effect=request.least_effect,
         question=request.model_dump(mode="json", exclude=set(RUN_CONTROLS)),
+        seed=request.seed,
+        precise_to=request.precise_to,
         downstream=_downstream(request, inputs, settings),
         writer=None if request.scorer is None else Writer.of(request.scorer, inputs.loaded, request.seed, run.check),
     )

@@ -13,6 +13,7 @@ from interp_lab.contracts.intervene import InterveneRequest, InterveneResult, Un
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.contracts.worlds import PlantedTruth
 from interp_lab.jobs.run import LocalRun
+from interp_lab.reports.intervention import render_intervention_markdown
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervene import intervene
 from interp_lab.worlds.catalogue import make_world
@@ -217,3 +218,23 @@ def test_cross_entropy_is_flagged_where_the_cause_stands_in_the_last_word_and_mo
     pushed = {"units": [{"address": "resid_post.0", "index": 3}], "edits": ["steer"], "strengths": [20.0]}
     moved, _, _ = intervene_in(2, (), metric="cross_entropy", **pushed)
     assert moved.flags == ()
+
+
+def test_confirming_stops_once_intervals_are_narrow_and_goes_on_where_they_are_not(intervene_in: Intervene) -> None:
+    reports = []
+    for precise_to in (10.0, 1e-6):
+        result, _, out = intervene_in(3, ("cause",), precise_to=precise_to)
+        reports.append(InterveneReport.model_validate_json((out / "report.json").read_bytes()))
+        assert "effect_confirmed" in by_name(result)["cause"].reasons
+    early, late = (report.stopping for report in reports)
+    assert early is not None
+    assert late is not None
+    assert (early.n_looks, late.n_looks) == (1, len(late.planned))
+    assert early.n_groups < late.n_groups
+    assert early.interval_level > 0.95
+    assert early.widest <= early.target
+    assert late.widest > late.target
+    confirm = reports[0].units[0].edits[0].confirm
+    assert confirm is not None
+    assert confirm.n_groups == early.n_groups
+    assert "look 1 of" in render_intervention_markdown(reports[0])

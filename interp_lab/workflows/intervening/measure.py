@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.contracts.intervene import EditName
+from interp_lab.contracts.intervene_report import StoppingFacts
 from interp_lab.engine.intervention.downstream import DOWNSTREAM, Downstream
 from interp_lab.engine.intervention.measures import CROSS_ENTROPY, KL, LOGIT_DIFFERENCE, Behaviour
 from interp_lab.engine.intervention.run import Outcome, Runner, Subject
@@ -23,6 +24,7 @@ from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen
 from interp_lab.workflows.intervening.kept import Kept
+from interp_lab.workflows.intervening.stopping import LEVEL, Looks, looks_at
 from interp_lab.workflows.intervening.trials import CONTROL_ROLES, Trial
 from interp_lab.workflows.intervening.writing import SCORE, Writer
 
@@ -113,6 +115,8 @@ class Measured:
     n_runs: int
     records: tuple[Runs, ...]
     """Positives of each part, for the record of every run."""
+    stopping: StoppingFacts | None = None
+    """How confirming ended, where it was to stop early."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +133,10 @@ class Bench:
     """Smallest effect that matters, as a share of how far prompts lie apart unedited."""
     question: Mapping[str, Any]
     """The request, without how it is waited for: outcomes of another one are never taken for its own."""
+    seed: int = 0
+    """Of the order in which confirm groups are looked at."""
+    precise_to: float | None = None
+    """Half-width at which confirming stops, as a share of how far prompts lie apart; None looks at all at once."""
     downstream: Downstream | None = None
     """The later unit that is the behaviour, if one is."""
     writer: Writer | None = None
@@ -202,42 +210,79 @@ def measure(bench: Bench, trials: Sequence[Trial], run: Run) -> Measured:
     baseline = (float(on.base[:, column].mean()), float(off.base[:, column].mean()))
     # Where the sides hardly differ, the metric's own variation is what an effect has to be seen against.
     spread = float(np.concatenate([on.base[:, column], off.base[:, column]]).std())
-    floor = bench.least_effect * max(abs(baseline[0] - baseline[1]), spread)
+    apart = max(abs(baseline[0] - baseline[1]), spread)
+    floor = bench.least_effect * apart
     doses = _by_key(_parts(bench, on, off, floor))
     best = {key: _best(parts, bench.side_effect_share) for key, parts in doses.items()}
-    confirm, again = _confirm(bench, trials, [part.trial for part in best.values()], floor=floor, run=run)
+    confirmed = _confirm(bench, trials, [part.trial for part in best.values()], scale=(floor, apart), run=run)
     return Measured(
         doses=doses,
         best=best,
-        confirm={(part.trial.subjects, part.trial.edit): part for part in confirm},
+        confirm={(part.trial.subjects, part.trial.edit): part for part in confirmed.parts},
         largest_change=float(np.abs(on.change[:, :, column]).max()),
         baseline=baseline,
         floor=floor,
-        n_runs=sum(runs.change.shape[0] * runs.change.shape[1] for runs in (on, off, *again)),
-        records=(on, *again[:1]),
+        n_runs=sum(runs.change.shape[0] * runs.change.shape[1] for runs in (on, off, *confirmed.runs)),
+        records=(on, *confirmed.runs[:1]),
+        stopping=confirmed.stopping,
     )
 
 
+class _Confirmed(NamedTuple):
+    parts: list[Part]
+    runs: list[Runs]
+    stopping: StoppingFacts | None = None
+
+
 def _confirm(
-    bench: Bench, trials: Sequence[Trial], chosen: Sequence[Trial], *, floor: float, run: Run
-) -> tuple[list[Part], list[Runs]]:
-    """Measure the chosen strengths on prompts that had no part in choosing them, if there are any."""
+    bench: Bench, trials: Sequence[Trial], chosen: Sequence[Trial], *, scale: tuple[float, float], run: Run
+) -> _Confirmed:
+    """Measure the chosen strengths on prompts that had no part in choosing them, if there are any.
+
+    `scale` has the smallest effect that matters, and what it is a share of.
+    """
     positives, negatives = bench.rows("confirm", positive=True), bench.rows("confirm", positive=False)
     if not positives or not negatives:
-        return [], []
+        return _Confirmed([], [])
     same = {(trial.subjects, trial.edit, trial.strength) for trial in chosen}
     kept = [trial for trial in trials if (trial.subjects, trial.edit, trial.strength) in same]
     effects = [trial for trial in kept if trial.role == "effect"]
-    on = bench.run(kept, positives, run, cross_entropy=False, what="confirm positives")
-    off = bench.run(effects, negatives, run, cross_entropy=True, what="confirm negatives")
-    return list(_parts(bench, on, off, floor)), [on, off]
+    groups, floor = bench.design.sample.groups, scale[0]
+    if bench.precise_to is None or len(set(groups[positives].tolist())) < 2:
+        on = bench.run(kept, positives, run, cross_entropy=False, what="confirm positives")
+        off = bench.run(effects, negatives, run, cross_entropy=True, what="confirm negatives")
+        return _Confirmed(list(_parts(bench, on, off, floor)), [on, off])
+    looks = looks_at(positives, negatives, groups.tolist(), seed=bench.seed, target=bench.precise_to * scale[1])
+    seen: list[tuple[Runs, Runs]] = []
+    while True:
+        number = len(seen)
+        rows = looks.positives[number], looks.negatives[number]
+        new = bench.run(kept, rows[0], run, cross_entropy=False, what=f"confirm positives look {number + 1}")
+        side = bench.run(effects, rows[1], run, cross_entropy=True, what=f"confirm negatives look {number + 1}")
+        seen.append((new, side))
+        on, off = joined([one for one, _ in seen]), joined([other for _, other in seen])
+        parts = list(_parts(bench, on, off, floor, looks=looks))
+        widest = max((part.contrast.high - part.contrast.low) / 2 for part in parts)
+        if widest <= looks.target or len(seen) == len(looks.positives):
+            return _Confirmed(parts, [on, off], looks.facts(len(seen), widest))
 
 
-def _parts(bench: Bench, on: Runs, off: Runs, floor: float) -> Iterator[Part]:
+def joined(parts: Sequence[Runs]) -> Runs:
+    """Return the runs of the same trials on several sets of prompts as one."""
+    rows = tuple(row for part in parts for row in part.prompts)
+    base, change, sign, size = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("base", "change", "sign", "size")
+    )
+    return Runs(parts[0].trials, rows, base, change, sign, size, parts[0].names)
+
+
+def _parts(bench: Bench, on: Runs, off: Runs, floor: float, *, looks: Looks | None = None) -> Iterator[Part]:
     groups = bench.design.sample.groups
     effects = [trial for trial in on.trials if trial.role == "effect"]
-    found = [_compare(bench, on, trial, floor) for trial in effects]
-    q = benjamini_hochberg([each.contrast.p for each in found])
+    level = LEVEL if looks is None else looks.level
+    found = [_compare(bench, on, trial, floor, level=level) for trial in effects]
+    p = [each.contrast.p if looks is None else looks.sequence.adjusted(each.contrast.p) for each in found]
+    q = benjamini_hochberg(p)
     for place, (trial, (one, controls, as_large)) in enumerate(zip(effects, found, strict=True)):
         shift = np.abs(off.plain(trial, bench.metric))
         yield Part(
@@ -250,7 +295,7 @@ def _parts(bench: Bench, on: Runs, off: Runs, floor: float) -> Iterator[Part]:
             placebo=max(float(np.abs(on.plain(t, bench.metric)).max()) for t in _like(on, trial, "placebo")),
             kl=float(on.plain(trial, KL).mean()),
             relative_size=float(on.size[:, on.trials.index(trial)].mean()),
-            shift=clustered_mean(shift, groups[list(off.prompts)]),
+            shift=clustered_mean(shift, groups[list(off.prompts)], level=level),
             shift_kl=float(off.plain(trial, KL).mean()),
             shift_cross_entropy=float(off.plain(trial, CROSS_ENTROPY).mean()),
         )
@@ -262,12 +307,12 @@ class _Compared(NamedTuple):
     as_large: float
 
 
-def _compare(bench: Bench, on: Runs, trial: Trial, floor: float) -> _Compared:
+def _compare(bench: Bench, on: Runs, trial: Trial, floor: float, *, level: float) -> _Compared:
     kinds = {role: [on.oriented(t, bench.metric) for t in _like(on, trial, role)] for role in CONTROL_ROLES}
     means = {role: np.mean(rows, axis=0) for role, rows in kinds.items() if rows}
     stacked = np.stack(list(means.values())) if means else np.zeros((0, len(on.prompts)))
     groups = bench.design.sample.groups[list(on.prompts)]
-    one = contrast(on.oriented(trial, bench.metric), stacked, groups, floor=floor)
+    one = contrast(on.oriented(trial, bench.metric), stacked, groups, floor=floor, level=level)
     sizes = [abs(float(rows.mean())) for found in kinds.values() for rows in found]
     as_large = float(np.mean([size >= abs(one.effect.mean) for size in sizes])) if sizes else 0.0
     return _Compared(one, {role: float(rows.mean()) for role, rows in means.items()}, as_large)

@@ -72,6 +72,7 @@ def assemble(
         controls=(*(f"{request.n_controls} {name.replace('_', ' ')}" for name in kinds), "wrong sign", "placebo"),
         n_runs=measured.n_runs,
         report=request.report,
+        stopping=measured.stopping,
         caveats=caveats(request, design, cards),
         agent_next_actions=(),
         run=_run_facts(request, inputs, run),
