@@ -50,6 +50,8 @@ def worker_environment(
     env = {name: value for name, value in inherited.items() if name in _NAMES or name.startswith(_PREFIXES)}
     threads = str(settings.threads_per_slot())
     env |= _QUIET | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    # Threads that spin while they wait take the processor from the one they wait for as soon as anything else runs.
+    env["OMP_WAIT_POLICY"] = inherited.get("OMP_WAIT_POLICY", "PASSIVE")
     env |= settings.to_env() | {MARKER: mark}
     env["CUDA_VISIBLE_DEVICES"] = device_of(slot)
     if settings.offline:

@@ -51,3 +51,9 @@ def test_the_processor_is_shared_out_between_slots(config: Settings) -> None:
     env = worker_environment(config, "cpu-0", "m", {"OMP_NUM_THREADS": "64"})
     assert env["OMP_NUM_THREADS"] == str(config.threads_per_slot())
     assert config.threads_per_slot() >= 1
+
+
+def test_threads_of_a_worker_do_not_spin_while_they_wait_unless_the_operator_says_so(tmp_path: Path) -> None:
+    config = Settings(workspace=tmp_path)
+    assert worker_environment(config, "cpu-0", "m", {})["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert worker_environment(config, "cpu-0", "m", {"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
