@@ -18,6 +18,7 @@ from interp_lab_tools.calibrate import CALIBRATE
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.compare import COMPARE
 from interp_lab_tools.compare_runs import COMPARE_RUNS
+from interp_lab_tools.diff_models import DIFF_MODELS
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
@@ -74,6 +75,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     REGISTER_HYPOTHESIS,
     INTERVENE,
     COMPARE,
+    DIFF_MODELS,
     DOSSIER,
     PLAN_EVIDENCE,
     MAKE_STEERING_VECTOR,

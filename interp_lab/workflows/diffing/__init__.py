@@ -1,0 +1,1 @@
+"""Finds what changed between a model and a changed version of it."""

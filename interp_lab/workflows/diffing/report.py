@@ -1,0 +1,79 @@
+"""The words of a model diff, its files, and its short form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from interp_lab.contracts.diff_models import DIFF_KIND, DiffModelsResult, ModelDiffReport
+from interp_lab.jobs.run import Run
+from interp_lab.reports.model_diff import render_model_diff_markdown
+
+_SHOWN = 12
+
+
+def headline(report: ModelDiffReport, n_changed: int) -> str:
+    """Return one sentence that is true when quoted alone."""
+    names = f"{report.base.id} and {report.changed.id}"
+    if report.base.id == report.changed.id:
+        names = f"{report.base.id} in {report.base.dtype} and in {report.changed.dtype}"
+    moved = [shift for shift in report.shifts if shift.relative > 0]
+    if not n_changed and not moved:
+        return f"{names} have the same weights and the same activations on these prompts: nothing changed."
+    counts = Counter(unit.verdict for unit in report.units)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in sorted(counts)) or "none judged"
+    most = max(moved, key=lambda shift: shift.relative, default=None)
+    where = (
+        ""
+        if most is None
+        else f"; activations differ most at {most.address}, {most.relative:.2g} of the base's variance"
+        f" ({most.first:.0%} along one direction)"
+    )
+    return (
+        f"{n_changed} of {report.n_weights} weights of {names} differ{where}; of {len(report.units)} units that follow "
+        f"“{report.criterion}” on confirm prompts: {told}. Associations only."
+    )
+
+
+def caveats_of(report: ModelDiffReport) -> tuple[str, ...]:
+    """Return what a careful reader must know."""
+    return tuple(_caveats(report))
+
+
+def _caveats(report: ModelDiffReport) -> Iterator[str]:
+    if not report.n_confirm:
+        yield "There were too few prompt groups to confirm anything: no unit was judged."
+    yield "What became of a unit is said of its association; whether it still does something needs an intervention."
+    yield "Units are the same by place: a feature that moved to other coordinates counts as lost here and new there."
+    looks = sum(each.artefact is not None for each in report.exclusive)
+    if looks:
+        yield (
+            f"{looks} of {len(report.exclusive)} latents that look exclusive by their decoders are in the other model "
+            "too: artefacts of training."
+        )
+
+
+def publish(report: ModelDiffReport, run: Run) -> None:
+    """Write the report as JSON and Markdown."""
+    with run.artifact(DIFF_KIND, f"{report.base.id} and {report.changed.id}: {report.criterion[:80]}") as files:
+        files.write_json("report.json", report.model_dump(mode="json"))
+        files.write_text("report.md", render_model_diff_markdown(report))
+        files.metrics |= {"n_changed_weights": len(report.weights), "n_units": len(report.units)}
+        files.warnings += report.caveats
+
+
+def short_form(report: ModelDiffReport, n_changed: int) -> DiffModelsResult:
+    """Return what an agent reads first."""
+    return DiffModelsResult(
+        summary=report.headline,
+        warnings=report.caveats,
+        agent_next_actions=report.agent_next_actions,
+        base=report.base.id,
+        changed=report.changed.id,
+        n_changed_weights=n_changed,
+        weights=report.weights[:_SHOWN],
+        shifts=report.shifts,
+        verdicts=dict(Counter(unit.verdict for unit in report.units)),
+        units=report.units[:_SHOWN],
+        exclusive=report.exclusive[:_SHOWN],
+    )
