@@ -33,6 +33,10 @@ SIZES: tuple[dict[str, Any], ...] = (
     {"n_units": 4, "layer": 1, "edits": ["steer"], "n_controls": 4, "dataset": "question", "where": "last"},
     {"n_units": 12, "layer": 0, "edits": ["ablate_zero", "amplify"], "n_controls": 2, "dataset": "positive-sentiment"},
 )
+FEW: tuple[dict[str, Any], ...] = (
+    {"n_units": 3, "layer": 2, "edits": ["amplify"], "n_controls": 1, "dataset": "quoted-speech"},
+    {"n_units": 5, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "evaluation-talk"},
+)
 FIRST = {"n_units": 3, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "date-or-month"}
 
 
@@ -78,6 +82,7 @@ def main() -> None:
     """Compare plans with runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--few", action="store_true", help="two sizes per model")
     parser.add_argument("--one")
     parser.add_argument("--workspace", type=Path)
     options = parser.parse_args()
@@ -89,7 +94,7 @@ def main() -> None:
         for model in MODELS:
             first = in_a_process(request_of(model, FIRST), Path(folder))
             rows.append({"model": model, "size": FIRST, "counts": False, **first})
-        for model, size in itertools.product(MODELS, SIZES):
+        for model, size in itertools.product(MODELS, FEW if options.few else SIZES):
             rows.append(
                 {"model": model, "size": size, "counts": True, **in_a_process(request_of(model, size), Path(folder))}
             )

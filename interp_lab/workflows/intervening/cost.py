@@ -34,10 +34,10 @@ ASSUMED_RATE = 5e9
 TOKEN_CHARACTERS = 3
 """Fewer than most tokenizers put into a token, so that counts are upper estimates."""
 
-_RUN, _PROMPT, _ROW, _MACS, _WRITTEN = 3.0, 0.02, 6e-4, 1.6e10, 6e-4
+_RUN, _PROMPT, _ROW, _MACS, _WRITTEN = 2.0, 0.01, 3e-5, 3.7e10, 6e-4
 """Seconds of any run, of a prompt and of an edited run; multiply-adds per second; seconds of a written token."""
 _KEPT: Final = 8
-_LIBRARIES, _PASS_TOKENS, _ALIVE = 560 * 2**20, 1024, 8
+_LIBRARIES, _PASS_TOKENS, _ALIVE = 1300 * 2**20, 1024, 8
 """Memory of libraries; tokens of a pass; tensors of the MLP's width that are alive in one."""
 
 
