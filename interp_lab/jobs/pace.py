@@ -30,7 +30,8 @@ class Pace:
     _started_s: float = field(init=False)
     _last_s: float = field(init=False)
     _written_s: float = -math.inf
-    _first_done: float | None = None
+    _first: tuple[float, float, str] | None = None
+    """What was done, when, and in which unit, when this count began: getting ready is no speed."""
     _intervals: deque[float] = field(default_factory=lambda: deque[float](maxlen=21))
 
     def __post_init__(self) -> None:
@@ -41,8 +42,10 @@ class Pace:
         now = self.clock.boot_s()
         self._intervals.append(now - self._last_s)
         self._last_s = now
-        if self._first_done is None:
-            self._first_done = done
+        if total is None:
+            self._first = None
+        elif self._first is None or self._first[2] != unit:
+            self._first = done, now, unit
         return {
             "attempt": self.attempt,
             "done": _finite(done) or 0.0,
@@ -65,10 +68,11 @@ class Pace:
         return True
 
     def _eta(self, now: float, done: float, total: float | None) -> float | None:
-        """Return seconds to the end, from what this attempt itself did: a resumed start is not speed."""
-        gained = done - (self._first_done or 0.0)
-        elapsed = now - self._started_s
-        if total is None or gained <= 0 or elapsed <= 0:
+        """Return seconds to the end, from what this attempt itself counted: a resumed start is not speed."""
+        if total is None or self._first is None:
+            return None
+        gained, elapsed = done - self._first[0], now - self._first[1]
+        if gained <= 0 or elapsed <= 0:
             return None
         return max(0.0, (total - done) * elapsed / gained)
 

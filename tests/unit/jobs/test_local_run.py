@@ -75,7 +75,18 @@ def test_the_estimate_comes_from_what_this_attempt_did() -> None:
     clock.pass_time(1)
     assert pace.report(500, 1000, "resumed", "")["eta_s"] is None
     clock.pass_time(9)
-    assert pace.report(600, 1000, "on", "")["eta_s"] == pytest.approx(40.0)
+    assert pace.report(600, 1000, "on", "")["eta_s"] == pytest.approx(36.0)
+
+
+def test_getting_ready_does_not_count_as_speed() -> None:
+    clock = FakeClock()
+    pace = Pace(1, clock)
+    assert pace.report(0, None, "opening the model", "")["eta_s"] is None
+    clock.pass_time(100)
+    assert pace.report(50, 1050, "reading", "tokens")["eta_s"] is None
+    clock.pass_time(1)
+    assert pace.report(150, 1050, "reading", "tokens")["eta_s"] == pytest.approx(9.0)
+    assert pace.report(1, 10, "writing", "files")["eta_s"] is None
 
 
 def test_progress_that_is_not_a_number_never_reaches_the_file() -> None:
