@@ -18,6 +18,7 @@ from interp_lab_tools.calibrate import CALIBRATE
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.compare import COMPARE
 from interp_lab_tools.compare_runs import COMPARE_RUNS
+from interp_lab_tools.criterion_graph import CRITERION_GRAPH
 from interp_lab_tools.diff_models import DIFF_MODELS
 from interp_lab_tools.dossier import DOSSIER
 from interp_lab_tools.encode_store import ENCODE_STORE
@@ -88,6 +89,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     FIND_CIRCUIT,
     ATTRIBUTION_GRAPH,
     SUMMARIZE_GRAPH,
+    CRITERION_GRAPH,
     JOB_WAIT,
     JOB_CANCEL,
     JOB_LIST,

@@ -1,0 +1,119 @@
+"""criterion_graph as it is asked and answered: reports fused, every edge with its own kind of evidence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat, NonNegativeInt, StringConstraints
+
+from interp_lab.contracts.base import Contract, Grade
+from interp_lab.contracts.results import Result
+
+CRITERION_NODE = "criterion"
+BEHAVIOUR_NODE = "output"
+
+EvidenceKind = Literal["association", "effect", "co_activation", "path"]
+"""Correlation with the criterion, measured change of the behaviour, correlation of two units, or measured mediation;
+never one for another."""
+
+ReportId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class CriterionGraphRequest(Contract):
+    """Fuse reports of one criterion on one model."""
+
+    reports: Annotated[tuple[ReportId, ...], Field(min_length=1, max_length=20)]
+    """Artifacts of inspect, intervene, trace_paths and validate_paths."""
+    kinds: Annotated[tuple[EvidenceKind, ...], Field(min_length=1)] = (
+        "association",
+        "effect",
+        "co_activation",
+        "path",
+    )
+    """Edges to draw."""
+
+
+class EvidenceNode(Contract):
+    """One unit, the criterion, or the behaviour."""
+
+    id: str
+    """Where it lies and which it is; 'criterion' and 'output' are the criterion and the behaviour."""
+    name: str
+    """What reports call it."""
+    kind: Literal["criterion", "unit", "behaviour"]
+    """What it is."""
+
+
+class EdgeValidation(Contract):
+    """What a rerun on held-out prompts found of a path."""
+
+    status: str
+    """Status of the path."""
+    n_groups: NonNegativeInt
+    """Held-out groups; 0 if it was not rerun."""
+
+
+class EvidenceEdge(Contract):
+    """One edge; its weight is in the unit of its kind."""
+
+    source: str
+    """Node."""
+    target: str
+    """Node."""
+    kind: EvidenceKind
+    """What the weight is."""
+    weight: FiniteFloat
+    """AUROC of an association, change of an effect, correlation of a co-activation, mediated effect of a path."""
+    interval: tuple[FiniteFloat, FiniteFloat] | None
+    """95 % over prompt groups, if the report has one."""
+    part: Literal["explore", "confirm"]
+    """Prompts that it was measured on."""
+    grade: Grade | None
+    """As the report graded it; absent for co-activations, which are never graded."""
+    reasons: tuple[str, ...]
+    """Reason codes of that grade."""
+    validation: EdgeValidation | None
+    """Of a path."""
+    report: str
+    """Artifact that it comes from."""
+
+
+class RedundancyGroup(Contract):
+    """Units that say the same: one finding, not several."""
+
+    id: str
+    """Id of the strongest."""
+    members: tuple[str, ...]
+    """Ids of all, the strongest first."""
+
+
+class CandidatePath(Contract):
+    """A path that was found and not rerun on held-out prompts."""
+
+    nodes: tuple[str, ...]
+    """Source and target."""
+    mediated: FiniteFloat
+    """Mediated effect on explore prompts."""
+    report: str
+    """Trace that found it."""
+
+
+class CriterionGraphResult(Result):
+    """The fused graph."""
+
+    criterion: str
+    """As asked in the reports."""
+    model: str
+    """Id of the model."""
+    mechanism_summary: tuple[str, ...]
+    """What the reports support, a sentence per kind of evidence, and what is open."""
+    nodes: tuple[EvidenceNode, ...]
+    """Criterion, units, behaviour."""
+    edges: tuple[EvidenceEdge, ...]
+    """Paths and effects first, strongest first within a kind."""
+    supernodes: tuple[RedundancyGroup, ...]
+    """From the groups of redundant coordinates of inspect reports."""
+    candidate_paths: tuple[CandidatePath, ...]
+    """Paths that validate_paths could rerun."""
+    n_edges: NonNegativeInt
+    """Edges, those not shown too."""

@@ -1,0 +1,155 @@
+"""From reports to edges: what each report says of its units, every number with the kind of evidence that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from interp_lab.contracts.criterion_graph import (
+    BEHAVIOUR_NODE,
+    CRITERION_NODE,
+    CandidatePath,
+    EdgeValidation,
+    EvidenceEdge,
+    RedundancyGroup,
+)
+from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.intervene_report import InterveneReport
+from interp_lab.contracts.path_report import PathEnd, PathReport
+from interp_lab.workflows.memory.history import PastRun
+from interp_lab.workflows.memory.units import coordinate_ids, edited_ids, name_of, unit_id
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Everything that reports say, edge by edge."""
+
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    """Name of every unit by id; the last report counts."""
+    edges: list[EvidenceEdge] = field(default_factory=list[EvidenceEdge])
+    groups: list[RedundancyGroup] = field(default_factory=list[RedundancyGroup])
+    candidates: list[CandidatePath] = field(default_factory=list[CandidatePath])
+
+
+def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
+    """Add the associations of an inspection, and which of its coordinates say the same."""
+    ids = coordinate_ids(run)
+    for card in report.coordinates:
+        name = name_of(card.address, card.index)
+        fused.names[ids[name]] = name
+        graded = card.confirm or card.explore
+        interval = graded.auroc.interval
+        fused.edges.append(
+            EvidenceEdge(
+                source=ids[name],
+                target=CRITERION_NODE,
+                kind="association",
+                weight=graded.auroc.value,
+                interval=None if interval is None else (interval.low, interval.high),
+                part=graded.split,
+                grade=card.association_grade or card.grade,
+                reasons=tuple(reason.code for reason in card.reasons),
+                validation=None,
+                report=run.id,
+            )
+        )
+    for group in () if report.handles is None else report.handles.alike:
+        leader = _of(group.leader, ids, fused)
+        members = [_of(member.name, ids, fused) for member in group.members]
+        fused.groups.append(RedundancyGroup(id=leader, members=(leader, *members)))
+        fused.edges.extend(
+            EvidenceEdge(
+                source=leader,
+                target=member,
+                kind="co_activation",
+                weight=found.correlation,
+                interval=None,
+                part="explore",
+                grade=None,
+                reasons=(),
+                validation=None,
+                report=run.id,
+            )
+            for member, found in zip(members, group.members, strict=True)
+        )
+
+
+def add_intervention(
+    fused: Fused, run: PastRun, report: InterveneReport, *, inspections: Mapping[str, PastRun]
+) -> None:
+    """Add the clearest effect of every unit that an intervention edited, less its controls."""
+    ids = edited_ids(run, inspections.get)
+    for card in report.units:
+        if not card.edits:
+            continue
+        unit = (
+            " + ".join(sorted(ids.get(member, member) for member in card.members))
+            if card.members
+            else ids.get(card.unit, f"{card.address} {card.unit}")
+        )
+        fused.names[unit] = card.unit
+        figures = card.edits[0].confirm or card.edits[0].explore
+        fused.edges.append(
+            EvidenceEdge(
+                source=unit,
+                target=BEHAVIOUR_NODE,
+                kind="effect",
+                weight=figures.difference,
+                interval=(figures.difference_interval.low, figures.difference_interval.high),
+                part=figures.part,
+                grade=card.grade,
+                reasons=tuple(reason.code for reason in card.reasons),
+                validation=None,
+                report=run.id,
+            )
+        )
+
+
+def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:
+    """Add the paths of a trace or a validation, with what a rerun found of each."""
+    for card in report.paths:
+        source, target = _end(card.source, fused), _end(card.target, fused)
+        figures = card.confirm or card.explore
+        if figures is None:
+            continue
+        fused.edges.append(
+            EvidenceEdge(
+                source=source,
+                target=target,
+                kind="path",
+                weight=figures.mediated,
+                interval=(figures.mediated_interval.low, figures.mediated_interval.high),
+                part=figures.part,
+                grade=card.grade,
+                reasons=tuple(reason.code for reason in card.reasons),
+                validation=EdgeValidation(
+                    status=card.status, n_groups=0 if card.confirm is None else card.confirm.n_groups
+                ),
+                report=artifact,
+            )
+        )
+        if card.status == "candidate":
+            fused.candidates.append(CandidatePath(nodes=(source, target), mediated=figures.mediated, report=artifact))
+
+
+def open_candidates(fused: Fused) -> Iterator[CandidatePath]:
+    """Yield the candidates that no report has rerun."""
+    rerun = {(e.source, e.target) for e in fused.edges if e.validation is not None and e.validation.n_groups}
+    for path in fused.candidates:
+        if (path.nodes[0], path.nodes[1]) not in rerun:
+            yield path
+
+
+def _of(name: str, ids: Mapping[str, str], fused: Fused) -> str:
+    """The id of a coordinate by its name in the report; those that are not described keep their address."""
+    unit = ids.get(name, name.replace(" #", "#"))
+    fused.names.setdefault(unit, name)
+    return unit
+
+
+def _end(end: PathEnd, fused: Fused) -> str:
+    if end.unit is None:
+        return BEHAVIOUR_NODE
+    unit = unit_id(end.unit)
+    fused.names.setdefault(unit, end.key)
+    return unit

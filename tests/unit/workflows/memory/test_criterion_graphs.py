@@ -1,0 +1,131 @@
+"""criterion_graph: reports fused, kinds of evidence kept apart, redundancy grouped, other questions refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_lab import errors
+from interp_lab.contracts.criterion_graph import CriterionGraphResult
+from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.path_report import PathCard, PathReport
+from interp_lab.settings import Settings
+from interp_lab.workflows.memory.evidence_edges import Fused, add_paths, open_candidates
+from interp_lab_tools.call import call
+from interp_lab_tools.catalogue import CAPABILITIES
+from interp_lab_tools.lab import Lab
+from tests.unit.workflows.memory.past_runs import (
+    card,
+    edit_card,
+    inspect_report,
+    intervene_report,
+    publish,
+    unit_card,
+    workspace,
+)
+
+ALL = frozenset(capability.toolset for capability in CAPABILITIES)
+ALIKE = {
+    "ways": [],
+    "comparison": {"best": "untested", "other": None, "difference": None, "interval": None, "text": "not compared"},
+    "alike": [
+        {
+            "leader": "resid_post.2 #5",
+            "members": [{"name": "resid_post.2 #9", "correlation": 0.97, "firing": 0.9, "decoder_cosine": None}],
+            "n_members": 1,
+        }
+    ],
+    "n_compared": 2,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return workspace(tmp_path)
+
+
+def fuse(settings: Settings, *reports: str, **options: Any) -> CriterionGraphResult:
+    with Lab.open(settings, ALL) as lab:
+        answer = call(lab, "criterion_graph", {"reports": list(reports), **options})
+    assert isinstance(answer, CriterionGraphResult)
+    assert len(answer.model_dump_json()) < 20_000
+    return answer
+
+
+def inspected(settings: Settings, **options: Any) -> str:
+    report = inspect_report([card(1, 5, "plausible"), card(2, 9, "plausible", auroc=0.8)], **options)
+    return publish(settings, InspectReport.model_validate(report.model_dump() | {"handles": ALIKE}))
+
+
+def test_the_same_unit_of_two_reports_is_one_node_with_two_kinds_of_edge(settings: Settings) -> None:
+    edited = publish(settings, intervene_report([unit_card("resid_post.2 #5", "validated", [edit_card(-0.7)])]))
+    found = fuse(settings, inspected(settings), edited)
+    kinds = {(edge.source, edge.target, edge.kind): edge for edge in found.edges}
+    assert kinds["resid_post.2#5", "criterion", "association"].grade == "plausible"
+    effect = kinds["resid_post.2#5", "output", "effect"]
+    assert (effect.weight, effect.grade, effect.part) == (-0.7, "validated", "confirm")
+    assert sum(node.id == "resid_post.2#5" for node in found.nodes) == 1
+    assert "1 of 1 effects are validated" in found.summary
+
+
+def test_units_that_say_the_same_are_one_supernode_and_never_graded(settings: Settings) -> None:
+    found = fuse(settings, inspected(settings))
+    (group,) = found.supernodes
+    assert group.members == ("resid_post.2#5", "resid_post.2#9")
+    (edge,) = [edge for edge in found.edges if edge.kind == "co_activation"]
+    assert (edge.weight, edge.grade) == (0.97, None)
+    assert any("no intervention" in sentence for sentence in found.mechanism_summary)
+
+
+def test_only_the_kinds_asked_for_are_drawn(settings: Settings) -> None:
+    found = fuse(settings, inspected(settings), kinds=["co_activation"])
+    assert {edge.kind for edge in found.edges} == {"co_activation"}
+
+
+def test_association_is_never_called_an_effect(settings: Settings) -> None:
+    found = fuse(settings, inspected(settings))
+    assert "0 of 0 effects are validated" in found.summary
+    assert not any("changes the behaviour" in sentence for sentence in found.mechanism_summary)
+
+
+def test_reports_of_other_weights_are_refused(settings: Settings) -> None:
+    one, other = inspected(settings), publish(settings, inspect_report([card(1, 5, "weak")], weights="other"), at=3)
+    with pytest.raises(errors.DifferentQuestions):
+        fuse(settings, one, other)
+
+
+def test_a_report_that_does_not_exist_is_refused(settings: Settings) -> None:
+    with pytest.raises(errors.UnknownArtifact):
+        fuse(settings, "0" * 64)
+
+
+def path_report(part: str, status: str, grade: str) -> PathReport:
+    interval = {"low": 0.2, "high": 0.4, "method": "t"}
+    figures = {
+        "part": part, "n_prompts": 20, "n_groups": 12, "total": 0.4, "passed_along": 0.1, "mediated": 0.3,
+        "mediated_interval": interval, "direct": None, "share": 0.2, "controls": [], "beyond_control": interval,
+        "p_value": 0.01, "q_value": 0.02, "sign_consistency": 0.9, "behaviour": None,
+    }  # fmt: skip
+    ends = [
+        {"key": f"{address}#5", "address": address, "unit": {"address": address, "index": 5}}
+        for address in ("resid_post.1", "resid_post.2")
+    ]  # fmt: skip
+    path = {
+        "source": ends[0], "target": ends[1], "explore": figures if part == "explore" else None,
+        "confirm": figures if part == "confirm" else None, "doses": [], "off_positives": None, "off_bound": None,
+        "status": status, "grade": grade, "reasons": [], "next_action": None,
+    }  # fmt: skip
+    return PathReport.model_construct(paths=(PathCard.model_validate(path),))
+
+
+def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
+    fused = Fused()
+    add_paths(fused, "a" * 64, path_report("explore", "candidate", "plausible"))
+    (path,) = open_candidates(fused)
+    assert path.nodes == ("resid_post.1#5", "resid_post.2#5")
+    add_paths(fused, "b" * 64, path_report("confirm", "validated", "validated"))
+    assert list(open_candidates(fused)) == []
+    held = [edge for edge in fused.edges if edge.validation is not None and edge.validation.n_groups == 12]
+    assert [edge.grade for edge in held] == ["validated"]
