@@ -161,3 +161,44 @@ def test_scores_are_one_with_exact_transcoders_and_fall_as_latents_are_removed(t
     assert found[0][1] >= found[1][1] >= found[2][1]
     assert found[2][0] < 0.99
     assert found[2][1] < 0.99
+
+
+def residual_sae(loaded: LoadedModel, layer: int) -> Placed:
+    generator = torch.Generator().manual_seed(100 + layer)
+    width, n_latents = loaded.facts.d_model, 40
+
+    def draw(*shape: int) -> torch.Tensor:
+        return 0.2 * torch.randn(*shape, generator=generator)
+
+    config = DictionaryConfig(architecture="relu", d_in=width, d_out=width, n_latents=n_latents)
+    own = Dictionary(config, draw(width, n_latents), draw(n_latents, width), draw(width), b_enc=draw(n_latents))
+    place = Address("resid_post", layer)
+    return Placed(f"sae {layer}", place, place, own.encode, own.W_enc, own.W_dec, own.b_dec)
+
+
+def test_edges_through_saes_are_slopes_and_large_steps_differ(load_tiny: Callable[[str], LoadedModel]) -> None:
+    """With MLPs in between an edge is the fall per unit for a small step; the whole source falls by another amount."""
+    loaded = load_tiny("gpt2")
+    (prompt,) = tokenize(loaded, TEXT)
+    placed = [residual_sae(loaded, 0), residual_sae(loaded, 1)]
+    frozen = freeze(loaded, prompt, placed)
+    assert not frozen.stands_in
+    nodes = nodes_of(frozen, placed, max_features=40, n_logits=2, mass=1.0)
+    weights = weights_of(frozen, placed, nodes)
+    whole = _inputs(nodes, placed, frozen.values, frozen.logits)
+    n = len(nodes.sources)
+    missed: list[float] = []
+    for step in (1e-2, 3.0):
+        worst = 0.0
+        for source in range(n):
+            at = {cut: frozen.values[cut].clone()[None] for cut in frozen.cuts}
+            at[nodes.cuts[source]][0, nodes.sources[source].pos] -= step * nodes.vectors[source]
+            seen: dict[Address, torch.Tensor] = {}
+            with torch.no_grad():
+                logits = frozen.forward(at, seen)
+            read = {address: value.reshape(len(prompt), -1) for address, value in seen.items()}
+            fallen = (whole - _inputs(nodes, placed, read, logits[0, -1])) / step
+            worst = max(worst, float(np.abs(weights[:, source] - fallen).max()))
+        missed.append(worst)
+    assert missed[0] < 0.005 * float(np.abs(weights).max())
+    assert missed[1] > 3 * missed[0]
