@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate planted-directions pocket-dictionaries pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -15,9 +15,10 @@ help:
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
-	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions"
+	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions, planted"
 	@echo "make planted-directions   how many planted directions training recovers, and from twins without them"
 	@echo "make pocket-dictionaries  a dictionary for every layer of a model in the box, measured"
+	@echo "make criteria-table  the bundled criteria in both models in the box, beside what chance gives"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -110,6 +111,14 @@ planted-directions: $(STAMP)
 
 pocket-dictionaries: $(STAMP)
 	$(BIN)/python benchmarks/pocket_dictionaries/bench.py --write benchmarks/results/pocket_dictionaries.json
+
+# dictionaries are trained on the first run and kept in .criteria
+criteria-table: $(STAMP)
+	$(BIN)/python benchmarks/criteria/bench.py
+
+bench-planted: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
+	$(BIN)/python benchmarks/calibration/ranking.py --out .planted --peer $(VENV)/peer
 
 pocket-models: $(STAMP)
 	$(BIN)/python -m interp_lab.pocket

@@ -9,117 +9,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
+from records import feature, recording, said_by_peer
+
 from interp_lab.contracts.calibrate import CalibrateRequest, Share
 from interp_lab.contracts.calibration_report import LatentScore, WorldScore
-from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.jobs.run import LocalRun
-from interp_lab.settings import Settings
 from interp_lab.statistics.clustered_share import clustered_share
 from interp_lab.workflows.calibrate import calibrate
-from interp_lab.workflows.calibrating.investigate import (
-    CRITERION,
-    DATASET,
-    MODEL,
-    Answer,
-    Lab,
-    Question,
-    Stop,
-    investigate,
-)
-from interp_lab.workflows.inspection.inputs import open_inputs
-from interp_lab.workflows.inspection.passes import pool_prompts
+from interp_lab.workflows.calibrating.investigate import investigate
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration.json"
-_CONTROLS = {None, "random", "matched_frequency", "placebo"}
-
-
-def recording(out: Path) -> Callable[[Question, Stop], Answer]:
-    """Return the pipeline itself, with what the peer needs written beside it."""
-
-    def run(question: Question, stop: Stop) -> Answer:
-        answer = investigate(question, stop)
-        folder = out / f"{len(list(out.iterdir())):04d}"
-        folder.mkdir()
-        n_latents = _write_activations(question, folder)
-        _write_interventions(question, folder, stop)
-        about = {"model": MODEL, "criterion": CRITERION, "n_latents": n_latents}
-        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
-        return answer
-
-    return run
-
-
-def _write_activations(question: Question, folder: Path) -> int:
-    asked = {"model": MODEL, "criterion": CRITERION, "dataset": DATASET, "dictionaries": question.dictionaries}
-    request = InspectRequest.model_validate(asked)
-    inputs = open_inputs(request, Settings(workspace=question.folder))
-    with tempfile.TemporaryDirectory() as scratch, LocalRun(Path(scratch)) as run:
-        pooled = pool_prompts(inputs, run)
-    names = [_feature(str(site), index) for site, index in map(pooled.locate, range(pooled.values.shape[1]))]
-    with (folder / "records.jsonl").open("w", encoding="utf-8") as file:
-        for row, prompt in zip(pooled.values.tolist(), inputs.prompts.prompts, strict=True):
-            features = dict(zip(names, row, strict=True))
-            line = {"model": MODEL, "prompt_id": prompt.id, "text": prompt.text, "criterion_score": prompt.score}
-            file.write(json.dumps({**line, "features": features}) + "\n")
-    return len(names)
-
-
-def _write_interventions(question: Question, folder: Path, stop: Stop) -> None:
-    lab = Lab(question, stop)
-    lab.n_calls = 1000  # folders of its own
-    ranked, report = lab.inspect()
-    worth = [row for row in ranked.ranking if row.grade != "weak"]
-    lines: list[str] = []
-    if worth:
-        lab.intervene(report, [row.rank for row in worth], edits=("ablate_zero",), metric="log_probability")
-        store = ArtifactStore(WorkspacePaths.of(lab.settings))
-        newest = max(
-            (m for m in map(store.manifest, store.ids()) if m.file("interventions.jsonl")), key=lambda m: m.ended
-        )
-        names = {f"{row.address} #{row.index}"[:60]: _feature(row.address, row.index) for row in worth}
-        text = store.path_of(newest.id, "interventions.jsonl").read_text(encoding="utf-8")
-        lines = list(_in_probability(text, names))
-    (folder / "interventions.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def _in_probability(text: str, names: dict[str, str]) -> Iterator[str]:
-    for line in map(json.loads, text.splitlines()):
-        if line["metadata"].get("control_type") not in _CONTROLS:
-            continue
-        scores = {name: math.exp(line[name]) for name in ("baseline_score", "intervention_score")}
-        metadata = line["metadata"] | {"behavior_score": "target_token_probability_mass"}
-        side = {} if line["side_effect_score"] is None else {"side_effect_score": line["side_effect_score"]}
-        plain = {k: v for k, v in line.items() if k not in {"side_effect_score", "metadata"}}
-        yield json.dumps(
-            plain | scores | side | {"feature_id": names[line["feature_id"]], "metadata": metadata}, allow_nan=False
-        )
-
-
-def _feature(address: str, index: int) -> str:
-    layer = int(address.split("/", 1)[0].rsplit(".", 1)[1])
-    return f"SAE:L{layer}:F{index}"
 
 
 def peer_scores(folder: Path, worlds: list[WorldScore], peer: Path) -> dict[str, Any]:
     """Return the peer's shares on the same models, scored with the same key."""
-    environment = os.environ | {"PYTHONPATH": str(peer)}
-    script = Path(__file__).with_name("peer.py")
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, env=environment, cwd=folder)
     rows: list[tuple[WorldScore, LatentScore, dict[str, Any]]] = []
-    for place, world in enumerate(worlds):
-        said = json.loads((folder / f"{place:04d}" / "graded.json").read_text(encoding="utf-8"))
-        rows += [(world, each, said.get(_feature(each.address, each.index), {})) for each in world.latents]
+    for world, said in zip(worlds, said_by_peer(folder, len(worlds), peer), strict=True):
+        rows += [(world, each, said.get(feature(each.address, each.index), {})) for each in world.latents]
     planted = [row for row in rows if row[1].kind != "bystander"]
     found: dict[str, Any] = {}
     for key in ("tier", "claim"):

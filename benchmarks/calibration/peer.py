@@ -13,26 +13,28 @@ from typing import Any
 
 
 def graded(folder: Path) -> dict[str, Any]:
-    """Return what the peer says of one model: evidence tier and claim grade of every latent, and its signed effect."""
+    """Return what the peer says of one model: evidence tier and claim grade of every latent, signed effect, and places.
+
+    `rank` is its place with the edits merged, `rank_by_activations` that by activations alone; 1 is first.
+    """
     api, calibration = (importlib.import_module(f"interp_lab.{name}") for name in ("api", "calibration"))
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    report: Any = api.inspect(
-        about["model"],
-        about["criterion"],
-        backend="records",
-        records=folder / "records.jsonl",
-        interventions=folder / "interventions.jsonl",
-        top_k=about["n_latents"],
-    )
-    report = getattr(report, "report", report)
+    question = (about["model"], about["criterion"])
+    common = {"backend": "records", "records": folder / "records.jsonl", "top_k": about["n_latents"]}
+    plain: Any = api.inspect(*question, **common)
+    report: Any = api.inspect(*question, **common, interventions=folder / "interventions.jsonl")
+    report, plain = (getattr(each, "report", each) for each in (report, plain))
+    places = {card.feature_id: rank for rank, card in enumerate(plain.cards, start=1)}
     claims: Any = calibration._self_match_claim_grades(report)
     return {
         card.feature_id: {
             "tier": calibration.evidence_tier(card.causal_effects, card.metadata),
             "claim": claims.get(card.feature_id),
             "effect": card.causal_effects.get("signed_causal_effect"),
+            "rank": rank,
+            "rank_by_activations": places.get(card.feature_id),
         }
-        for card in report.cards
+        for rank, card in enumerate(report.cards, start=1)
     }
 
 

@@ -1,8 +1,9 @@
-"""Train a dictionary for every layer of `builtin:pocket-gpt2` by one command, measure each, and print one JSON object.
+"""Train a dictionary for every layer of a model in the box by one command, measure each, and print one JSON object.
 
 Both commands are those of a user: `interp-lab train_sae` once, streaming text of the kind that the model was trained
 on, and `interp-lab evaluate_sae` for each dictionary on the prompts that were held out, with its reconstruction in the
-model. `--print` shows the table of docs/dictionaries.md from the results that were written.
+model. `--print` shows the table of docs/dictionaries.md from the results that were written; `--workspace` keeps the
+dictionaries for other measurements.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 
-MODEL, LAYERS, K = "builtin:pocket-gpt2", 4, 16
+LAYERS, K = {"builtin:pocket-gpt2": 4, "builtin:pocket-llama": 6}, 16
 TOKENS, DOCUMENTS, MEASURED = 400_000, 4_000, 8_192
 TRAINING = {"learning_rate": 1e-3, "warmup_steps": 100, "decay_steps": 600, "dead_window_tokens": 500_000}
 CORPUS = Path(__file__).resolve().parents[2] / "scripts" / "pocket_corpus.py"
@@ -29,6 +30,8 @@ CORPUS = Path(__file__).resolve().parents[2] / "scripts" / "pocket_corpus.py"
 def main(arguments: Sequence[str]) -> int:
     """Train, measure, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=LAYERS, default="builtin:pocket-gpt2")
+    parser.add_argument("--workspace", type=Path, default=None, help="folder that keeps the dictionaries")
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--documents", type=int, default=DOCUMENTS)
     parser.add_argument("--write", type=Path, default=None)
@@ -38,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         print(table(json.loads(chosen.print.read_text(encoding="utf-8"))))
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        found = _measure(Path(folder), chosen)
+        workspace = chosen.workspace or Path(folder)
+        workspace.mkdir(parents=True, exist_ok=True)
+        found = _measure(workspace.resolve(), chosen)
     if chosen.write is not None:
         chosen.write.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found))
@@ -48,9 +53,10 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     text = ["pocket.jsonl", "--documents", str(chosen.documents)]
     subprocess.run([sys.executable, str(CORPUS), *text], cwd=folder, check=True)
-    source = {"kind": "stream", "model": MODEL, "dataset": "pocket.jsonl"}
+    source = {"kind": "stream", "model": chosen.model, "dataset": "pocket.jsonl"}
+    places = [f"resid_post.{n}" for n in range(LAYERS[chosen.model])]
     command = [
-        "train_sae", "--source", json.dumps(source), "--addresses", *(f"resid_post.{n}" for n in range(LAYERS)),
+        "train_sae", "--source", json.dumps(source), "--addresses", *places,
         "--architecture", "batchtopk", "--widths", "1280", "--sparsities", str(K),
         "--training", json.dumps({"total_tokens": chosen.tokens, **TRAINING}),
     ]  # fmt: skip
@@ -87,7 +93,7 @@ def _lab(folder: Path, command: Sequence[str]) -> dict[str, Any]:
 
 def _row(trained: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the table shows of one dictionary, each figure with its interval and beside its random twin."""
-    row: dict[str, Any] = {name: trained[name] for name in ("place", "n_latents", "sparsity", "tokens")}
+    row: dict[str, Any] = {name: trained[name] for name in ("artifact", "place", "n_latents", "sparsity", "tokens")}
     for subject in ("dictionary", "random"):
         reconstruction = _of(report["reconstruction"], subject)
         sparsity = _of(report["sparsity"], subject)
