@@ -80,27 +80,34 @@ def submit(step: Submit, settings: Settings, publish: Publish) -> ExplainLatentR
 def label(step: Label, settings: Settings, publish: Publish) -> ExplainLatentResult:
     """Return the score of a challenge, kept with its explanation.
 
+    Interrupted before it was kept, the same call brings the score of the labels that were given first.
+
     Raises:
         UnknownChallenge, ChallengeSpent: There is none to be scored.
         InvalidRequest: The labels are not one for every item.
     """
     with open_ledger(digest_of(step.challenge), settings) as ledger:
-        found = ledger.unscored(step.challenge)
-        check_answers(step, found.key)
-        scores = score_answers(step, found.key)
-        record = ExplanationRecord.model_validate(
-            {**found.record, "scores": scores, "attempt": ledger.n_scored + 1},
-        )
+        found = ledger.unpublished(step.challenge)
+        if found.answer is None:
+            check_answers(step, found.key)
+            scores = score_answers(step, found.key)
+            record = ExplanationRecord.model_validate(
+                {**found.record, "scores": scores, "attempt": ledger.n_scored + 1}
+            )
+            # Spent first: a key that answered once must not answer again, whatever happens to the artifact.
+            ledger.spend(step.challenge, record)
+        else:
+            record = ExplanationRecord.model_validate(found.answer)
         result = ExplainLatentResult(
             summary=label_words(record),
-            warnings=label_warnings(record),
+            warnings=label_warnings(record, resumed=found.answer is not None),
             step="label",
             feature=record.feature,
             record=record,
         )
-        # Spent first: a key that answered once must not answer again, whatever happens to the artifact.
-        ledger.spend(step.challenge)
-        return publish(result, (record,))
+        published = publish(result, (record,))
+        ledger.settle(step.challenge)
+        return published
 
 
 def break_rule(step: FindBreaks, settings: Settings) -> ExplainLatentResult:

@@ -22,6 +22,7 @@ from interp_lab.store.blocks import RowBlock
 from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.explaining.challenge import draw_questions
 from interp_lab.workflows.explaining.halves import open_explained
+from interp_lab_tools import explain_latent
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 
@@ -204,6 +205,28 @@ def test_a_key_is_used_once_and_a_wrong_number_of_labels_does_not_use_it(lab: La
         step(lab, kind="label", **answers)
     with pytest.raises(UnknownChallenge):
         step(lab, kind="label", **{**answers, "challenge": "0" * 32})
+
+
+def test_who_is_interrupted_before_the_score_is_kept_gets_it_and_no_second_try_at_the_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = ask(lab, ANIMAL, "a colour", n_items=8)
+    with monkeypatch.context() as killed:
+        killed.setattr(explain_latent, "_published", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            step(lab, kind="label", **by_rule(challenge, COLORS))
+    better = by_rule(challenge, ANIMALS)
+    result = step(lab, kind="label", **better)
+    assert result.record is not None
+    assert not any(score.above_chance for score in result.record.scores)
+    assert "score of the first" in result.warnings[0]
+    assert result.artifacts
+    with pytest.raises(ChallengeSpent):
+        step(lab, kind="label", **better)
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_second_challenge_has_other_prompts_and_says_that_it_is_the_second(lab: Lab) -> None:

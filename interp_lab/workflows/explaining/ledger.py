@@ -1,6 +1,7 @@
 """The keys of challenges, in the lab's own folder, where no tool reads: one file a latent, every try kept.
 
-A challenge is scored once; its prompts are never used again for that latent.
+A challenge is scored once; its prompts are never used again for that latent. A score is written here before it is
+published, so that whoever is interrupted between the two gets the same score, never a second try at the key.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Try:
     key: Key
     prompts: list[int]
     scored: bool = False
+    answer: dict[str, Any] | None = None
+    """The explanation with its score, until it is published."""
 
 
 class Ledger:
@@ -63,23 +66,32 @@ class Ledger:
         self._write()
         return name
 
-    def unscored(self, challenge: str) -> Try:
-        """Return a challenge that was not scored yet.
+    def unpublished(self, challenge: str) -> Try:
+        """Return a challenge whose score is not published yet; it has an `answer` if its labels were given.
 
         Raises:
             UnknownChallenge: There is none of that id.
-            ChallengeSpent: It was scored.
+            ChallengeSpent: Its score is published.
         """
         found = next((each for each in self.tries if each.id == challenge), None)
         if found is None:
             raise UnknownChallenge(f"There is no challenge {challenge}.")
-        if found.scored:
+        if found.scored and found.answer is None:
             raise ChallengeSpent
         return found
 
-    def spend(self, challenge: str) -> None:
-        """Mark a challenge as scored."""
-        self.tries = [replace(each, scored=True) if each.id == challenge else each for each in self.tries]
+    def spend(self, challenge: str, answer: ExplanationRecord) -> None:
+        """Mark a challenge as scored and keep its score until `settle`."""
+        self._change(challenge, answer.model_dump(mode="json"))
+
+    def settle(self, challenge: str) -> None:
+        """Forget the score of a challenge: it is published."""
+        self._change(challenge, None)
+
+    def _change(self, challenge: str, answer: dict[str, Any] | None) -> None:
+        self.tries = [
+            replace(each, scored=True, answer=answer) if each.id == challenge else each for each in self.tries
+        ]
         self._write()
 
     def _write(self) -> None:

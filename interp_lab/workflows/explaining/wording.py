@@ -74,9 +74,10 @@ def label_words(record: ExplanationRecord) -> str:
     return f"{record.feature}, “{record.text[:120]}”: {told}. {CAVEAT}"
 
 
-def label_warnings(record: ExplanationRecord) -> tuple[str, ...]:
-    """Return what weakens the score."""
-    return tuple(_after_labelling(record))
+def label_warnings(record: ExplanationRecord, *, resumed: bool) -> tuple[str, ...]:
+    """Return what weakens the score, and whether it is that of labels given before an interruption."""
+    first = ("Labels were given before and interrupted: this is the score of the first.",) if resumed else ()
+    return (*first, *_after_labelling(record))
 
 
 def _after_labelling(record: ExplanationRecord) -> Iterator[str]:
