@@ -7,6 +7,7 @@ The standing follows four rules, the first that applies:
 2. A later correlation that was looked for on confirm prompts and came out reversed or gone makes the claim `weak`,
    whatever an earlier edit showed: an effect on a behaviour is then no effect of this criterion.
 3. Where there were edits, the latest run that edited the unit decides: a correlation neither raises nor lowers that.
+   A run that found nothing where it could not have found what an earlier one did is passed over: no answer is no "no".
 4. Else the latest correlation decides.
 """
 
@@ -57,7 +58,25 @@ def standing(observations: Sequence[Observation], every_edit: Sequence[Observati
     gone = [seen for seen in correlations if seen.at > edits[-1].at and _GONE & set(seen.reasons)]
     if gone:
         return Standing("weak", gone[-1], "after the edit, the correlation was not there on new confirm prompts")
-    return Standing(edits[-1].grade, edits[-1], "the latest run that edited it")
+    decisive = _decisive(edits)
+    why = "the latest run that edited it"
+    passed = len(edits) - 1 - edits.index(decisive)
+    return Standing(decisive.grade, decisive, why if not passed else f"{why} with enough prompts to see the effect")
+
+
+def _decisive(edits: Sequence[Observation]) -> Observation:
+    """Return the latest edit that is an answer to the one before it that is; the first edit has nothing to answer."""
+    found = edits[0]
+    for later in edits[1:]:
+        found = found if _could_not_see(later, found) else later
+    return found
+
+
+def _could_not_see(later: Observation, earlier: Observation) -> bool:
+    """Whether a run found no effect and would have missed the one found earlier: it is below what it could detect."""
+    if later.effect is None or earlier.effect is None or later.sign != 0 or earlier.sign == 0:
+        return False
+    return _same_behaviour(later.effect, earlier.effect) and later.effect.detectable > abs(earlier.effect.effect)
 
 
 def transitions(

@@ -159,6 +159,18 @@ def test_a_correlation_that_is_gone_on_new_prompts_takes_a_validated_claim_down(
     assert answer.parts.transitions[0].direction == "fell"
 
 
+@pytest.mark.parametrize(("effect", "grade"), [(0.3, "validated"), (1.0, "needs_causal_evidence")])
+def test_a_replication_takes_a_claim_down_only_where_it_could_have_seen_the_effect(
+    settings: Settings, effect: float, grade: str
+) -> None:
+    effect_run(settings, effect, "validated")
+    effect_run(settings, 0.05, "needs_causal_evidence", seed=1, at=5, q=0.6)  # would have found 0.4
+    answer = ask(settings)
+    assert answer.parts is not None
+    assert answer.parts.claims[0].grade == grade
+    assert [found.kind for found in answer.parts.disagreements] == ["effect_not_repeated"]
+
+
 def test_a_correlation_alone_never_raises_a_claim_above_what_edits_showed(settings: Settings) -> None:
     effect_run(settings, 0.1, "plausible", q=0.6)
     publish(settings, inspect_report([card(1, 5, "needs_causal_evidence", FOUND)]), at=5)
