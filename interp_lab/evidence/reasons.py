@@ -79,10 +79,13 @@ class Reason(StrEnum):
     EFFECT_CONFIRMED = "effect_confirmed", "An intervention moves the behaviour beyond its control on confirm rows."
     MATCH_LIKE_CHANCE = (
         "match_like_chance",
-        "On confirm rows exchanged prompts, or units that nobody chose, are as close; q is not under the level.",
+        "On confirm rows exchanges, other units or random edits are as close; q is not under the level.",
     )
     MATCH_SIGN_REVERSED = "match_sign_reversed", "The confirm rows show the opposite sign of what explore rows chose."
-    MATCH_CONFIRMED = "match_confirmed", "Alike on confirm rows beyond exchanged prompts and beyond all other units."
+    MATCH_CONFIRMED = (
+        "match_confirmed",
+        "Alike on confirm rows beyond exchanges and beyond other units or random edits.",
+    )
     EFFECTS_AGREE = "effects_agree", "Interventions on both sides exceed their controls and agree in sign."
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.contracts.compare import ComparedUnit, ComparisonReport, Match
+from interp_lab.contracts.compare import ComparedUnit, ComparisonReport, Match, Transfer
 from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.markdown import MarkdownText, code_span, escaped
 from interp_lab.reports.numbers import chance, percent, short
@@ -33,11 +33,23 @@ def render_comparison_markdown(report: ComparisonReport) -> str:
         _HEAD,
         *(_row(match) for match in report.matches),
     ]
+    for match in report.matches:
+        if match.transfer is not None:
+            lines.append(f"\n{_carried(match, match.transfer)}")
     for place in report.maps:
         lines.append(
             f"\nMap {code_span(place.left)} → {code_span(place.right)}: held-out R² {short(place.held_out_r2)}."
         )
     return "\n".join(lines) + "\n"
+
+
+def _carried(match: Match, carried: Transfer) -> str:
+    low, high = carried.interval
+    return (
+        f"{_unit(match.left)} carried to the right model: r {short(carried.similarity)} [{short(low)}, {short(high)}], "
+        f"p {chance(carried.p_value)}, beside {carried.n_controls} random directions that reach "
+        f"{short(carried.control)} on average and {short(carried.closest_control)} at best."
+    )
 
 
 def _row(match: Match) -> str:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from interp_lab.bridges import peer_matches
-from interp_lab.contracts.compare import CompareRequest, ComparisonReport
+from interp_lab.contracts.compare import CompareRequest, ComparisonReport, Transfer
 from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import InspectReport
@@ -19,6 +19,7 @@ from interp_lab.contracts.store import CodeColumn, DenseColumn, StoredModel, Sto
 from interp_lab.errors import DifferentAnchors, DiscoveryRowsReused, InvalidMatches
 from interp_lab.jobs.run import LocalRun
 from interp_lab.points import Address
+from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.settings import Settings
 from interp_lab.store.blocks import CodeBlock, RowBlock
 from interp_lab.store.writer import StoreWriter
@@ -249,6 +250,34 @@ def test_words_said_of_both_units_are_compared_and_words_of_one_are_not(
     assert "explanation" not in by_unit[0, 0].left_out
     assert by_unit[2, 2].explanation_cosine is None
     assert "explanation" in by_unit[2, 2].left_out
+
+
+def test_the_page_and_the_text_show_what_became_of_a_carried_direction_and_what_was_said(folder: Path) -> None:
+    report, _ = run_compare(folder, **SIDES)
+    first = report.matches[0]
+    carried = Transfer(
+        held_out_r2=0.8,
+        similarity=0.91,
+        interval=(0.8, 0.95),
+        p_value=0.02,
+        control=0.01,
+        closest_control=0.3,
+        n_controls=40,
+    )
+    left = first.left.model_copy(update={"explanation": "rivers <b>"})
+    shown = report.model_copy(
+        update={
+            "by": "effects",
+            "n_words": 77,
+            "matches": (first.model_copy(update={"left": left, "transfer": carried}),),
+        }
+    )
+    page, text = render_comparison(shown), render_comparison_markdown(shown)
+    assert "r = 0.910" in page
+    assert "77 words" in page
+    assert "rivers &lt;b&gt;" in page
+    assert "r 0.910" in text
+    assert "carried to the right model" not in render_comparison_markdown(report)
 
 
 def test_a_plan_over_values_on_disk_checks_them_without_running_anything(folder: Path) -> None:
