@@ -13,8 +13,10 @@ from interp_lab.contracts.inspect_evidence import StoreEvidence
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.evidence.reasons import Reason
 from interp_lab.points import Address
 
+_UNTESTED = Reason.NO_INTERVENTION.value
 _KEPT = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
 
 
@@ -38,7 +40,9 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
 
     So the plan knows how many coordinates were tested and which of them are no controls, and latents can be edited too.
     """
-    row = next((row for row in found.ranking if row.grade == "needs_causal_evidence"), None)
+    row = next(
+        (row for row in found.ranking if row.grade == "needs_causal_evidence" and _UNTESTED in row.reasons), None
+    )
     rest = tuple(action for action in found.agent_next_actions if action.tool != "intervene")
     opens = bool(found.n_significant) and not set(found.dataset_flags) - {"bag_of_words"}
     if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or _unedited(request):
@@ -55,7 +59,7 @@ def _unedited(request: InspectRequest) -> bool:
 
 def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
     """The experiment that would move the best coordinate's grade, as a plan first, which costs nothing."""
-    found = next((card for card in report.coordinates if card.grade == "needs_causal_evidence"), None)
+    found = next((c for c in report.coordinates if c.grade == "needs_causal_evidence" and not c.causal), None)
     if found is None or request.label is not None or "/" in found.address:
         return
     arguments = _asked(request, _KEPT)
@@ -76,7 +80,9 @@ def _writers(request: InspectRequest, report: InspectReport) -> Iterator[NextAct
     layer = None if "/" in best.address else Address.parse(best.address).layer
     if layer is None or not best.address.startswith("resid"):
         return
-    arguments: dict[str, Any] = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    arguments: dict[str, Any] = request.model_dump(
+        mode="json", exclude_defaults=True, exclude={*RUN_CONTROLS, "also", "interventions"}
+    )
     arguments["addresses"] = [f"attn_out.{layer}", f"mlp_out.{layer}", f"mlp_act.{layer}"]
     why = (
         f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it. Costs one "

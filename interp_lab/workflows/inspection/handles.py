@@ -226,7 +226,7 @@ def _comparison(ways: Sequence[Way], parts: Parts) -> HandleComparison:
         "undecided": f"{alone.members[0]} and {where} are not told apart on held-out prompts: they differ by {gap}",
     }[best]
     if len(better) > 1:
-        text += f"; so are {len(better) - 1} other ways"
+        text += "; so is one other way" if len(better) == 2 else f"; so are {len(better) - 1} other ways"
     interval = Interval(
         low=round(low, DIGITS),
         high=round(high, DIGITS),

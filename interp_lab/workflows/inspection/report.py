@@ -163,7 +163,7 @@ def _edited_words(cards: tuple[CoordinateCard, ...]) -> tuple[str, ...]:
     ]
     changed = "; ".join(moved[:5]) or "no grade moved"
     return (
-        f"Interventions: {n_edits} edits of {len(edited)} coordinates, {beyond} beyond their controls on confirm "
+        f"Interventions: {n_edits} edits, {len(edited)} coordinates edited, {beyond} beyond their controls on confirm "
         f"prompts; {changed}.",
     )
 

@@ -17,12 +17,14 @@ UNITS = NextAction(tool="intervene", arguments={"units": [{"address": "resid_pos
 OTHER = NextAction(tool="inspect", arguments={}, why="writers")
 
 
-def ranked(rank: int, grade: str, address: str = "resid_post.1") -> RankedCoordinate:
+def ranked(
+    rank: int, grade: str, address: str = "resid_post.1", reasons: tuple[str, ...] = ("no_intervention",)
+) -> RankedCoordinate:
     return RankedCoordinate.model_validate(
         {
             "rank": rank, "address": address, "index": 5, "sign": 1, "grade": grade, "explore_auroc": 0.9,
             "confirm_auroc": 0.9, "confirm_interval": (0.8, 1.0), "n_confirm_groups": 20, "q_value": 0.001,
-            "reasons": (), "top_token": "x",
+            "reasons": reasons, "top_token": "x",
         }
     )  # fmt: skip
 
@@ -37,6 +39,9 @@ def answer(*rows: RankedCoordinate, flags: tuple[str, ...] = ()) -> InspectResul
 @pytest.mark.parametrize("address", ["resid_post.1", "resid_post.1/topk-64"])
 def test_the_first_open_coordinate_is_edited_by_its_rank_latents_too(address: str) -> None:
     found = answer(ranked(1, "plausible"), ranked(2, "needs_causal_evidence", address))
+    found = found.model_copy(
+        update={"ranking": (ranked(1, "needs_causal_evidence", reasons=("effect_like_control",)), *found.ranking[1:])}
+    )  # one that was edited already is not offered again
     first, second = by_report(InspectRequest.model_validate(ASKED), found, REPORT)
     request = InterveneRequest.model_validate(first.arguments)
     assert (request.report, request.ranks, request.units) == (REPORT, (2,), ())
