@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-plans peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -96,6 +96,9 @@ peer-files: $(STAMP)
 bench-interventions: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
 	$(BIN)/python benchmarks/interventions/bench.py --peer $(VENV)/peer
+
+bench-plans: $(STAMP)
+	$(BIN)/python benchmarks/interventions/plans.py
 
 calibrate: $(STAMP)
 	$(BIN)/interp-lab calibrate --size small --wait-s 45
