@@ -41,10 +41,11 @@ def main(arguments: Sequence[str]) -> int:
     """Train, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    parser.add_argument("--worlds", nargs="*", default=list(DIALS), choices=DIALS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--write", type=Path, default=None)
     chosen = parser.parse_args(arguments)
-    rows = [row for name in DIALS for seed in chosen.seeds for row in _world(name, seed, chosen.epochs)]
+    rows = [row for name in chosen.worlds for seed in chosen.seeds for row in _world(name, seed, chosen.epochs)]
     planted = [row["recovered"] for row in rows if row["from"] in ("world", "model that carries it")]
     twins = [row["recovered"] for row in rows if row["from"] in ("random-weights model", "before training")]
     found = {
@@ -74,8 +75,10 @@ def _world(name: str, seed: int, epochs: int) -> list[dict[str, Any]]:
         "model that carries it": read_all(carrier(rows, seed), seed),
         "random-weights model": bare,
     }
-    found = [_row(name, seed, who, _train(x, l0, epochs), directions, x) for who, x in sources.items()]
-    return [*found, _row(name, seed, "before training", _train(rows[:BATCH], l0, 1, rate=1e-12), directions, rows)]
+    about = {"world": name, "seed": seed}
+    found = [_row(about | {"from": who}, _train(x, l0, epochs), directions, x) for who, x in sources.items()]
+    untrained = _train(rows[:BATCH], l0, 1, rate=1e-12)
+    return [*found, _row(about | {"from": "before training"}, untrained, directions, rows)]
 
 
 def _train(x: Tensor, k: float, epochs: int, rate: float = LEARNING_RATE) -> Trainer:
