@@ -126,5 +126,15 @@ bench-planted: $(STAMP)
 pocket-models: $(STAMP)
 	$(BIN)/python -m interp_lab.pocket
 
+# harvest, train and inspect through a Ray cluster that loses a node, beside this machine
+scale-e2e: $(STAMP)
+	PYTHONPATH=. $(BIN)/python benchmarks/scale/e2e.py
+
+# what plan_scale says beside what runs take
+bench-plans: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/plans/bench.py
+
+.PHONY: scale-e2e bench-plans
+
 clean:
 	rm -rf $(VENV) demo-workspace .pytest_cache .ruff_cache .conformance

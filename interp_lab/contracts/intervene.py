@@ -132,6 +132,8 @@ class InterveneRequest(JobRequest):
     """Prompts scored at or above it are positives."""
     seed: Seed = 0
     """Seed of the explore/confirm split, of controls and of resampling."""
+    shards: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Independent processes that share the prompts; the numbers are the same."""
     hypothesis: HypothesisId | None = None
     """Registered hypothesis that this run tests; refused if anything differs from what was registered."""
 

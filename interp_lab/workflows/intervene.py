@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest, InterveneResult
@@ -20,7 +21,7 @@ from interp_lab.workflows.intervening.behaviour import Chosen, choose, flags, wo
 from interp_lab.workflows.intervening.cards import unit_cards
 from interp_lab.workflows.intervening.cost import Halves, blocks_after, record_pace, work_of
 from interp_lab.workflows.intervening.grading import associations, grade_units
-from interp_lab.workflows.intervening.measure import Bench, measure, spans_of
+from interp_lab.workflows.intervening.measure import Bench, Share, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
 from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
@@ -32,11 +33,16 @@ from interp_lab.workflows.intervening.values import read
 from interp_lab.workflows.intervening.writing import Writer
 
 
-def intervene(request: InterveneRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InterveneResult:
+def intervene(
+    request: InterveneRequest, run: Run, *, settings: Settings, suggest: Suggest, share: Share | None = None
+) -> InterveneResult:
     """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    With a `share`, only its prompts are run, and their outcomes kept in the checkpoint.
 
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is edited.
+        ShareDone: the prompts of the share have been run.
     """
     clock = time.perf_counter(), time.process_time()
     run.progress(0, None, "opening the model and the prompts")
@@ -53,7 +59,7 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     )
     bench, maker = _prepared(request, inputs, plan, chosen=chosen, subjects=subjects, run=run, settings=settings)
     with decided_matmul(run.checkpoint_dir):
-        measured = measure(bench, maker.trials(), run)
+        measured = measure(replace(bench, share=share), maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
     seen = associations(inputs, plan, maker.reading, subjects)
     looks = earlier_looks_of(request, inputs.prompts, found, settings)
@@ -71,7 +77,8 @@ def intervene(request: InterveneRequest, run: Run, *, settings: Settings, sugges
     }
     lines = record_lines(inputs, subjects, measured, criterion=request.criterion, metric=request.metric, tokens=tokens)
     publish(report, list(lines), run)
-    _keep_pace(request, inputs, plan, subjects=subjects, seconds=_idle_seconds(clock), settings=settings)
+    if request.shards == 1:  # of shards nobody knows how long one process would have taken
+        _keep_pace(request, inputs, plan, subjects=subjects, seconds=_idle_seconds(clock), settings=settings)
     return short_form(report)
 
 

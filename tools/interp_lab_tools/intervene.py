@@ -16,9 +16,10 @@ from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.contracts.unit_selection import UnitScreen
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable, PlanChanged, SplitImpossible
+from interp_lab.errors import CannotBeSharded, HubUnreachable, PlanChanged, SplitImpossible
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
+from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import mean_tokens, preflight
 from interp_lab.models.reference import fingerprint, locate
@@ -34,6 +35,9 @@ from interp_lab_tools.slots import slot_for
 from interp_lab_tools.versions import code_version
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from interp_lab.jobs.parts.partrun import PartRun
     from interp_lab.jobs.run import Run
 
 GROUPED_AT_ONCE = 2000
@@ -71,6 +75,10 @@ class _Model(NamedTuple):
 
 
 def _plan(request: InterveneRequest, lab: Lab) -> Plan:
+    if request.shards > 1 and request.scorer is not None:
+        raise CannotBeSharded("What the model writes is scored over all prompts at once.")
+    if request.shards > 1 and request.precise_to is not None:
+        raise CannotBeSharded("Whether to stop early is decided after every few prompts, one after the other.")
     prompts = open_prompts(request.dataset, lab.settings)
     refuse_one_sided(prompts, request.threshold)
     if "span" in (request.pooling, request.where):
@@ -294,6 +302,25 @@ def _handle(request: InterveneRequest, run: Run) -> InterveneResult:
     return intervene(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
 
 
+def _plan_shards(request: InterveneRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:
+    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+
+    return sharded.plan(request, run, stage)
+
+
+def _run_shard(request: InterveneRequest, run: PartRun, payload: JsonValue) -> None:
+    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+
+    sharded.run_shard(request, run, payload, settings=Settings.from_env())
+
+
+def _gather(request: InterveneRequest, run: PartRun, outputs: Sequence[Path]) -> None:
+    del request
+    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+
+    sharded.gather(run, outputs)
+
+
 def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAction, ...]:
     """Return the calls that would settle what the report leaves open, ready to be made."""
     if isinstance(request.dataset, InlinePrompts):
@@ -349,6 +376,7 @@ INTERVENE = JobCapability(
     result=InterveneResult,
     plan=_plan,
     handler=_handle,
+    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=_gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="evidence",
     example={

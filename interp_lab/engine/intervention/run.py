@@ -110,18 +110,25 @@ class Runner:
         """Return what the variants do to a prompt; `number` is what goals are asked for, `span` marks its tokens."""
         return next(self.many([Subject(prompt, number, span)]))
 
-    def many(self, subjects: Sequence[Subject], *, known: Container[int] = ()) -> Iterator[Outcome]:
+    def many(
+        self, subjects: Sequence[Subject], *, known: Container[int] = (), share: tuple[int, int] = (0, 1)
+    ) -> Iterator[Outcome]:
         """Yield what the variants do to each prompt, the shortest prompts first; the order is the same every time.
 
         Prompts whose number is known are left out. Those that share passes with one that is not run once more, so that
-        the numbers are the same to the last bit whatever is known.
+        the numbers are the same to the last bit whatever is known. Of a `share` (which, of how many) every so-manyth
+        group that shares passes is run, so that processes with different shares together run each group once.
         """
+        which, n_shares = share
+        n_groups = 0
         by_length = sorted(subjects, key=lambda subject: len(subject.prompt))
         for length, same in groupby(by_length, key=lambda subject: len(subject.prompt)):
             alike, n = list(same), max(1, self._budget // length)
             for start in range(0, len(alike), n):
                 group = alike[start : start + n]
-                if any(subject.number not in known for subject in group):
+                n_groups += 1
+                own = n_groups % n_shares == which
+                if own and any(subject.number not in known for subject in group):
                     yield from (one for one in self._together(group) if one.prompt not in known)
 
     def _together(self, subjects: Sequence[Subject]) -> list[Outcome]:

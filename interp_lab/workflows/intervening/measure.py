@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,28 @@ class Measured:
     """How confirming ended, where it was to stop early."""
 
 
+class ShareDone(Exception):
+    """The part of the work that other processes wait for is done."""
+
+
+class Share(NamedTuple):
+    """One process's part of the prompts: every so-manyth group of those that share passes."""
+
+    place: int
+    n_shards: int
+    last: Literal["explore", "confirm"]
+    """Half of the prompts after which nothing more is asked of it."""
+
+    def end(self, half: str) -> None:
+        """Return if there is more to do after that half.
+
+        Raises:
+            ShareDone: There is not.
+        """
+        if half == self.last:
+            raise ShareDone
+
+
 @dataclass(frozen=True, eq=False)
 class Bench:
     """What runs trials: the model, the prompts, their halves and the behaviour."""
@@ -141,6 +163,8 @@ class Bench:
     """The later unit that is the behaviour, if one is."""
     writer: Writer | None = None
     """What writes and scores, if that is the behaviour."""
+    share: Share | None = None
+    """The prompts that this process runs, if others run the rest."""
 
     def rows(self, part: str, *, positive: bool) -> list[int]:
         """Return the prompts of one part and label."""
@@ -154,13 +178,14 @@ class Bench:
         names = whole.names if self.writer is None else (*whole.names, SCORE)
         found = Runs.empty(trials, rows, names)
         subjects = [Subject(self.inputs.tokens[row], row, self.spans[row]) for row in rows]
+        share = (0, 1) if self.share is None else (self.share.place, self.share.n_shards)
         for behaviour, places in self._parts_of(trials, whole):
             runner = Runner(self.inputs.loaded, [trials[i].variant for i in places], behaviour)
             kept = self._kept(run, what, [trials[i] for i in places], behaviour)
             known = {outcome.prompt: outcome for outcome in kept.read()}
             for outcome in known.values():
                 found.take(outcome, places, behaviour.names)
-            for done, outcome in enumerate(kept.add_all(runner.many(subjects, known=known))):
+            for done, outcome in enumerate(kept.add_all(runner.many(subjects, known=known, share=share))):
                 run.progress(len(known) + done, len(rows), what, "prompts")
                 found.take(outcome, places, behaviour.names)
         if self.writer is not None:
@@ -206,6 +231,8 @@ def measure(bench: Bench, trials: Sequence[Trial], run: Run) -> Measured:
     effects = [trial for trial in trials if trial.role == "effect"]
     on = bench.run(trials, bench.rows("explore", positive=True), run, cross_entropy=False, what="explore positives")
     off = bench.run(effects, bench.rows("explore", positive=False), run, cross_entropy=True, what="explore negatives")
+    if bench.share is not None:
+        bench.share.end("explore")
     column = on.names.index(bench.metric)
     baseline = (float(on.base[:, column].mean()), float(off.base[:, column].mean()))
     # Where the sides hardly differ, the metric's own variation is what an effect has to be seen against.
@@ -251,6 +278,8 @@ def _confirm(
     if bench.precise_to is None or len(set(groups[positives].tolist())) < 2:
         on = bench.run(kept, positives, run, cross_entropy=False, what="confirm positives")
         off = bench.run(effects, negatives, run, cross_entropy=True, what="confirm negatives")
+        if bench.share is not None:
+            bench.share.end("confirm")
         return _Confirmed(list(_parts(bench, on, off, floor)), [on, off])
     looks = looks_at(positives, negatives, groups.tolist(), seed=bench.seed, target=bench.precise_to * scale[1])
     seen: list[tuple[Runs, Runs]] = []
