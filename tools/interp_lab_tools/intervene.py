@@ -303,20 +303,20 @@ def _handle(request: InterveneRequest, run: Run) -> InterveneResult:
 
 
 def _plan_shards(request: InterveneRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:
-    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+    from interp_lab.workflows import intervene_sharded as sharded  # lazy: imports torch, and only the worker may
 
     return sharded.plan(request, run, stage)
 
 
 def _run_shard(request: InterveneRequest, run: PartRun, payload: JsonValue) -> None:
-    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+    from interp_lab.workflows import intervene_sharded as sharded  # lazy: imports torch, and only the worker may
 
     sharded.run_shard(request, run, payload, settings=Settings.from_env())
 
 
 def _gather(request: InterveneRequest, run: PartRun, outputs: Sequence[Path]) -> None:
     del request
-    from interp_lab.workflows.intervening import sharded  # lazy: imports torch, and only the worker may
+    from interp_lab.workflows import intervene_sharded as sharded  # lazy: imports torch, and only the worker may
 
     sharded.gather(run, outputs)
 
