@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import Module
 from transformers import GPT2Config, GPT2LMHeadModel
 
 _LAYERS, _HEADS = 2, 4
@@ -38,9 +39,11 @@ def read_all(model: GPT2LMHeadModel, seed: int) -> Float[Tensor, "token width"]:
     order = torch.randperm(n_tokens, generator=torch.Generator().manual_seed(seed))
     texts = order[: n_tokens // _CONTEXT * _CONTEXT].view(-1, _CONTEXT)
     found: list[Tensor] = []
-    handle = model.transformer.h[-1].register_forward_hook(
-        lambda _module, _args, output: found.append(output[0] if isinstance(output, tuple) else output)
-    )
+
+    def note(_module: Module, _args: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    handle = model.transformer.h[-1].register_forward_hook(note)
     try:
         for part in texts.split(64):
             model.transformer(part)
