@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-plans peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
+.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -97,7 +97,7 @@ bench-interventions: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
 	$(BIN)/python benchmarks/interventions/bench.py --peer $(VENV)/peer
 
-bench-plans: $(STAMP)
+bench-intervention-plans: $(STAMP)
 	$(BIN)/python benchmarks/interventions/plans.py
 
 calibrate: $(STAMP)
@@ -119,6 +119,13 @@ pocket-dictionaries: $(STAMP)
 criteria-table: $(STAMP)
 	$(BIN)/python benchmarks/criteria/bench.py
 
+# known circuits found again, and the pocket models matched on every criterion
+bench-circuits: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/circuits/worlds.py
+
+bench-comparing: $(STAMP)
+	$(BIN)/python benchmarks/comparing/bench.py
+
 bench-planted: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0
 	$(BIN)/python benchmarks/calibration/ranking.py --out .planted --peer $(VENV)/peer
@@ -133,8 +140,6 @@ scale-e2e: $(STAMP)
 # what plan_scale says beside what runs take
 bench-plans: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/plans/bench.py
-
-.PHONY: scale-e2e bench-plans
 
 clean:
 	rm -rf $(VENV) demo-workspace .pytest_cache .ruff_cache .conformance

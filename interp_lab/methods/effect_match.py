@@ -5,9 +5,8 @@ words, so that is where effects can be compared. Similarity is the correlation o
 (do the two vectors have anything to do with each other?), and what edits of random directions of the same size do on
 the right side (is the counterpart closer than any edit of this size?).
 
-Source: effects on outputs as the common ground of features of different models, Marks et al. (2024), Sparse Feature
-Circuits, appendix on feature effects; permutation of a correlation, Good (2005), ch. 3. We differ in testing each pair
-on prompts that did not choose it.
+Source: ours; the permutation of a correlation is Good (2005), Permutation, Parametric and Bootstrap Tests, ch. 3. Each
+pair is tested on prompts that did not choose it.
 """
 
 from __future__ import annotations
