@@ -40,7 +40,7 @@ class CircuitReason(StrEnum):
     LIKE_RANDOM = "like_random_circuits", "Random sets with as many edges into every reader are as faithful."
     NOT_FAITHFUL = (
         "not_faithful",
-        f"The lower bound of faithfulness on held-out prompts is under {LEAST_FAITHFULNESS:g}.",
+        f"Faithfulness on held-out prompts has a lower bound under {LEAST_FAITHFULNESS:g} or overshoots as far.",
     )
     CARRIED_ELSEWHERE = (
         "carried_elsewhere",
@@ -71,7 +71,7 @@ def grade_circuit(circuit: CircuitPoint, controls: RandomCircuits, *, n_groups: 
 def _missing(circuit: CircuitPoint, n_groups: int) -> Iterator[CircuitReason]:
     if n_groups < LEAST_CONFIRM_GROUPS:
         yield CircuitReason.FEW_GROUPS
-    if circuit.faithfulness_interval.low < LEAST_FAITHFULNESS:
+    if circuit.faithfulness_interval.low < LEAST_FAITHFULNESS or circuit.faithfulness > 2 - LEAST_FAITHFULNESS:
         yield CircuitReason.NOT_FAITHFUL
     if circuit.completeness > MOST_WITHOUT:
         yield CircuitReason.CARRIED_ELSEWHERE

@@ -24,7 +24,8 @@ def chance(value: float) -> str:
 def percent(value: float) -> str:
     """Return a share of one as a percentage that keeps two significant digits when it is small."""
     scaled = 100 * value
-    return f"{scaled:.1f} %" if scaled >= 1 or scaled == 0 else f"{scaled:.2g} %"
+    text = f"{scaled:.1f} %" if abs(scaled) >= 1 or scaled == 0 else f"{scaled:.2g} %"
+    return text.replace("-", MINUS)
 
 
 def count(value: int) -> str:

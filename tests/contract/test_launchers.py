@@ -71,7 +71,7 @@ def submit(engine: JobEngine, book: Path, capability: str = "count", **request: 
     return engine.submit(spec).id
 
 
-def until(engine: JobEngine, condition: Callable[[], object], *, within_s: float = 60.0) -> None:
+def until(engine: JobEngine, condition: Callable[[], object], *, within_s: float = 240.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline

@@ -150,14 +150,19 @@ def freeze(loaded: LoadedModel, prompt: TokenizedPrompt, placed: Sequence[Placed
 
     Raises:
         ImpossiblePath: The residual stream passes through norms, or attention or norms cannot be held.
-        ImpossibleCircuit: Two dictionaries write to one place.
+        ImpossibleCircuit: Two dictionaries are of one layer, or one reads what the first block is given.
     """
     refuse_without_stream(loaded)
     first = Address("resid_pre", 0)
     stands_in = all(each.reads.point == "mlp_in" and each.writes.point == "mlp_out" for each in placed)
     written = [each.writes for each in placed]
-    if len(set(written)) != len(written):
-        raise ImpossibleCircuit("Two dictionaries write to the same place.", remedy="Name one dictionary per place.")
+    if len({address.layer for address in written}) != len(written):
+        raise ImpossibleCircuit("Two dictionaries write in the same layer.", remedy="Name one dictionary per layer.")
+    if first in (*written, *(each.reads for each in placed)):
+        raise ImpossibleCircuit(
+            "A dictionary at resid_pre.0 reads the tokens themselves, so nothing comes before it.",
+            remedy="Name dictionaries of later places.",
+        )
     layers = range(len(loaded.blocks))
     held_out = [Address("mlp_out", layer) for layer in layers] if stands_in else sorted_by_depth(written)
     cuts = (first, *held_out)

@@ -183,7 +183,8 @@ class _Tally:
         self.effects[:, place] = change[:n]
         self.along[:, place] = (change[:n] * self.goal).sum(1)
         others = change[n:].reshape(n, -1, change.shape[1])
-        self.control_along[:, place] = (others * self.goal[:, None]).sum(2).mean(1)
+        # Each random edit stands beside its opposite: signed, they would cancel to nothing.
+        self.control_along[:, place] = np.abs((others * self.goal[:, None]).sum(2)).mean(1)
         if self.positive[place]:
             own = self.positive[:n_explore] if part == 0 else self.positive[n_explore:]
             self.controls[part] += change[n:] / own.sum()

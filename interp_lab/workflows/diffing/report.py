@@ -30,8 +30,8 @@ def headline(report: ModelDiffReport, n_changed: int) -> str:
         f" ({most.first:.0%} along one direction)"
     )
     return (
-        f"{n_changed} of {report.n_weights} weights of {names} differ{where}; of {len(report.units)} units that follow "
-        f"“{report.criterion}” on confirm prompts: {told}. Associations only."
+        f"{n_changed} of {report.n_weights} weights of {names} differ{where}; of {len(report.units)} units chosen on "
+        f"explore prompts for “{report.criterion}”, on confirm prompts: {told}. Associations only."
     )
 
 

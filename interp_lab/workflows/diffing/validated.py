@@ -13,6 +13,7 @@ from interp_lab.contracts.intervene import REPORT_KIND
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.errors import InvalidRequest
 from interp_lab.settings import Settings
+from interp_lab.workflows.memory.history import same_words
 
 _MAX_BYTES = 64 * 2**20
 _UNIT = re.compile(r"(\S+) #([0-9]{1,8})")
@@ -22,7 +23,7 @@ def validated_units(request: DiffModelsRequest, prompts_sha256: str, settings: S
     """Return address and index of every unit that the report graded validated; none without a report.
 
     Raises:
-        InvalidRequest: The report is of another model or other prompts, or is no such report.
+        InvalidRequest: The report is of another model, criterion or seed or other prompts, or is no such report.
         UnknownArtifact, ArtifactCorrupt: There is nothing to be read.
     """
     if request.report is None:
@@ -31,6 +32,8 @@ def validated_units(request: DiffModelsRequest, prompts_sha256: str, settings: S
     for name, there, here in (
         ("model", report.model.id, request.base.id),
         ("prompts", report.dataset.sha256, prompts_sha256),
+        ("criterion", same_words(report.criterion), same_words(request.criterion)),
+        ("seed", str(report.run.seed), str(request.seed)),
     ):
         if there != here:
             raise InvalidRequest(f"The {name} of intervention report {request.report} are not those of this diff.")

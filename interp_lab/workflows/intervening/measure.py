@@ -291,7 +291,7 @@ def _confirm(
         seen.append((new, side))
         on, off = joined([one for one, _ in seen]), joined([other for _, other in seen])
         parts = list(_parts(bench, on, off, floor, looks=looks))
-        widest = max((part.contrast.high - part.contrast.low) / 2 for part in parts)
+        widest = max((part.contrast.effect.high - part.contrast.effect.low) / 2 for part in parts)
         if widest <= looks.target or len(seen) == len(looks.positives):
             return _Confirmed(parts, [on, off], looks.facts(len(seen), widest))
 

@@ -20,7 +20,6 @@ from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs
 from interp_lab.workflows.memory.units import called
-from interp_lab.workflows.search_features import search_features
 
 _KIND = "inspect_report"
 _MAX_BYTES = 64 * 2**20
@@ -79,6 +78,8 @@ def searched(asked: UnitSearch, settings: Settings) -> list[Found]:
         InvalidRequest: It is a search by explanation, or finds nothing.
         LabError: whatever is wrong with the store, the dictionary or the search.
     """
+    from interp_lab.workflows.search_features import search_features  # lazy: numpy and pyarrow, only when asked
+
     if isinstance(asked.by, ExplanationSearch):
         raise InvalidRequest(
             "Latents are not taken from a search by explanation.", remedy="Call search_features and name the units."

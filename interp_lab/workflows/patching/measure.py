@@ -23,6 +23,8 @@ from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.patching.pairs import Pair, Pairs
 
 Floats = NDArray[np.float64]
+LEAST_SHARE = 0.02
+"""Share of the behaviour that a place must move beyond its controls, which are near 0 on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,9 @@ def maps(bench: Bench, groups: Sequence[int], progress: Callable[[int], None]) -
             remedy="Give targets that clean prompts make likelier, and alternatives that corrupt ones do.",
         )
     has = ~np.isnan(changes)
-    shares = np.where(has, changes, 0.0).sum(axis=1) / np.maximum((has * apart[:, None]).sum(axis=1), 1e-6)
+    whole = (has * apart[:, None]).sum(axis=1)  # not above 0 where a place is only in pairs that tell nothing
+    told = whole > 1e-6 * np.maximum(has.sum(axis=1), 1)
+    shares = np.divide(np.where(has, changes, 0.0).sum(axis=1), whole, out=np.zeros_like(whole), where=told)
     grids = tuple(
         Grid(component, way, _as_grid(places, shares[row], component))
         for component in bench.components
@@ -206,7 +210,8 @@ def _compared(rows: Floats, apart: Floats, groups: NDArray[np.intp]) -> tuple[Ra
     if len(set(groups[has].tolist())) < 2 or float(apart[has].sum()) <= 0:
         return None
     unit = float(apart[has].mean())
-    one = contrast(rows[0, has] / unit, rows[1:, has].mean(axis=0)[None] / unit, groups[has])
+    controls = rows[1:, has].mean(axis=0)[None] / unit
+    one = contrast(rows[0, has] / unit, controls, groups[has], floor=LEAST_SHARE)
     return clustered_ratio(rows[0, has], apart[has], groups[has]), one
 
 
