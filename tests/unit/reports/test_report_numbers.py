@@ -23,6 +23,7 @@ from interp_lab.reports import numbers
         (numbers.chance(0.0), "0.000"),
         (numbers.percent(0.4567), "45.7 %"),
         (numbers.percent(0.00042), "0.042 %"),
+        (numbers.percent(-2.5), "−250.0 %"),
         (numbers.percent(0.0), "0.0 %"),
         (numbers.count(124_439_808), "124,439,808"),
         (numbers.duration(12.34), "12.3 s"),

@@ -68,6 +68,7 @@ def point(faithfulness: float, low: float, completeness: float, share: float = 0
         (point(0.95, 0.9, 0.1), 0.03, 20, "validated", CircuitReason.CARRIES),
         (point(0.95, 0.9, 0.1), 0.3, 20, "weak", CircuitReason.LIKE_RANDOM),
         (point(0.85, 0.7, 0.1), 0.03, 20, "plausible", CircuitReason.NOT_FAITHFUL),
+        (point(2.5, 2.2, 0.1), 0.03, 20, "plausible", CircuitReason.NOT_FAITHFUL),
         (point(0.95, 0.9, 0.9), 0.03, 20, "plausible", CircuitReason.CARRIED_ELSEWHERE),
         (point(0.95, 0.9, 0.1), 0.03, 5, "plausible", CircuitReason.FEW_GROUPS),
         (point(1.0, 1.0, 0.0, share=1.0), 0.03, 20, "weak", CircuitReason.WHOLE_MODEL),
