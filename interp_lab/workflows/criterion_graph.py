@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from pydantic import ValidationError
 
@@ -20,7 +21,7 @@ from interp_lab.contracts.criterion_graph import (
 )
 from interp_lab.contracts.inspect_report import InspectReport, ModelFacts
 from interp_lab.contracts.path_report import TRACE_KIND, VALIDATION_KIND, PathReport
-from interp_lab.errors import DifferentQuestions, InvalidRequest
+from interp_lab.errors import DifferentQuestions, InvalidRequest, LabError
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.evidence_edges import (
     Fused,
@@ -46,7 +47,7 @@ def criterion_graph(request: CriterionGraphRequest, *, settings: Settings) -> Cr
     runs, paths = _read(request.reports, settings)
     model, criterion = _one_question(runs, paths)
     fused = Fused()
-    inspections = {run.id: run for run in runs if isinstance(run.report, InspectReport)}
+    inspections = _inspections(runs, settings)
     for run in runs:
         if isinstance(run.report, InspectReport):
             add_inspection(fused, run, run.report)
@@ -91,6 +92,17 @@ def _read(reports: Sequence[str], settings: Settings) -> tuple[list[PastRun], li
         except ValidationError as error:
             raise InvalidRequest(f"The report of artifact {artifact} is not one this version reads.") from error
     return runs, paths
+
+
+def _inspections(runs: Sequence[PastRun], settings: Settings) -> dict[str, PastRun]:
+    """Return the inspect runs that were named, and those that named interventions took their units from."""
+    found = {run.id: run for run in runs if isinstance(run.report, InspectReport)}
+    for run in runs:
+        source = run.request.get("report")
+        if isinstance(source, str) and source not in found and not isinstance(run.report, InspectReport):
+            with suppress(LabError):  # it may be gone: its units then have only the names of this report
+                found[source] = read_run(source, settings)
+    return found
 
 
 def _one_question(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]]) -> tuple[ModelFacts, str]:

@@ -70,6 +70,17 @@ def test_the_same_unit_of_two_reports_is_one_node_with_two_kinds_of_edge(setting
     assert "1 of 1 effects are validated" in found.summary
 
 
+def test_a_unit_that_was_taken_from_a_report_that_is_not_named_is_still_one_node(settings: Settings) -> None:
+    source = inspected(settings)
+    units = [unit_card("resid_post.2 #5", "weak", [edit_card(-0.7)])]
+    edited = publish(settings, intervene_report(units), request={"report": source, "ranks": [1]}, at=2)
+    again = publish(settings, inspect_report([card(1, 5, "weak")]), at=3)
+    found = fuse(settings, again, edited)
+    assert {edge.source for edge in found.edges if edge.kind == "effect"} <= {
+        edge.source for edge in found.edges if edge.kind == "association"
+    }
+
+
 def test_units_that_say_the_same_are_one_supernode_and_never_graded(settings: Settings) -> None:
     found = fuse(settings, inspected(settings))
     (group,) = found.supernodes
