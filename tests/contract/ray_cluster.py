@@ -16,10 +16,10 @@ _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "3000",
-    "RAY_health_check_failure_threshold": "2",
+    "RAY_health_check_timeout_ms": "20000",
+    "RAY_health_check_failure_threshold": "5",
 }
-"""A slow machine may take its time to start; a dead node is noticed in seconds."""
+"""A slow machine may take its time to start and to answer; a node that is gone refuses, which is noticed in seconds."""
 
 
 def free_port() -> int:

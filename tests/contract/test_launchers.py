@@ -136,7 +136,7 @@ def test_a_cancelled_job_publishes_nothing_and_leaves_no_process(engine: JobEngi
     engine.cancel(job_id)
     assert finished(engine, job_id).state == "cancelled"
     assert engine.artifacts_of(job_id) == ()
-    until(engine, lambda: not lives(pid) and not list(marked_processes(marker(job_id, 1))), within_s=15)
+    until(engine, lambda: not lives(pid) and not list(marked_processes(marker(job_id, 1))), within_s=60)
 
 
 def test_shards_run_two_at_a_time_and_one_that_is_killed_is_done_again(engine: JobEngine, book: Path) -> None:
