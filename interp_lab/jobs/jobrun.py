@@ -49,6 +49,8 @@ class JobRun(Run):
         before = JobFolder(self._paths, earlier)
         for source, own in ((before.checkpoint, self._folder.checkpoint), (before.parts, self._folder.parts)):
             if source.exists() and not own.exists():
+                for start in source.glob("*/start.json"):  # handles and deaths of the earlier job's processes
+                    start.unlink()
                 source.replace(own)
 
     @property

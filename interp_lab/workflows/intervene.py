@@ -75,7 +75,16 @@ def intervene(
         "target_tokens": list(words(inputs.loaded, bench.chosen.targets)),
         "alternative_tokens": list(words(inputs.loaded, bench.chosen.alternatives)),
     }
-    lines = record_lines(inputs, subjects, measured, criterion=request.criterion, metric=request.metric, tokens=tokens)
+    lines = record_lines(
+        inputs,
+        subjects,
+        measured,
+        criterion=request.criterion,
+        metric=request.metric,
+        tokens=tokens,
+        looks=counted,
+        can_move=not stuck,
+    )
     publish(report, list(lines), run)
     if request.shards == 1:  # of shards nobody knows how long one process would have taken
         _keep_pace(request, inputs, plan, subjects=subjects, seconds=_idle_seconds(clock), settings=settings)

@@ -39,7 +39,7 @@ def run_shard(request: InterveneRequest, run: PartRun, payload: JsonValue, *, se
     share = Share(int(str(payload)), request.shards, _HALVES[run.part.name.stage])
     for path in (path for path in run.gathered.iterdir() if path.is_file()):
         if not (run.checkpoint_dir / path.name).exists():
-            (run.checkpoint_dir / path.name).write_bytes(path.read_bytes())
+            write_durably(run.checkpoint_dir / path.name, path.read_bytes())
     with suppress(ShareDone):
         intervene(request, run, settings=settings, suggest=lambda _: (), share=share)
     known = {path.name for path in run.gathered.glob(_OUTCOMES)}

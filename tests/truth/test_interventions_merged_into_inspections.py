@@ -106,6 +106,17 @@ def test_its_records_as_a_file_say_the_same_of_cause_and_decoy(world: World) -> 
     assert compared
 
 
+def test_its_records_say_what_the_report_knows_of_looks_and_of_the_metric(world: World) -> None:
+    told = {(record["metadata"]["earlier_looks"], record["metadata"]["metric_can_move"]) for record in world.records}
+    assert told == {(0, True)}
+
+
+def test_on_another_split_its_records_confirm_nothing(world: World) -> None:
+    card = inspected(world, written(world, world.records), seed=1)["cause"]
+    assert card.grade != "validated"
+    assert {code for edit in card.causal for code in edit.reasons} == {"intervention_on_other_prompts"}
+
+
 def test_without_its_controls_the_same_file_moves_nothing(world: World) -> None:
     bare = [record for record in world.records if "control_type" not in record["metadata"]]
     cards = inspected(world, written(world, bare))

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pydantic import ValidationError
+
 from interp_lab.artifacts.durable import free_bytes
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.harvest import LOGIT_METRICS, HarvestPlan, HarvestRequest, HarvestResult
@@ -203,7 +205,11 @@ def _probed(request: HarvestRequest, settings: Settings) -> Rate | None:
     """Return how fast the model reads, measured now in a process of its own; None if that does not succeed in time."""
     given = request.model_dump_json().encode()
     told = answer_of("interp_lab.workflows.harvesting.probe", given, settings, within_s=PROBE_S)
-    return None if told is None else Rate.model_validate_json(told)
+    lines = [] if told is None else told.splitlines()
+    try:
+        return Rate.model_validate_json(lines[-1]) if lines else None  # code of the model may have printed before it
+    except ValidationError:
+        return None
 
 
 @cache

@@ -106,6 +106,8 @@ class Conductor:
                 manifest = Manifest.model_validate_json(json.dumps(staged.manifest))
             except ValidationError as error:
                 raise JobFilesCorrupt(f"An artifact of {lead.name} has no readable manifest.") from error
+            if manifest.job != self._folder.job_id:
+                return False  # made for the job that this one repeats: the lead names it anew
             folder = lead.path / staged.folder
             for entry in manifest.files:
                 self._run.progress(0, None, "checking what was made")

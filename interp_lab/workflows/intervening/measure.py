@@ -222,7 +222,8 @@ class Bench:
             "words": [list(behaviour.targets), list(behaviour.alternatives), list(behaviour.names)],
             "trials": [[list(t.subjects), t.edit, t.strength, t.role, t.variant.key] for t in trials],
         }
-        name = f"{what} {'effects' if behaviour.distribution else 'controls'}".replace(" ", "-")
+        lean = not (behaviour.distribution and behaviour.logits)
+        name = f"{what} {'controls' if lean else 'effects'}".replace(" ", "-")
         return Kept.of(run.checkpoint_dir / f"{name}.jsonl", question)
 
 

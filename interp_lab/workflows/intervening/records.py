@@ -35,8 +35,14 @@ def record_lines(
     criterion: str,
     metric: str,
     tokens: Mapping[str, Any],
+    looks: Sequence[int],
+    can_move: bool,
 ) -> Iterator[str]:
-    """Yield one line per run on a positive; runs of controls say so in `metadata.control_type`."""
+    """Yield one line per run on a positive; runs of controls say so in `metadata.control_type`.
+
+    `looks` says of every subject how often its confirm prompts were asked before, `can_move` whether the metric has
+    room: whoever grades from these lines alone must know what the report knows.
+    """
     for part, runs in zip(("explore", "confirm"), measured.records, strict=False):
         column = runs.names.index(metric)
         for row, prompt in enumerate(runs.prompts):
@@ -55,6 +61,7 @@ def record_lines(
                     "side_effect_score": None if shift is None else shift.mean,
                     "metadata": _metadata(runs, trial, place, row, part=part, metric=metric)
                     | ({} if shift is None else {"side_effect_upper": shift.high})
+                    | {"earlier_looks": max(looks[i] for i in trial.subjects), "metric_can_move": can_move}
                     | dict(tokens),
                 }
                 yield json.dumps(record, allow_nan=False)

@@ -14,8 +14,10 @@ from interp_lab.contracts.criterion_graph import (
     RedundancyGroup,
 )
 from interp_lab.contracts.inspect_report import InspectReport
-from interp_lab.contracts.intervene_report import InterveneReport
+from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
 from interp_lab.contracts.path_report import PathEnd, PathReport
+from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.evidence.looks import corrected_q
 from interp_lab.workflows.memory.history import PastRun
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids, name_of, unit_id
 
@@ -77,7 +79,7 @@ def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
 def add_intervention(
     fused: Fused, run: PastRun, report: InterveneReport, *, inspections: Mapping[str, PastRun]
 ) -> None:
-    """Add the clearest effect of every unit that an intervention edited, less its controls."""
+    """Add the effect of every unit that an intervention edited, less its controls: that which earned the grade."""
     ids = edited_ids(run, inspections.get)
     for card in report.units:
         if not card.edits:
@@ -88,7 +90,8 @@ def add_intervention(
             else ids.get(card.unit, f"{card.address} {card.unit}")
         )
         fused.names[unit] = card.unit
-        figures = card.edits[0].confirm or card.edits[0].explore
+        edit = _edit_that_earned(card, report)
+        figures = edit.confirm or edit.explore
         fused.edges.append(
             EvidenceEdge(
                 source=unit,
@@ -103,6 +106,23 @@ def add_intervention(
                 report=run.id,
             )
         )
+
+
+def _edit_that_earned(card: UnitCard, report: InterveneReport) -> EditCard:
+    """The edit that validates a validated unit, so that number and grade are of one edit; else the clearest."""
+    looks = max(report.earlier_looks.get(unit, 0) for unit in card.members or (card.unit,))
+    earned = (edit for edit in card.edits if card.grade == "validated" and _validates(edit, looks))
+    return next(earned, card.edits[0])
+
+
+def _validates(edit: EditCard, looks: int) -> bool:
+    """Whether an edit meets the rule of `evidence.grade` for effects."""
+    confirm, side = edit.confirm, edit.side_effects
+    if confirm is None or corrected_q(confirm.q_value, looks) > Q_LEVEL or side.shift_upper > side.bound:
+        return False
+    interval = confirm.difference_interval
+    sign = (interval.low > 0) - (interval.high < 0)
+    return sign * edit.explore.difference > 0
 
 
 def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:

@@ -19,6 +19,7 @@ from interp_lab.contracts.doses import DosePoint
 from interp_lab.contracts.inspect_causal import CausalEdit, CausalFigures
 from interp_lab.errors import TooFewGroups
 from interp_lab.evidence.facts import Effect, InterventionEvidence
+from interp_lab.evidence.looks import corrected_q
 from interp_lab.evidence.reasons import Reason
 from interp_lab.methods.causal_effect import METHOD, Contrast, contrast
 from interp_lab.statistics.clustered_mean import clustered_mean
@@ -33,6 +34,8 @@ LEAST_EFFECT = 0.1
 SATURATED, NEAR_ZERO, NEAR_ZERO_MAX = 0.85, 0.02, 0.05
 """Mean probability that has hardly room to rise, or none to fall; the largest that is still near zero."""
 STILL = 1e-9
+MAX_LOOKS = 10**150
+"""A file may name more earlier looks, of which the square is too large for a number; no q survives these either."""
 STRANGER = "unknown"
 """Part of prompts that are not those of the inspection."""
 
@@ -73,7 +76,11 @@ class _Edit:
     named: bool = True
     swept: bool = False
     foreign: bool = False
-    """Some of its prompts are not those of the inspection."""
+    """Some of its prompts are not those of the inspection, or served its writer for the other part."""
+    looks: int = 0
+    """Earlier looks at its confirm prompts, as the writer says."""
+    stuck: bool = False
+    """The writer says that the metric could not move."""
     largest: float = 0.0
 
 
@@ -104,7 +111,7 @@ def edits_of_records(
     for n, edit in enumerate(edits):
         pick, again = chosen[n], confirmed[n]
         first = None if pick is None else (explored[n][pick], explore_q[n][pick])
-        second = None if again is None else (again, next(confirm_q))
+        second = None if again is None else (again, corrected_q(next(confirm_q), edit.looks))
         yield edit.first, _tested(edit, source, rows, first=first, second=second, doses=explored[n])
 
 
@@ -132,7 +139,9 @@ def _gathered(records: Sequence[InterventionRecord], rows: Rows) -> list[_Edit]:
         edit.swept |= isinstance(sweep, list) and len(sweep) > 1
         edit.largest = max(edit.largest, abs(record.change))
         place = rows.places[record.prompt_id or ""]
-        edit.foreign |= rows.parts[place] == STRANGER
+        edit.foreign |= rows.parts[place] == STRANGER or _other_part(record, rows.parts[place])
+        edit.looks = max(edit.looks, _looks(record))
+        edit.stuck |= record.metadata.get("metric_can_move") is False
         _take(edit.doses[record.strength], record, place, rows)
     for record in records:
         edit = found.get((record.feature_id, _word(record)))
@@ -149,6 +158,17 @@ def _gathered(records: Sequence[InterventionRecord], rows: Rows) -> list[_Edit]:
 def _word(record: InterventionRecord) -> str:
     edit = record.metadata.get("edit")
     return edit if isinstance(edit, str) else record.intervention
+
+
+def _other_part(record: InterventionRecord, part: str) -> bool:
+    """Whether the writer split the prompts otherwise, so that what chose there would grade here."""
+    told = record.metadata.get("part")
+    return told in ("explore", "confirm") and told != part
+
+
+def _looks(record: InterventionRecord) -> int:
+    told = record.metadata.get("earlier_looks")
+    return min(told, MAX_LOOKS) if isinstance(told, int) else 0
 
 
 def _take(dose: _Dose, record: InterventionRecord, place: int, rows: Rows) -> None:
@@ -274,6 +294,8 @@ def _side_effect(edit: _Edit, strength: float | None, rows: Rows) -> float | Non
 
 def _can_move(edit: _Edit) -> bool:
     """Whether the score has room: a probability must not lie at either end, and something must have moved it."""
+    if edit.stuck:
+        return False
     name = str(edit.first.metadata.get("behavior_score", ""))
     base = [value for dose in edit.doses.values() for values in dose.baselines.values() for value in values]
     if "probability" in name and "log" not in name and base:

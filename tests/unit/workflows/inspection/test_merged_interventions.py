@@ -14,6 +14,7 @@ from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_causal import CausalEdit
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.errors import InvalidRequest, MalformedFile
+from interp_lab.evidence.looks import corrected_q
 from interp_lab.evidence.split import Part
 from interp_lab.jobs.run import LocalRun
 from interp_lab.reports.html import render_html
@@ -130,6 +131,9 @@ LACKING: Mapping[str, tuple[list[Row], str]] = {
         [{**r, "metadata": {k: v for k, v in r["metadata"].items() if k != "side_effect_upper"}} for r in rows()],
         "intervention_lacks_fields",
     ),
+    "a metric that its writer found stuck": (rows(metric_can_move=False), "metric_cannot_move"),
+    "parts of another split": (rows(part="explore"), "intervention_on_other_prompts"),
+    "confirm prompts asked ever again": (rows(earlier_looks=10**390), "effect_like_control"),
     "large side effects": (rows(side_effect_upper=0.5), "side_effects"),
     "a saturated probability": (
         [
@@ -257,6 +261,22 @@ def test_an_edit_counts_over_all_effects_of_its_file(folder: Path) -> None:
     assert alone is not None
     assert among is not None
     assert among > alone
+
+
+def test_earlier_looks_of_the_writer_count_in_q_of_confirm_rows_alone(folder: Path) -> None:
+    fresh, looked = (only(merged(folder, rows(0.03, earlier_looks=n))[0]).figures for n in (0, 2))
+    assert [figure.q_value for figure in looked] == [
+        fresh[0].q_value,
+        pytest.approx(corrected_q(fresh[1].q_value or 0.0, 2)),
+    ]
+
+
+def test_the_split_that_the_writer_names_may_be_that_of_the_inspection(folder: Path) -> None:
+    explore = set(_ids(folder, "explore"))
+    given = rows()
+    for row in given:
+        row["metadata"] |= {"part": "explore" if row["prompt_id"] in explore else "confirm"}
+    assert merged(folder, given)[0].grade == "validated"
 
 
 def test_pages_show_the_interventions(folder: Path) -> None:

@@ -81,6 +81,36 @@ def test_a_unit_that_was_taken_from_a_report_that_is_not_named_is_still_one_node
     }
 
 
+def unconfirmed() -> dict[str, Any]:
+    return edit_card(-0.9) | {"confirm": None}
+
+
+SHORT_OF_THE_RULE: dict[str, dict[str, Any]] = {
+    "not run on confirm prompts": unconfirmed(),
+    "q above the level": edit_card(-0.9, q=0.06),
+    "q above the level after an earlier look": edit_card(-0.9, q=0.02),
+    "an interval around 0": edit_card(-0.9, half=1.0),
+    "another sign than on explore prompts": edit_card(-0.9) | {"confirm": edit_card(0.9)["confirm"]},
+    "side effects": edit_card(-0.9) | {"side_effects": edit_card(-0.9)["side_effects"] | {"bound": 0.09}},
+}
+
+
+@pytest.mark.parametrize("what", SHORT_OF_THE_RULE)
+def test_the_number_beside_a_validated_grade_is_of_an_edit_that_earned_it(settings: Settings, what: str) -> None:
+    edits = [SHORT_OF_THE_RULE[what], edit_card(-0.6, name="suppress"), edit_card(-0.5, name="clamp")]
+    report = intervene_report([unit_card("resid_post.2 #5", "validated", edits)])
+    report = report.model_copy(update={"earlier_looks": {"resid_post.2 #5": 1}})
+    (edge,) = fuse(settings, publish(settings, report)).edges
+    assert (edge.weight, edge.grade, edge.part) == (-0.6, "validated", "confirm")
+
+
+def test_of_a_unit_that_is_not_validated_the_clearest_effect_is_drawn(settings: Settings) -> None:
+    edits = [edit_card(-0.9, q=0.06), edit_card(-0.6, name="suppress")]
+    edited = publish(settings, intervene_report([unit_card("resid_post.2 #5", "needs_causal_evidence", edits)]))
+    (edge,) = fuse(settings, edited).edges
+    assert edge.weight == -0.9
+
+
 def test_units_that_say_the_same_are_one_supernode_and_never_graded(settings: Settings) -> None:
     found = fuse(settings, inspected(settings))
     (group,) = found.supernodes
