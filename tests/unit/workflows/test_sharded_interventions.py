@@ -37,6 +37,7 @@ REQUEST: dict[str, Any] = {
     "dry_run": False,
     "shards": 2,
 }
+WHOSE = ("effects", "controls")
 
 
 @pytest.fixture
@@ -75,6 +76,14 @@ def test_shards_give_every_number_of_one_process_though_one_is_lost(settings: Se
     found["report"]["agent_next_actions"] = expected["report"]["agent_next_actions"] = None
     assert len(expected) >= 2
     assert found == expected
+
+
+def test_effects_and_controls_of_a_later_unit_are_kept_apart(settings: Settings) -> None:
+    asked = REQUEST | {"metric": "downstream", "downstream": {"address": "resid_post.3", "index": 2}, "shards": 1}
+    with LocalRun(settings.workspace / "whole", workspace=settings.workspace) as run:
+        intervene(InterveneRequest.model_validate(asked), run, settings=settings, suggest=lambda _: ())
+        kept = {path.name for path in run.checkpoint_dir.glob("*positives*.jsonl")}
+    assert kept == {f"{half}-positives-{whose}.jsonl" for half in ("explore", "confirm") for whose in WHOSE}
 
 
 @pytest.mark.parametrize(
