@@ -128,7 +128,7 @@ class JobEngine:
         if job is None:
             raise UnknownJob(f"There is no job {job_id}.")
         if job.state == "cancelled":
-            folder.flag_cancel()  # parts on a cluster whose attendant is gone look for it
+            folder.flag_cancel()  # parts of an interrupted attempt may still be at work on a cluster
             folder.write_ended(job)
         if job.state in ACTIVE_STATES:
             folder.flag_cancel()

@@ -159,6 +159,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_repeating_that_changes_nothing(e
     job = engine.submit(spec(n=1))
     once = engine.cancel(job.id)
     assert once.state == "cancelled"
+    assert JobFolder(engine.paths, job.id).cancel_flag.exists()
     assert engine.cancel(job.id) == once
 
 
