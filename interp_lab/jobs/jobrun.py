@@ -14,6 +14,7 @@ from interp_lab.jobs.clock import Clock
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.ledger import Attempt
 from interp_lab.jobs.pace import Pace
+from interp_lab.jobs.parts.record import disown_parts
 from interp_lab.jobs.run import Run, metrics_line
 from interp_lab.jobs.spec import StoredSpec
 from interp_lab.jobs.stop import StopSign
@@ -47,6 +48,7 @@ class JobRun(Run):
         if (earlier := self._stored.resumes) is None:
             return
         before = JobFolder(self._paths, earlier)
+        disown_parts(before.parts)
         for source, own in ((before.checkpoint, self._folder.checkpoint), (before.parts, self._folder.parts)):
             if source.exists() and not own.exists():
                 for start in source.glob("*/start.json"):  # handles and deaths of the earlier job's processes

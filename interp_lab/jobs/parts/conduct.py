@@ -107,7 +107,7 @@ class Conductor:
             except ValidationError as error:
                 raise JobFilesCorrupt(f"An artifact of {lead.name} has no readable manifest.") from error
             if manifest.job != self._folder.job_id:
-                return False  # made for the job that this one repeats: the lead names it anew
+                return False  # the job that this one repeats made it
             folder = lead.path / staged.folder
             for entry in manifest.files:
                 self._run.progress(0, None, "checking what was made")
