@@ -30,11 +30,18 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
 def quiet() -> dict[str, str]:
     """Return the variables that keep libraries of a worker from talking."""
     return dict(_QUIET)
+
+
+def hub(settings: Settings) -> dict[str, str]:
+    """Return where libraries find models, and whether they may ask the hub; no token is among it."""
+    found = {name: os.environ[name] for name in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT") if os.environ.get(name)}
+    return found | (_OFFLINE if settings.offline else {})
 
 
 def marker(job_id: str, attempt: int) -> str:
@@ -55,7 +62,7 @@ def worker_environment(
     env |= settings.to_env() | {MARKER: mark}
     env["CUDA_VISIBLE_DEVICES"] = device_of(slot)
     if settings.offline:
-        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+        env |= _OFFLINE
     return env
 
 

@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from interp_lab.errors import ClusterUnavailable
-from interp_lab.jobs.environment import quiet
+from interp_lab.jobs.environment import hub, quiet
 from interp_lab.jobs.places.base import Problem, Task, TaskState, logged
 from interp_lab.settings import Settings
 
@@ -47,7 +47,7 @@ class RayPlace:
             ClusterUnavailable: The cluster did not take it.
         """
         cpus = str(self._settings.task_cpus)
-        environment = quiet() | self._settings.to_env() | _hub(self._settings)
+        environment = quiet() | hub(self._settings) | self._settings.to_env()
         body: dict[str, Any] = {
             "submission_id": task.name,
             "entrypoint": logged(self._settings, task),

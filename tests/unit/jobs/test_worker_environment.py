@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interp_lab.jobs.environment import MARKER, marker, worker_environment
+from interp_lab.jobs.environment import MARKER, hub, marker, worker_environment
 from interp_lab.settings import Settings
 
 SECRETS = {
@@ -57,3 +57,15 @@ def test_threads_of_a_worker_do_not_spin_while_they_wait_unless_the_operator_say
     config = Settings(workspace=tmp_path)
     assert worker_environment(config, "cpu-0", "m", {})["OMP_WAIT_POLICY"] == "PASSIVE"
     assert worker_environment(config, "cpu-0", "m", {"OMP_WAIT_POLICY": "ACTIVE"})["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_tasks_on_a_cluster_find_models_and_stay_offline_but_get_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_CACHE", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", "/hf")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert hub(Settings(workspace=tmp_path)) == {"HF_HOME": "/hf"}
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    assert hub(Settings(workspace=tmp_path, offline=True)) == {"HF_HOME": "/hf"} | offline
