@@ -86,10 +86,9 @@ def _place(asked: UnitScreen, inputs: Inputs, settings: Settings) -> _Place:
     if asked.dictionary is not None:
         dictionary, lens = opened_dictionary(asked.dictionary, loaded, settings)
         first = latent_of("first", dictionary, lens, 0)
-        factor = float(dictionary.W_dec[0].float().norm() / first.direction.norm().clamp(min=1e-30)) or 1.0
-        return _Place(
-            asked.dictionary, lens, first.writes, dictionary.W_dec.float() / factor, dictionary.config.n_latents
-        )
+        config = dictionary.config
+        factor = config.scale if config.normalize == "expected_average_norm" else 1.0
+        return _Place(asked.dictionary, lens, first.writes, dictionary.W_dec.float() / factor, config.n_latents)
     assert asked.address is not None
     loaded.facts.check(asked.address)
     width = loaded.facts.width(asked.address)
