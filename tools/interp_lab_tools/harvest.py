@@ -205,9 +205,8 @@ def _probed(request: HarvestRequest, settings: Settings) -> Rate | None:
     """Return how fast the model reads, measured now in a process of its own; None if that does not succeed in time."""
     given = request.model_dump_json().encode()
     told = answer_of("interp_lab.workflows.harvesting.probe", given, settings, within_s=PROBE_S)
-    lines = [] if told is None else told.splitlines()
     try:
-        return Rate.model_validate_json(lines[-1]) if lines else None  # code of the model may have printed before it
+        return Rate.model_validate_json(told.splitlines()[-1]) if told else None  # libraries may print before it
     except ValidationError:
         return None
 

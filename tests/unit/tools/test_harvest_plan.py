@@ -186,3 +186,12 @@ def test_every_example_and_short_form_is_a_valid_request() -> None:
     request = HarvestRequest.model_validate(tool.HARVEST.example)
     again = HarvestRequest.model_validate(request.model_dump(mode="json", exclude_defaults=True))
     assert again == request
+
+
+@pytest.mark.parametrize(("said", "seconds"), [(b"a library says hello\n%s\n", True), (b"%s\nno rate", False)])
+def test_what_libraries_print_is_not_taken_for_the_measurement(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, said: bytes, seconds: bool
+) -> None:
+    rate = Rate(model="tiny", device="cpu", macs_per_s=500.0, n_tokens=600, measured_at=datetime.now(UTC))
+    monkeypatch.setattr(tool, "answer_of", lambda *_, **__: said % rate.model_dump_json().encode())
+    assert ("seconds" in plan(settings)) is seconds
