@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeGuard, get_args
 from interp_lab.errors import InvalidSetting
 
 PREFIX = "INTERP_LAB_"
+ALL_GPUS = PREFIX + "ALL_GPUS"
+"""What the server sees, for a worker that is shown its own accelerator only and gives the others to its shards."""
 LauncherName = Literal["local", "slurm", "ray"]
 LAUNCHERS: tuple[LauncherName, ...] = get_args(LauncherName)
 _MIB = 2**20
@@ -33,7 +35,7 @@ def _default_cpu_slots() -> int:
 
 def visible_gpus() -> tuple[str, ...]:
     """Return the names by which CUDA_VISIBLE_DEVICES can show each accelerator to a job, without asking a driver."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    listed = os.environ.get(ALL_GPUS, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if listed is not None:
         return tuple(name.strip() for name in listed.split(",") if name.strip() not in {"", "-1"})
     count = len(list(Path("/dev").glob("nvidia[0-9]*")))

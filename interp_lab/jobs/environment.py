@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from interp_lab.settings import Settings, visible_gpus
+from interp_lab.settings import ALL_GPUS, Settings, visible_gpus
 
 MARKER = "INTERP_LAB_JOB"
 RUN_FD = 3
@@ -60,7 +60,7 @@ def worker_environment(
     # Threads that spin while they wait take the processor from the one they wait for as soon as anything else runs.
     env["OMP_WAIT_POLICY"] = inherited.get("OMP_WAIT_POLICY", "PASSIVE")
     env |= settings.to_env() | {MARKER: mark}
-    env["CUDA_VISIBLE_DEVICES"] = device_of(slot)
+    env |= {ALL_GPUS: ",".join(visible_gpus()), "CUDA_VISIBLE_DEVICES": device_of(slot)}
     if settings.offline:
         env |= _OFFLINE
     return env

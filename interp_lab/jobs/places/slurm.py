@@ -18,14 +18,14 @@ from typing import Any
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import MARKER
 from interp_lab.jobs.places.base import Problem, Task, TaskState, logged
-from interp_lab.settings import Settings
+from interp_lab.settings import ALL_GPUS, Settings
 
 COMMANDS = ("sbatch", "squeue", "scancel", "srun")
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "RESV_DEL_HOLD"})
 _RUNNING = frozenset({"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED"})
 _PATIENCE_S = 60.0
-_OWN = (MARKER, "CUDA_VISIBLE_DEVICES")
-"""What holds for this process only: its mark, by which it is found and killed, and "no accelerator"."""
+_OWN = (MARKER, "CUDA_VISIBLE_DEVICES", ALL_GPUS)
+"""What holds for this process only: its mark, by which it is found and killed, and the accelerators here."""
 _MINUTES = 24 * 60
 """Time limit of a task for which the operator names none."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interp_lab.jobs.environment import MARKER, hub, marker, worker_environment
+from interp_lab.jobs.environment import MARKER, device_of, hub, marker, worker_environment
 from interp_lab.settings import Settings
 
 SECRETS = {
@@ -69,3 +69,13 @@ def test_tasks_on_a_cluster_find_models_and_stay_offline_but_get_no_token(
     assert hub(Settings(workspace=tmp_path)) == {"HF_HOME": "/hf"}
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     assert hub(Settings(workspace=tmp_path, offline=True)) == {"HF_HOME": "/hf"} | offline
+
+
+def test_a_worker_that_sees_one_accelerator_gives_its_shards_the_others(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INTERP_LAB_ALL_GPUS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc")
+    for name, value in worker_environment(config, "gpu-1", "m").items():
+        monkeypatch.setenv(name, value)
+    assert [device_of(slot) for slot in ("gpu-0", "gpu-1", "cpu-0")] == ["5", "GPU-abc", ""]
