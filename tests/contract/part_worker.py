@@ -18,6 +18,8 @@ from interp_lab.jobs.parts.attend import carry_out
 from interp_lab.jobs.parts.partrun import PartRun
 from interp_lab.jobs.parts.program import PART_FLAG, Work, output_files, run_part
 from interp_lab.jobs.parts.sharding import Sharding
+from interp_lab.jobs.places.ray import RayPlace
+from interp_lab.jobs.places.slurm import SlurmPlace
 from interp_lab.jobs.run import Run
 from interp_lab.jobs.runner import run_claimed
 from interp_lab.jobs.spec import JobSpec
@@ -87,6 +89,7 @@ def execute(spec: JobSpec, run: Run) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
+    RayPlace.lag_s = SlurmPlace.lag_s = 3.0  # one machine's own disk shows at once what was written
     if sys.argv[1:2] == [PART_FLAG]:
         sys.exit(run_part(sys.argv[1:], find_work))
     sys.exit(run_claimed(execute))

@@ -13,6 +13,8 @@ from interp_lab.settings import Settings
 
 TaskState = Literal["waiting", "running", "ended", "unknown"]
 """unknown: the place does not answer; nothing is decided until it does."""
+CLUSTER_LAG_S = 90.0
+"""Longer than a file system such as NFS may go on showing a folder as it was, a minute at most by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

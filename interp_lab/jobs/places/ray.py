@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import hub, quiet
-from interp_lab.jobs.places.base import Problem, Task, TaskState, logged
+from interp_lab.jobs.places.base import CLUSTER_LAG_S, Problem, Task, TaskState, logged
 from interp_lab.settings import Settings
 
 _STATES: Mapping[str, TaskState] = {"PENDING": "waiting", "RUNNING": "running"}
@@ -30,7 +30,7 @@ class RayPlace:
 
     detached = True
     interval_s = 1.0
-    lag_s = 3.0
+    lag_s = CLUSTER_LAG_S
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -17,7 +17,7 @@ from typing import Any
 
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import MARKER
-from interp_lab.jobs.places.base import Problem, Task, TaskState, logged
+from interp_lab.jobs.places.base import CLUSTER_LAG_S, Problem, Task, TaskState, logged
 from interp_lab.settings import ALL_GPUS, Settings
 
 COMMANDS = ("sbatch", "squeue", "scancel", "srun")
@@ -35,7 +35,7 @@ class SlurmPlace:
 
     detached = True
     interval_s = 1.0
-    lag_s = 3.0
+    lag_s = CLUSTER_LAG_S
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
