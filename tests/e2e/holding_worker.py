@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from interp_lab.jobs.places.ray import RayPlace
 from interp_lab.workflows.harvesting import record, stretches
 from interp_lab.workflows.harvesting.reading import Reading
 from interp_lab.workflows.harvesting.stretches import Stretch
@@ -27,4 +28,5 @@ if __name__ == "__main__":
     stretches.BUFFER_BYTES = BUFFER_BYTES
     record.SHARD_BYTES = SHARD_BYTES
     Reading._read = read_unless_held
+    RayPlace.lag_s = 3.0  # one machine's own disk shows at once what was written
     sys.exit(main())
