@@ -51,8 +51,6 @@ class JobRun(Run):
         disown_parts(before.parts)
         for source, own in ((before.checkpoint, self._folder.checkpoint), (before.parts, self._folder.parts)):
             if source.exists() and not own.exists():
-                for start in source.glob("*/start.json"):  # handles and deaths of the earlier job's processes
-                    start.unlink()
                 source.replace(own)
 
     @property

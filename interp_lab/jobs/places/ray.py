@@ -6,7 +6,6 @@ A task is a Ray job with one process. When its node dies, Ray calls the job fail
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from typing import Any
@@ -21,8 +20,6 @@ from interp_lab.settings import Settings
 _STATES: Mapping[str, TaskState] = {"PENDING": "waiting", "RUNNING": "running"}
 _PATIENCE_S = 30.0
 _NOT_FOUND = 404
-_HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
-_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 class RayPlace:
@@ -111,12 +108,6 @@ def problems(settings: Settings) -> Iterator[Problem]:
             f"{settings.ray_address} does not answer: {_in_words(error)}",
             "Start a head with its dashboard (ray[default]; ray start --head) and set INTERP_LAB_RAY_ADDRESS.",
         )
-
-
-def _hub(settings: Settings) -> dict[str, str]:
-    """Return where models are found on the nodes; never a token, which Ray would show to everyone."""
-    found = {name: os.environ[name] for name in _HUB if name in os.environ}
-    return found | dict.fromkeys(_OFFLINE, "1") if settings.offline else found
 
 
 def _in_words(error: BaseException) -> str:
