@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from interp_lab.artifacts.durable import disk_full_as_error, make_durable_folder
+from interp_lab.artifacts.canonical import canonical_json
+from interp_lab.artifacts.durable import disk_full_as_error, make_durable_folder, write_durably
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.artifacts.writer import Sealed
 from interp_lab.jobs.clock import Clock
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.ledger import Attempt
 from interp_lab.jobs.pace import Pace
-from interp_lab.jobs.parts.record import disown_parts
 from interp_lab.jobs.run import Run, metrics_line
 from interp_lab.jobs.spec import StoredSpec
 from interp_lab.jobs.stop import StopSign
@@ -48,7 +50,7 @@ class JobRun(Run):
         if (earlier := self._stored.resumes) is None:
             return
         before = JobFolder(self._paths, earlier)
-        disown_parts(before.parts)
+        _disown(before.parts)
         for source, own in ((before.checkpoint, self._folder.checkpoint), (before.parts, self._folder.parts)):
             if source.exists() and not own.exists():
                 source.replace(own)
@@ -90,3 +92,13 @@ class JobRun(Run):
 
     def _sealed(self, artifact: Sealed) -> None:
         self.sealed.append(artifact)
+
+
+def _disown(parts: Path) -> None:
+    """Let another job take up these parts: of the newest try of each only its number stays.
+
+    Handles and deaths were the first job's; numbers go on, so that no two tries write to the same place.
+    """
+    for start in parts.glob("*/start.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError):  # a damaged one counts as none when it is read
+            write_durably(start, canonical_json({"number": int(json.loads(start.read_bytes())["number"])}))

@@ -185,14 +185,3 @@ def _read(path: Path, kind: type[Read]) -> Read | None:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def disown_parts(parts: Path) -> None:
-    """Let another job take up these parts: handles and deaths were the first one's.
-
-    Numbers go on, so that no two tries write to the same place.
-    """
-    for path in parts.iterdir() if parts.is_dir() else ():
-        if _NAME.fullmatch(path.name):
-            part = PartFolder(parts, PartName.parse(path.name))
-            part.write_start(Start(number=part.read_start().number))
