@@ -11,10 +11,10 @@ tuning", latent scaling. Their ratios nu of errors and of reconstructions; their
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from interp_lab.errors import ShapeMismatch
 from interp_lab.statistics.arrays import Floats
@@ -25,6 +25,20 @@ EXCLUSIVE = 0.1
 """A share of decoder length below it, or above one less it, makes a latent look exclusive."""
 Owner = Literal["base", "changed", "shared", "between"]
 Artefact = Literal["complete_shrinkage", "latent_decoupling"]
+Values = NDArray[np.floating[Any]]
+
+
+class Side(NamedTuple):
+    """One model beside a crosscoder, with what is the same for all latents."""
+
+    values: Values
+    """Activations `(n_tokens, d)`."""
+    decoder: Values
+    """Its rows `(n_latents, d)`."""
+    bias: Values
+    """`(d,)`."""
+    reconstruction: Values
+    """What all latents together say, without the bias, `(n_tokens, d)`."""
 
 
 class Scaling(NamedTuple):
@@ -57,32 +71,39 @@ def owner_of(share: float) -> Owner:
     return "shared" if abs(share - 0.5) <= 0.2 else "between"
 
 
-def latent_scaling(
-    codes: ArrayLike, latent: int, own: tuple[ArrayLike, ArrayLike, ArrayLike], other: tuple[ArrayLike, ...]
-) -> Scaling:
+def side_of(codes: Values, values: Values, decoder: Values, bias: Values) -> Side:
+    """Return one model as all its latents are scaled: activations `(n_tokens, d)` beside what `codes` say of them.
+
+    `codes` are `(n_tokens, n_latents)`, `decoder` is `(n_latents, d)` and `bias` `(d,)`. The product, the only large
+    one, is of the precision of what is given and is made once.
+    """
+    return Side(values, decoder, bias, codes @ decoder)
+
+
+def latent_scaling(codes: Values, latent: int, own: Side, other: Side) -> Scaling:
     """Return the ratios of a latent, from `codes` `(n_tokens, n_latents)`.
 
-    `own` and `other` are activations `(n_tokens, d)`, decoder rows `(n_latents, d)` and bias `(d,)` of the model that
-    the latent looks to belong to and of the other one, which must be equally wide.
+    `own` is the model that the latent looks to belong to, `other` the other one; they must be equally wide.
 
     Raises:
         ShapeMismatch: The models are not equally wide.
     """
-    values = np.asarray(codes, dtype=np.float64)
-    mine, theirs = (tuple(np.asarray(part, dtype=np.float64) for part in side) for side in (own, other))
-    if mine[1].shape != theirs[1].shape:
+    if own.decoder.shape != other.decoder.shape:
         raise ShapeMismatch("Latents are scaled between models of one width.")
-    factors = [_factors(values, latent, side, mine[1][latent]) for side in (mine, theirs)]
+    rows = np.flatnonzero(codes[:, latent])  # all that follows is weighted by the latent, which is 0 elsewhere
+    active = codes[rows, latent].astype(np.float64)
+    direction = own.decoder[latent].astype(np.float64)
+    factors = [_factors(active, rows, direction, side=side, latent=latent) for side in (own, other)]
     return Scaling(*(_ratio(theirs_has, mine_has) for mine_has, theirs_has in zip(*factors, strict=True)))
 
 
-def _factors(codes: Floats, latent: int, side: tuple[Floats, ...], direction: Floats) -> tuple[float, float]:
+def _factors(
+    active: Floats, rows: NDArray[np.intp], direction: Floats, *, side: Side, latent: int
+) -> tuple[float, float]:
     """Best factors of the latent in what the rest leaves over, and in the reconstruction."""
-    x, decoder, bias = side
-    active = codes[:, latent]
-    whole = codes @ decoder
-    contribution = active[:, None] * decoder[latent]
-    left_over = x - bias - (whole - contribution)
+    x, whole = (part[rows].astype(np.float64) for part in (side.values, side.reconstruction))
+    contribution = active[:, None] * side.decoder[latent].astype(np.float64)
+    left_over = x - side.bias.astype(np.float64) - (whole - contribution)
     length = float((active**2).sum() * (direction @ direction))
     if length <= 0:
         return 0.0, 0.0

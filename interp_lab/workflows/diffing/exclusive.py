@@ -14,7 +14,7 @@ from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import load_dictionary
 from interp_lab.engine.harvest import token_values
 from interp_lab.errors import DictionaryMismatch
-from interp_lab.methods.latent_scaling import decoder_share, latent_scaling, owner_of
+from interp_lab.methods.latent_scaling import decoder_share, latent_scaling, owner_of, side_of
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import Inputs
@@ -53,10 +53,10 @@ def judge_latents(
     width = crosscoder.config.sections[0]
     decoder, bias = crosscoder.W_dec.float().numpy(), crosscoder.b_dec.float().numpy()
     sides = {
-        "base": (base, decoder[:, :width], bias[:width]),
-        "changed": (changed, decoder[:, width:], bias[width:]),
+        "base": side_of(codes, base, decoder[:, :width], bias[:width]),
+        "changed": side_of(codes, changed, decoder[:, width:], bias[width:]),
     }
-    share = decoder_share(sides["base"][1], sides["changed"][1])
+    share = decoder_share(sides["base"].decoder, sides["changed"].decoder)
     active = np.flatnonzero((codes > 0).any(0))
     found: list[LatentOwner] = []
     for latent in active:

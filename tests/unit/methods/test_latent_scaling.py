@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from interp_lab.errors import ShapeMismatch
-from interp_lab.methods.latent_scaling import Scaling, decoder_share, latent_scaling, owner_of
+from interp_lab.methods.latent_scaling import Scaling, decoder_share, latent_scaling, owner_of, side_of
 
 N, D = 400, 16
 Matrix = NDArray[np.float64]
@@ -16,7 +16,8 @@ Matrix = NDArray[np.float64]
 def scaled(base: Matrix, changed: Matrix, codes: Matrix, decoders: tuple[Matrix, Matrix]) -> Scaling:
     """Scaling of latent 0, which looks to be the changed model's."""
     bias = np.zeros(D)
-    return latent_scaling(codes, 0, (changed, decoders[1], bias), (base, decoders[0], bias))
+    own, other = (side_of(codes, x, decoder, bias) for x, decoder in ((changed, decoders[1]), (base, decoders[0])))
+    return latent_scaling(codes, 0, own, other)
 
 
 def world() -> tuple[Matrix, Matrix]:
@@ -62,4 +63,9 @@ def test_the_owner_follows_the_decoder_lengths() -> None:
 def test_models_of_different_width_are_refused() -> None:
     codes, directions = world()
     with pytest.raises(ShapeMismatch):
-        latent_scaling(codes, 0, (codes, directions, np.zeros(D)), (codes, directions[:, :3], np.zeros(3)))
+        latent_scaling(
+            codes,
+            0,
+            side_of(codes, codes, directions, np.zeros(D)),
+            side_of(codes, codes, directions[:, :3], np.zeros(3)),
+        )
