@@ -5,13 +5,14 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
+.PHONY: help install demo test ray check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
 	@echo "make test          install, then run all mandatory tests"
 	@echo "make check         format, lint, types, import layers, budgets, drift"
 	@echo "make generate      rewrite schemas, tool reference and error index"
+	@echo "make ray           the launcher tests on a Ray cluster of two nodes"
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
@@ -34,7 +35,11 @@ demo: $(STAMP)
 	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not ray"
+
+# a Ray cluster of two nodes on this machine, which it must have for itself
+ray: $(STAMP)
+	$(BIN)/python -m pytest -q -m ray
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

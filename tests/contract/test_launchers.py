@@ -35,7 +35,7 @@ def ray() -> Iterator[RayCluster]:
         yield cluster
 
 
-@pytest.fixture(params=["local", "slurm", "ray"])
+@pytest.fixture(params=["local", "slurm", pytest.param("ray", marks=pytest.mark.ray)])
 def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     workspace = tmp_path / "workspace"
     workspace.mkdir()

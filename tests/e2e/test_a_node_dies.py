@@ -33,6 +33,7 @@ def until(lab: Lab, condition: Callable[[], object], *, within_s: float = 300.0)
         time.sleep(0.02)
 
 
+@pytest.mark.ray
 def test_a_harvest_one_of_whose_nodes_is_killed_ends_with_the_bytes_of_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
