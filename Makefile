@@ -35,7 +35,7 @@ demo: $(STAMP)
 	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not ray"
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not ray"
 
 # a Ray cluster of two nodes on this machine, which it must have for itself
 ray: $(STAMP)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,15 +79,20 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster() -> Iterator[RayCluster]:
-    """Run a cluster for the block."""
+    """Run a cluster for the block, the only one of this machine: agents of two would take each other's ports."""
     program = Path(__file__).with_name("ray_cluster.py")
-    with subprocess.Popen(
-        [sys.executable, str(program)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    alone = (Path(tempfile.gettempdir()) / "interp-lab-tests-ray.lock").open("w")
+    fcntl.flock(alone, fcntl.LOCK_EX)
+    with (
+        alone,
+        subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+    ):
         yield RayCluster(process)
         assert process.stdin is not None
         process.stdin.close()

@@ -26,8 +26,6 @@ from tests.contract.clusters import RayCluster, ray_cluster, slurm_commands
 WORKER = Path(__file__).with_name("part_worker.py")
 LEAD = PartName(0)
 
-pytestmark = pytest.mark.xdist_group("launchers")
-
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[RayCluster]:
