@@ -157,22 +157,8 @@ class _Bench:
 
     def _corpus(self, n_documents: int) -> str:
         draw = random.Random(0)
-        words = [
-            "the",
-            "men",
-            "went",
-            "down",
-            "to",
-            "town",
-            "and",
-            "came",
-            "home",
-            "before",
-            "night",
-            "fell",
-            "by",
-            "water",
-        ]
+        told = "the men went down to town and came home before night fell by water"
+        words = told.split()
         name = f"corpus-{n_documents}.txt"
         texts = [" ".join(draw.choices(words, k=150)) for _ in range(n_documents)]
         (self._folder / name).write_text("\n\n".join(texts))

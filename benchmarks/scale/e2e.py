@@ -64,22 +64,8 @@ def main() -> int:
 def _workspace(folder: Path) -> Path:
     folder.mkdir()
     draw = random.Random(0)
-    words = [
-        "the",
-        "men",
-        "went",
-        "down",
-        "to",
-        "town",
-        "and",
-        "came",
-        "home",
-        "before",
-        "night",
-        "fell",
-        "by",
-        "water",
-    ]
+    told = "the men went down to town and came home before night fell by water"
+    words = told.split()
     texts = [" ".join(draw.choices(words, k=N_WORDS)) for _ in range(N_DOCUMENTS)]
     (folder / "corpus.txt").write_text("\n\n".join(texts))
     return folder

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from interp_lab.artifacts.canonical import canonical_json
 from interp_lab.artifacts.durable import disk_full_as_error, make_durable_folder, write_durably
@@ -16,31 +15,24 @@ from interp_lab.artifacts.writer import Sealed
 from interp_lab.jobs.clock import Clock
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.ledger import Attempt
-from interp_lab.jobs.pace import Pace
-from interp_lab.jobs.run import Run, metrics_line
+from interp_lab.jobs.paced_run import PacedRun
+from interp_lab.jobs.run import metrics_line
 from interp_lab.jobs.spec import StoredSpec
 from interp_lab.jobs.stop import StopSign
 
 
-class JobRun(Run):
+class JobRun(PacedRun):
     """One attempt at a job, from the inside."""
 
     def __init__(
         self, paths: WorkspacePaths, stored: StoredSpec, attempt: Attempt, *, clock: Clock, stop: StopSign
     ) -> None:
-        super().__init__(job_id=stored.id, attempt=attempt.number, seed=stored.spec.seed, workspace=paths.workspace)
-        self.code_version = stored.spec.code_version
-        kept = ("capability", "request", *(("investigator",) if stored.spec.investigator else ()))
-        self.spec = {name: value for name, value in asdict(stored.spec).items() if name in kept}
+        super().__init__(stored, attempt=attempt.number, workspace=paths.workspace, clock=clock, stop=stop)
         self.sealed: list[Sealed] = []
         """Artifacts that are complete, in order."""
         self._paths = paths
         self._stored = stored
         self._folder = JobFolder(paths, stored.id)
-        self._stop = stop
-        self._pace = Pace(attempt.number, clock)
-        self._latest: dict[str, object] | None = None
-        self._writing = threading.Lock()
         self._count = 0
         self._adopt_checkpoint()
         self.progress(0.0, None, "started")
@@ -62,29 +54,12 @@ class JobRun(Run):
             make_durable_folder(self._folder.checkpoint)
         return self._folder.checkpoint
 
-    def check(self) -> None:
-        """Raise CancelledJob or InterruptedJob if the run is to stop."""
-        self._stop.check()
-
-    def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
-        """Say how far the work is; see `Run.progress`."""
-        latest = self._pace.report(done, total, message, unit)
-        with self._writing:
-            self._latest = latest
-        if self._pace.due():
-            self.flush_progress()
-        self._stop.check()
-
-    def flush_progress(self) -> None:
-        """Write the latest progress if it is not written yet; safe to call from another thread."""
-        with self._writing:
-            if self._latest is not None:
-                self._folder.write_progress(self._latest)
-                self._latest = None
-
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append to metrics.jsonl in the job's folder."""
         self._folder.append_metrics(metrics_line(step, values))
+
+    def _write_progress(self, latest: dict[str, Any]) -> None:
+        self._folder.write_progress(latest)
 
     def _staging(self) -> Path:
         self._count += 1

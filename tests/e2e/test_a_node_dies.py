@@ -38,22 +38,8 @@ def test_a_harvest_one_of_whose_nodes_is_killed_ends_with_the_bytes_of_one_proce
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = random.Random(0)
-    words = [
-        "the",
-        "men",
-        "went",
-        "down",
-        "to",
-        "town",
-        "and",
-        "came",
-        "home",
-        "before",
-        "night",
-        "fell",
-        "by",
-        "water",
-    ]
+    told = "the men went down to town and came home before night fell by water"
+    words = told.split()
     texts = [" ".join(draw.choices(words, k=150)) for _ in range(40)]
     (tmp_path / "corpus.txt").write_text("\n\n".join(texts))
     (tmp_path / "hold").touch()

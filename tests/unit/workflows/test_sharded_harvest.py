@@ -34,22 +34,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(stretches, "BUFFER_BYTES", 2**19)
     monkeypatch.setattr(record, "SHARD_BYTES", 2**17)
     draw = random.Random(0)
-    words = [
-        "the",
-        "men",
-        "went",
-        "down",
-        "to",
-        "town",
-        "and",
-        "came",
-        "home",
-        "before",
-        "night",
-        "fell",
-        "by",
-        "water",
-    ]
+    told = "the men went down to town and came home before night fell by water"
+    words = told.split()
     texts = [" ".join(draw.choices(words, k=120)) for _ in range(16)]
     (tmp_path / "corpus.txt").write_text("\n\n".join(texts))
     return Settings(workspace=tmp_path)
