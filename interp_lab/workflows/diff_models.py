@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -12,11 +11,10 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.compare import Side
 from interp_lab.contracts.diff_models import DiffModelsRequest, DiffModelsResult, ModelDiffReport, PlaceShift
 from interp_lab.contracts.inspect import InspectRequest
-from interp_lab.contracts.inspect_report import RunFacts
 from interp_lab.contracts.models import ModelRef
 from interp_lab.engine.lens import addresses_of
 from interp_lab.errors import InvalidRequest
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.methods.model_shift import activation_shift
 from interp_lab.settings import Settings
 from interp_lab.workflows.comparing.sides import ReadSide, table_of
@@ -27,6 +25,7 @@ from interp_lab.workflows.diffing.validated import validated_units
 from interp_lab.workflows.diffing.weights import changed_weights
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import design
+from interp_lab.workflows.report_facts import run_facts
 
 Suggest = Callable[[ModelDiffReport], tuple[NextAction, ...]]
 
@@ -69,7 +68,7 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
         n_crosscoder_latents=found.n_active if request.crosscoder else None,
         caveats=(),
         agent_next_actions=(),
-        run=_run_facts(request, run),
+        run=run_facts(run, seed=request.seed, checks={}),
     )
     report = report.model_copy(update={"headline": headline(report, len(weights)), "caveats": caveats_of(report)})
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
@@ -119,15 +118,3 @@ def _shifts(base: ReadSide, changed: ReadSide, run: Run) -> tuple[PlaceShift, ..
             )
         )
     return tuple(found)
-
-
-def _run_facts(request: DiffModelsRequest, run: Run) -> RunFacts:
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks={},
-    )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.circuit_report import (
@@ -15,15 +14,16 @@ from interp_lab.contracts.circuit_report import (
     CircuitSettings,
 )
 from interp_lab.contracts.find_circuit import CircuitResult
-from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
+from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.evidence.circuit_grade import grade_circuit
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.reports.circuit import render_circuit, render_circuit_markdown
 from interp_lab.workflows.circuits.measure import Measured
 from interp_lab.workflows.circuits.opening import Context
 from interp_lab.workflows.circuits.search import Found
 from interp_lab.workflows.inspection.inputs import model_facts
 from interp_lab.workflows.intervening.behaviour import words
+from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
 MOST_SHOWN = 30
 """Edges of a short form."""
@@ -39,7 +39,7 @@ def assemble(context: Context, found: Found, measured: Measured, actions: tuple[
         criterion=context.request.criterion,
         headline=_headline(context, measured),
         model=model_facts(context.inputs.loaded),
-        dataset=_dataset(context),
+        dataset=dataset_facts(context.inputs, context.design),
         settings=_settings(context),
         nodes=_nodes(context, edges),
         edges=edges,
@@ -57,7 +57,7 @@ def assemble(context: Context, found: Found, measured: Measured, actions: tuple[
         reasons=tuple(ReasonCode(code=reason.value, text=reason.meaning) for reason in grading.reasons),
         caveats=tuple(_caveats(context, found)),
         agent_next_actions=actions,
-        run=_run_facts(context),
+        run=run_facts(context.run, seed=context.request.seed, checks=context.inputs.checked),
     )
 
 
@@ -161,32 +161,4 @@ def _settings(context: Context) -> CircuitSettings:
         target_tokens=() if chosen is None else words(loaded, chosen.targets),
         alternative_tokens=() if chosen is None else words(loaded, chosen.alternatives),
         splits_heads=context.graph.components.splits_heads,
-    )
-
-
-def _dataset(context: Context) -> DatasetFacts:
-    inputs, design = context.inputs, context.design
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=design.sample.n_rows,
-        n_positive=design.sample.n_positive,
-        n_negative=design.sample.n_negative,
-        n_groups=design.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(design.split.rows("explore")),
-        n_confirm=len(design.split.rows("confirm")),
-    )
-
-
-def _run_facts(context: Context) -> RunFacts:
-    run = context.run
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=context.request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=context.inputs.checked,
     )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -25,7 +24,7 @@ from interp_lab.contracts.inspect_report import ReasonCode, RunFacts
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
@@ -33,6 +32,7 @@ from interp_lab.workflows.comparing.named import peer_matches
 from interp_lab.workflows.comparing.pairs import Pair, Tested
 from interp_lab.workflows.comparing.sides import ReadSide
 from interp_lab.workflows.comparing.words import alike_in_words
+from interp_lab.workflows.report_facts import run_facts
 
 SHOWN = 12
 """Pairs in the short form."""
@@ -271,15 +271,7 @@ def _run_facts(request: CompareRequest, left: ReadSide, right: ReadSide, run: Ru
         for name, side in (("left", left), ("right", right))
         for row, status in side.inputs.checked.items()
     }
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=checks,
-    )
+    return run_facts(run, seed=request.seed, checks=checks)
 
 
 def _rounded(value: float) -> float:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 
-from pydantic import ValidationError
-
-from interp_lab.artifacts.store import ArtifactStore
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.diff_models import DiffModelsRequest
-from interp_lab.contracts.intervene import REPORT_KIND
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.errors import InvalidRequest
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.history import same_words
+from interp_lab.workflows.memory.history import read_run, same_words
 
-_MAX_BYTES = 64 * 2**20
 _UNIT = re.compile(r"(\S+) #([0-9]{1,8})")
 
 
@@ -28,7 +22,11 @@ def validated_units(request: DiffModelsRequest, prompts_sha256: str, settings: S
     """
     if request.report is None:
         return ()
-    report = _read(request.report, settings)
+    report = read_run(request.report, settings).report
+    if not isinstance(report, InterveneReport):
+        raise InvalidRequest(
+            f"Artifact {request.report} is no report of intervene.", remedy="Give the artifact of intervene."
+        )
     for name, there, here in (
         ("model", report.model.id, request.base.id),
         ("prompts", report.dataset.sha256, prompts_sha256),
@@ -36,17 +34,9 @@ def validated_units(request: DiffModelsRequest, prompts_sha256: str, settings: S
         ("seed", str(report.run.seed), str(request.seed)),
     ):
         if there != here:
-            raise InvalidRequest(f"The {name} of intervention report {request.report} are not those of this diff.")
+            raise InvalidRequest(
+                f"The {name} of intervention report {request.report} is not that of this diff.",
+                remedy="Give the report of intervene on the base with the same criterion, prompts and seed.",
+            )
     named = (_UNIT.fullmatch(unit.unit) for unit in report.units if unit.grade == "validated")
     return tuple((match[1], int(match[2])) for match in named if match)
-
-
-def _read(artifact: str, settings: Settings) -> InterveneReport:
-    store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(artifact).kind
-    if kind != REPORT_KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not an {REPORT_KIND}.")
-    try:
-        return InterveneReport.model_validate_json(store.read_file(artifact, "report.json", limit=_MAX_BYTES))
-    except ValidationError as error:
-        raise InvalidRequest(f"The report of artifact {artifact} is not one this version reads.") from error

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -14,15 +13,13 @@ from interp_lab.contracts.base import Interval
 from interp_lab.contracts.inspect import InspectResult, RankedCoordinate
 from interp_lab.contracts.inspect_report import (
     CoordinateCard,
-    DatasetFacts,
     InspectReport,
     LayerRow,
     MapCell,
     Measured,
-    RunFacts,
 )
 from interp_lab.evidence.grade import Q_LEVEL
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.methods.association_map import association_map
 from interp_lab.methods.stability import Stability
 from interp_lab.reports.csv_table import inspect_csv
@@ -35,6 +32,7 @@ from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.tables import Table
 from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
 from interp_lab.workflows.memory.confirming import registered_words
+from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
 KIND = "inspect_report"
 LAYERS = 16
@@ -53,7 +51,7 @@ def assemble(
         criterion=inputs.request.criterion,
         headline=headline(inputs.request.criterion, cards, audit, n_significant=n_significant),
         model=inputs.facts,
-        dataset=_dataset(inputs, plan),
+        dataset=dataset_facts(inputs, plan),
         pooling=inputs.request.pooling,
         n_tested=findings.explore.n_latents,
         n_significant=n_significant,
@@ -65,7 +63,7 @@ def assemble(
         coordinates=cards,
         caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=inputs.unverified),
         agent_next_actions=(),
-        run=_run_facts(inputs, run),
+        run=run_facts(run, seed=inputs.request.seed, checks=inputs.checked),
         association_map=tuple(
             MapCell(auroc=cell.auroc, log_q=cell.log_q, n=cell.n)
             for cell in association_map(findings.explore.auroc, findings.explore.q)
@@ -168,20 +166,6 @@ def _edited_words(cards: tuple[CoordinateCard, ...]) -> tuple[str, ...]:
     )
 
 
-def _dataset(inputs: Material, plan: Design) -> DatasetFacts:
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=plan.sample.n_rows,
-        n_positive=plan.sample.n_positive,
-        n_negative=plan.sample.n_negative,
-        n_groups=plan.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(plan.split.rows("explore")),
-        n_confirm=len(plan.split.rows("confirm")),
-    )
-
-
 def _stability(found: Stability | None, plan: Design) -> Measured | None:
     if found is None:
         return None
@@ -197,18 +181,6 @@ def _stability(found: Stability | None, plan: Design) -> Measured | None:
             level=1.0,
             method=f"range over {len(values)} random halvings of the explore groups",
         ),
-    )
-
-
-def _run_facts(inputs: Material, run: Run) -> RunFacts:
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=inputs.request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=dict(inputs.checked),
     )
 
 

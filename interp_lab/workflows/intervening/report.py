@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
+from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, Metric, UnitEffect
 from interp_lab.contracts.intervene_report import Baseline, BehaviourFacts, InterveneReport, UnitCard
 from interp_lab.engine.intervention.fast import fast_path
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.reports.csv_table import intervention_csv
 from interp_lab.reports.intervention import render_intervention, render_intervention_markdown
 from interp_lab.workflows.inspection.inputs import Inputs, model_facts
@@ -20,6 +19,7 @@ from interp_lab.workflows.intervening.behaviour import Chosen, words
 from interp_lab.workflows.intervening.measure import Measured
 from interp_lab.workflows.memory.confirming import registered_words
 from interp_lab.workflows.memory.units import called
+from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
 Suggest = Callable[[InterveneReport], tuple[NextAction, ...]]
 CROWDED = 0.5
@@ -52,7 +52,7 @@ def assemble(
         criterion=request.criterion,
         headline=headline(request, cards, flags),
         model=model_facts(inputs.loaded),
-        dataset=_dataset(inputs, design),
+        dataset=dataset_facts(inputs, design),
         behaviour=BehaviourFacts(
             metric=request.metric,
             of=measured_of(request),
@@ -75,7 +75,9 @@ def assemble(
         stopping=measured.stopping,
         caveats=caveats(request, design, cards),
         agent_next_actions=(),
-        run=_run_facts(request, inputs, run),
+        run=run_facts(
+            run, seed=request.seed, checks=inputs.checked | {"edited runs": fast_path(inputs.loaded).in_words()}
+        ),
     )
 
 
@@ -207,35 +209,4 @@ def _short(card: UnitCard) -> UnitEffect:
         side_effect=edit.side_effects.shift_upper,
         sign_consistency=None if found is None else found.sign_consistency,
         n_groups=0 if found is None else found.n_groups,
-    )
-
-
-def _dataset(inputs: Inputs, design: Design) -> DatasetFacts:
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=design.sample.n_rows,
-        n_positive=design.sample.n_positive,
-        n_negative=design.sample.n_negative,
-        n_groups=design.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(design.split.rows("explore")),
-        n_confirm=len(design.split.rows("confirm")),
-    )
-
-
-def _run_facts(request: InterveneRequest, inputs: Inputs, run: Run) -> RunFacts:
-    checks = {
-        row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
-        for row in inputs.checks.rows
-    }
-    checks["edited runs"] = fast_path(inputs.loaded).in_words()
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=checks,
     )

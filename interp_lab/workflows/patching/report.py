@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
+from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.contracts.patch_activations import PatchRequest, PatchResult, PatchShort
 from interp_lab.contracts.patch_report import (
     PATCH_KIND,
@@ -20,7 +19,7 @@ from interp_lab.contracts.patch_report import (
 )
 from interp_lab.engine.intervention.fast import fast_path
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS, Q_LEVEL
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.methods.causal_effect import METHOD
 from interp_lab.reports.patching import cell_name, render_patching, render_patching_markdown
 from interp_lab.statistics.clustered_mean import INTERVAL_METHOD
@@ -29,6 +28,7 @@ from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import Chosen, words
 from interp_lab.workflows.patching.measure import Grid, Maps, Tested
 from interp_lab.workflows.patching.pairs import Pairs
+from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
 Suggest = Callable[[PatchReport], tuple[NextAction, ...]]
 _RATIO_METHOD = "Student t on group sums of a ratio"
@@ -58,7 +58,7 @@ def assemble(request: PatchRequest, found: Found, run: Run, suggest: Suggest) ->
         criterion=request.criterion,
         headline=_headline(request, cells, len(groups), flags),
         model=model_facts(inputs.loaded),
-        dataset=_dataset(inputs, found.design),
+        dataset=dataset_facts(inputs, found.design),
         targets=words(inputs.loaded, found.chosen.targets),
         alternatives=words(inputs.loaded, found.chosen.alternatives),
         target_tokens=found.chosen.how,
@@ -78,7 +78,9 @@ def assemble(request: PatchRequest, found: Found, run: Run, suggest: Suggest) ->
         flags=flags,
         caveats=tuple(_caveats(request, found, len(groups))),
         agent_next_actions=(),
-        run=_run_facts(request, inputs, run),
+        run=run_facts(
+            run, seed=request.seed, checks=inputs.checked | {"edited runs": fast_path(inputs.loaded).in_words()}
+        ),
     )
     return report.model_copy(update={"agent_next_actions": suggest(report)})
 
@@ -212,32 +214,6 @@ def _map(grid: Grid, columns: Sequence[str]) -> PatchMapFigures:
         layers=tuple(range(len(grid.share))),
         columns=tuple(names),
         share=tuple(tuple(round(float(value), 4) for value in row) for row in grid.share),
-    )
-
-
-def _dataset(inputs: Inputs, design: Design) -> DatasetFacts:
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=design.sample.n_rows,
-        n_positive=design.sample.n_positive,
-        n_negative=design.sample.n_negative,
-        n_groups=design.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(design.split.rows("explore")),
-        n_confirm=len(design.split.rows("confirm")),
-    )
-
-
-def _run_facts(request: PatchRequest, inputs: Inputs, run: Run) -> RunFacts:
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=inputs.checked | {"edited runs": fast_path(inputs.loaded).in_words()},
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.inspect_report import DatasetFacts, RunFacts
+from interp_lab.contracts.inspect_report import RunFacts
 from interp_lab.contracts.steer import STEER_KIND, Arm, Sample, SteerReport, SteerRequest, SteerResult
 from interp_lab.evidence.grade import Grading
 from interp_lab.jobs.run import Run, package_versions
@@ -15,6 +15,7 @@ from interp_lab.reports.steering import render_steering, render_steering_markdow
 from interp_lab.workflows.inspection.inputs import Inputs, model_facts
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.behaviour import words
+from interp_lab.workflows.report_facts import dataset_facts
 from interp_lab.workflows.steering.arms import Desk
 from interp_lab.workflows.steering.files import Saved
 from interp_lab.workflows.steering.measure import Confirmed, Explored, Half, arm, beyond, breaks_at, saturates_at
@@ -46,7 +47,7 @@ def assemble(
         criterion=request.criterion,
         headline="",
         model=model_facts(inputs.loaded),
-        dataset=_dataset(inputs, plan),
+        dataset=dataset_facts(inputs, plan),
         vector=request.vector,
         direction_sha256=saved.digest,
         address=str(saved.address),
@@ -173,20 +174,6 @@ def _samples(inputs: Inputs, halves: tuple[Half, Half], found: tuple[Explored, C
             steered=str(decode(list(steered.texts[place])))[:TEXT],
             instruction=str(decode(list(instructed)))[:TEXT],
         )
-
-
-def _dataset(inputs: Inputs, plan: Design) -> DatasetFacts:
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=plan.sample.n_rows,
-        n_positive=plan.sample.n_positive,
-        n_negative=plan.sample.n_negative,
-        n_groups=plan.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(plan.split.rows("explore")),
-        n_confirm=len(plan.split.rows("confirm")),
-    )
 
 
 def _run_facts(request: SteerRequest, inputs: Inputs) -> RunFacts:

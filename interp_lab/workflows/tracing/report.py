@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.inspect_report import DatasetFacts, ReasonCode, RunFacts
+from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.contracts.path_report import (
     TRACE_KIND,
     VALIDATION_KIND,
@@ -19,10 +18,11 @@ from interp_lab.contracts.path_report import (
 )
 from interp_lab.contracts.trace_paths import PathRequest, PathShort, PathsResult
 from interp_lab.evidence.path_grade import PathReason
-from interp_lab.jobs.run import Run, package_versions
+from interp_lab.jobs.run import Run
 from interp_lab.reports.paths import graph_of, render_paths, render_paths_markdown
 from interp_lab.workflows.inspection.inputs import model_facts
 from interp_lab.workflows.intervening.behaviour import words
+from interp_lab.workflows.report_facts import dataset_facts, run_facts
 from interp_lab.workflows.tracing.context import Context
 
 MOST_SHOWN = 20
@@ -48,7 +48,7 @@ def assemble(
         criterion=context.request.criterion,
         headline=headline(context.request, cards, kind),
         model=model_facts(context.inputs.loaded),
-        dataset=_dataset(context),
+        dataset=dataset_facts(context.inputs, context.design),
         settings=_settings(context, cards),
         screen=screen,
         paths=tuple(cards),
@@ -58,7 +58,7 @@ def assemble(
         trace=trace,
         caveats=tuple(_caveats(context, cards, kind)),
         agent_next_actions=tuple(map(NextAction.model_validate_json, actions[:3])),
-        run=_run_facts(context),
+        run=run_facts(context.run, seed=context.request.seed, checks=context.inputs.checked),
     )
 
 
@@ -182,36 +182,4 @@ def _settings(context: Context, cards: Sequence[PathCard]) -> PathSettings:
             "n_controls": request.n_controls,
             "least_share": request.least_share,
         }
-    )
-
-
-def _dataset(context: Context) -> DatasetFacts:
-    inputs, design = context.inputs, context.design
-    return DatasetFacts(
-        name=inputs.prompts.name,
-        sha256=inputs.prompts.sha256,
-        n_prompts=design.sample.n_rows,
-        n_positive=design.sample.n_positive,
-        n_negative=design.sample.n_negative,
-        n_groups=design.sample.n_groups,
-        n_tokens=inputs.n_tokens,
-        n_explore=len(design.split.rows("explore")),
-        n_confirm=len(design.split.rows("confirm")),
-    )
-
-
-def _run_facts(context: Context) -> RunFacts:
-    run = context.run
-    checks = {
-        row.point: row.status if row.error is None else f"{row.status} (relative error {row.error:.1g})"
-        for row in context.inputs.checks.rows
-    }
-    return RunFacts(
-        job_id=run.job_id,
-        code_version=run.code_version,
-        packages=package_versions(),
-        seed=context.request.seed,
-        started_at=run.started,
-        seconds=round((datetime.now(UTC) - run.started).total_seconds(), 2),
-        checks=checks,
     )
