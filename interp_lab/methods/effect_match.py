@@ -105,6 +105,20 @@ def beyond_control(sizes: Sequence[float], controls: Sequence[float], groups: ND
     return Beyond(float(own.mean()), float(other.mean()), estimate.low)
 
 
+def size_along(changes: NDArray[np.floating], goal: NDArray[np.floating]) -> Floats:
+    """Return how far edits `(n_units, n_controls, n_words)` move along goals `(n_units, n_words)`: mean of the sizes.
+
+    Each random edit stands beside its opposite, so with their signs they would cancel to nothing.
+    """
+    return np.abs((np.asarray(changes, dtype=np.float64) * goal[:, None]).sum(2)).mean(1)
+
+
+def is_harmless(changes: NDArray[np.floating], groups: NDArray[np.generic], bound: float) -> bool:
+    """Return whether changes of negatives are known to be within a bound: the upper end of their mean size is."""
+    known = len(np.unique(groups)) > 1
+    return known and clustered_mean(np.abs(np.asarray(changes, dtype=np.float64)), groups).high <= bound
+
+
 def _unit_rows(rows: NDArray[np.generic]) -> Floats:
     """Return rows of mean 0 and length 1; all 0 for one that does not vary."""
     matrix = np.asarray(rows, dtype=np.float64)

@@ -9,16 +9,20 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+import torch
 
 from interp_lab.contracts.attribution_graph import AttributionGraphRequest, AttributionGraphResult, GraphReport
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.models import ModelRef
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import save_dictionary
+from interp_lab.engine.graphs.linear import Placed, freeze
 from interp_lab.errors import ImpossibleCircuit
 from interp_lab.jobs.run import LocalRun
 from interp_lab.models.load import load_model
 from interp_lab.models.reference import fetch
+from interp_lab.models.tokens import tokenize
+from interp_lab.points import Address
 from interp_lab.reports.attribution_graph import render_graph
 from interp_lab.reports.graph_exchange import graphml
 from interp_lab.reports.graph_summary import summary_of
@@ -205,3 +209,25 @@ def test_two_dictionaries_of_one_place_are_refused(made: tuple[AttributionGraphR
         (copy / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ImpossibleCircuit):
         drawn(made[2], ["layer-0", "again"], n_logits=2)
+
+
+def place(reads: str, writes: str) -> Placed:
+    none = torch.zeros(1, 1)
+    ends = Address.parse(reads), Address.parse(writes)
+    return Placed("any", *ends, encode=lambda rows: rows, reading=none, writing=none, constant=none[0])
+
+
+@pytest.mark.parametrize(
+    ("placed", "said"),
+    [
+        ([place("attn_out.1", "attn_out.1"), place("mlp_out.1", "mlp_out.1")], "same layer"),
+        ([place("resid_pre.0", "resid_pre.0")], "nothing comes before"),
+    ],
+)
+def test_dictionaries_whose_nodes_could_not_be_told_apart_are_refused(
+    load_tiny: Any, placed: list[Placed], said: str
+) -> None:
+    loaded = load_tiny("gpt2")
+    (prompt,) = tokenize(loaded, {"one": "some words here"})
+    with pytest.raises(ImpossibleCircuit, match=said):
+        freeze(loaded, prompt, placed)

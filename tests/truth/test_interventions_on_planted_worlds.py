@@ -234,6 +234,9 @@ def test_confirming_stops_once_intervals_are_narrow_and_goes_on_where_they_are_n
     assert early.interval_level > 0.95
     assert early.widest <= early.target
     assert late.widest > late.target
+    told = [edit.confirm for unit in reports[1].units for edit in unit.edits if edit.confirm is not None]
+    halves = [(figures.effect_interval.high - figures.effect_interval.low) / 2 for figures in told]
+    assert late.widest == pytest.approx(max(halves), rel=1e-3)  # of the effect, not of what it exceeds
     confirm = reports[0].units[0].edits[0].confirm
     assert confirm is not None
     assert confirm.n_groups == early.n_groups

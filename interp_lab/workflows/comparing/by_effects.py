@@ -13,10 +13,9 @@ from interp_lab.contracts.compare import CompareRequest, Transfer
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
 from interp_lab.methods.direction_map import LinearMap
-from interp_lab.methods.effect_match import LEAST_WORDS, alike, beyond_control, judge_vectors
+from interp_lab.methods.effect_match import LEAST_WORDS, alike, beyond_control, is_harmless, judge_vectors
 from interp_lab.methods.pattern_match import PairTest, similarities
 from interp_lab.statistics.assignment import best_assignment
-from interp_lab.statistics.clustered_mean import clustered_mean
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.comparing.components import LEAST_R2, Effect, Places
 from interp_lab.workflows.comparing.edits import Moved, Words, ablations, shared_words, steered
@@ -177,14 +176,9 @@ def _effects(
         beyond = beyond_control(moved.along[place, rows].tolist(), moved.control_along[place, rows].tolist(), groups)
         key = f"{site} #{index}"
         found[key] = Effect(beyond.size, beyond.low > 0 and part == "confirm", _BEHAVIOUR)
-        if not _harmless(moved.along[place, off], off_groups, SIDE_EFFECT_SHARE * beyond.size):
+        if not is_harmless(moved.along[place, off], off_groups, SIDE_EFFECT_SHARE * beyond.size):
             beside.add(f"{name} {key}")
     return found, frozenset(beside)
-
-
-def _harmless(changes: NDArray[np.float32], groups: NDArray[np.generic], bound: float) -> bool:
-    """Return whether the upper end of the mean change of negatives is known to be within the bound."""
-    return len(np.unique(groups)) > 1 and clustered_mean(np.abs(changes), groups).high <= bound
 
 
 def _responses(left: ReadSide, right: ReadSide, pairs: Sequence[Pair]) -> dict[Pair, float]:

@@ -18,6 +18,7 @@ from interp_lab.engine.intervention.word_logits import WordLogits
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
+from interp_lab.methods.effect_match import size_along
 from interp_lab.models.vocabulary import read_vocabulary
 from interp_lab.points import Address
 from interp_lab.workflows.comparing.sides import ReadSide
@@ -52,7 +53,7 @@ class Moved:
     along: Floats32
     """Part of the change along what the unit does to explore positives on average `(n_units, n_prompts)`."""
     control_along: Floats32
-    """The same part of random edits of the unit's size, mean over them `(n_units, n_prompts)`."""
+    """Size of the same part of random edits of the unit's size, mean over them `(n_units, n_prompts)`."""
     controls: Floats32
     """Mean change over explore prompts, then over confirm prompts, of every random edit `(2, n_controls, n_words)`."""
 
@@ -183,8 +184,7 @@ class _Tally:
         self.effects[:, place] = change[:n]
         self.along[:, place] = (change[:n] * self.goal).sum(1)
         others = change[n:].reshape(n, -1, change.shape[1])
-        # Each random edit stands beside its opposite: signed, they would cancel to nothing.
-        self.control_along[:, place] = np.abs((others * self.goal[:, None]).sum(2)).mean(1)
+        self.control_along[:, place] = size_along(others, self.goal)
         if self.positive[place]:
             own = self.positive[:n_explore] if part == 0 else self.positive[n_explore:]
             self.controls[part] += change[n:] / own.sum()

@@ -16,6 +16,7 @@ from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.patching import Cell, head_parts, layer_parts, patched
 from interp_lab.errors import ImpossibleEdit
 from interp_lab.methods.causal_effect import Contrast, contrast
+from interp_lab.methods.patch_shares import patch_shares
 from interp_lab.models.load import LoadedModel
 from interp_lab.statistics.clustered_mean import MeanEstimate, clustered_mean
 from interp_lab.statistics.clustered_ratio import RatioEstimate, clustered_ratio
@@ -146,9 +147,7 @@ def maps(bench: Bench, groups: Sequence[int], progress: Callable[[int], None]) -
             remedy="Give targets that clean prompts make likelier, and alternatives that corrupt ones do.",
         )
     has = ~np.isnan(changes)
-    whole = (has * apart[:, None]).sum(axis=1)  # not above 0 where a place is only in pairs that tell nothing
-    told = whole > 1e-6 * np.maximum(has.sum(axis=1), 1)
-    shares = np.divide(np.where(has, changes, 0.0).sum(axis=1), whole, out=np.zeros_like(whole), where=told)
+    shares = patch_shares(changes, apart)
     grids = tuple(
         Grid(component, way, _as_grid(places, shares[row], component))
         for component in bench.components

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from interp_lab.errors import ShapeMismatch, TooFewGroups
-from interp_lab.methods.effect_match import alike, beyond_control, judge_vectors
+from interp_lab.methods.effect_match import alike, beyond_control, is_harmless, judge_vectors, size_along
 
 N_PROMPTS, N_WORDS = 40, 60
 GROUPS = np.repeat(np.arange(N_PROMPTS // 2), 2)
@@ -70,3 +70,18 @@ def test_too_few_words_or_groups_are_refused() -> None:
     wide = np.zeros((1, N_PROMPTS, N_WORDS))
     with pytest.raises(TooFewGroups):
         judge_vectors(wide, wide, np.zeros((3, N_WORDS)), np.zeros(N_PROMPTS), n_permutations=99, seed=0)
+
+
+def test_a_random_edit_and_its_opposite_do_not_cancel() -> None:
+    goal = np.eye(3)[:1]
+    edit = np.array([[[2.0, 5.0, 0.0], [-2.0, -5.0, 0.0]]])
+    assert size_along(edit, goal).tolist() == [2.0]
+
+
+def test_negatives_are_left_alone_only_where_that_is_known() -> None:
+    changes = np.tile([0.1, -0.7], N_PROMPTS // 2)
+    groups = np.arange(N_PROMPTS)
+    assert is_harmless(changes, groups, 0.6)
+    assert not is_harmless(changes, groups, 0.42)  # the mean is .40, its upper end is not below
+    assert not is_harmless(changes[:1], groups[:1], 10.0)
+    assert not is_harmless(changes[:0], groups[:0], 10.0)
