@@ -56,6 +56,8 @@ class Settings:
     """Local folder for the catalogue and its locks when the workspace is on a network file system."""
     read_roots: tuple[Path, ...] = ()
     """Further folders from which an agent may read, never write."""
+    prompt_dirs: tuple[Path, ...] = ()
+    """Folders of prompt sets and presets that every workspace may use, first come first; never written to."""
     cpu_slots: int = field(default_factory=_default_cpu_slots)
     """Jobs without an accelerator that run at once, over all servers of the workspace."""
     gpu_slots: int = field(default_factory=_default_gpu_slots)

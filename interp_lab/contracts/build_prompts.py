@@ -89,7 +89,7 @@ class PresetTexts(Contract):
     kind: Literal["preset"] = "preset"
     """Says that the texts are in a preset file."""
     path: Path
-    """Path of the preset's JSON file in the workspace."""
+    """Path of the preset's JSON file in the workspace, or a set by name: 'set:NAME'."""
 
 
 class Ask(Contract):

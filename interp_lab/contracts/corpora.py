@@ -9,7 +9,14 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, JsonValue, SerializerFunctionWrapHandler, StringConstraints, WrapSerializer
 
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
+from interp_lab.contracts.prompts import (
+    BuiltinDataset,
+    InlinePrompts,
+    NamedSet,
+    PromptFile,
+    named_from_text,
+    named_to_text,
+)
 
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 WorkspacePath = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -77,7 +84,7 @@ class ChatFile(Contract):
 
 
 CorpusSource = Annotated[
-    InlinePrompts | PromptFile | BuiltinDataset | TextFiles | JsonLinesTable | ParquetTable | ChatFile,
+    InlinePrompts | PromptFile | BuiltinDataset | NamedSet | TextFiles | JsonLinesTable | ParquetTable | ChatFile,
     Field(discriminator="kind"),
 ]
 """Where documents come from."""
@@ -93,7 +100,7 @@ def _source_from_text(value: Any) -> Any:
         return value
     if value.startswith(_BUILTIN):
         return {"kind": "builtin", "name": value.removeprefix(_BUILTIN)}
-    return {"kind": _kind_of_file(value), "path": value}
+    return named_from_text(value) or {"kind": _kind_of_file(value), "path": value}
 
 
 def _with_kind(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -113,6 +120,8 @@ def _source_to_text(value: CorpusSource, default: SerializerFunctionWrapHandler)
     """Write a source the short way where that means the same, so that it reads well in next actions."""
     if isinstance(value, BuiltinDataset):
         return _BUILTIN + value.name
+    if isinstance(value, NamedSet) and value.origin != "builtin":
+        return named_to_text(value)
     if isinstance(value, (TextFiles, JsonLinesTable, ParquetTable)) and not value.path.startswith(_BUILTIN):
         by_path = {"kind": _kind_of_file(value.path), "path": value.path}
         if value.model_dump(exclude_defaults=True) | {"kind": value.kind} == by_path:
@@ -126,4 +135,4 @@ CorpusArgument = Annotated[
     BeforeValidator(_source_from_text, json_schema_input_type=str | dict[str, JsonValue]),
     WrapSerializer(_source_to_text),
 ]
-"""Documents: 'builtin:NAME', a path in the workspace (.jsonl, .parquet, else plain text), or an object."""
+"""Documents: 'builtin:NAME', 'set:NAME', a path in the workspace (.jsonl, .parquet, else plain text), or an object."""

@@ -9,6 +9,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 from interp_lab.contracts.artifacts import ArtifactRef
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobId, JobProgress, JobState
+from interp_lab.contracts.prompts import SetOrigin
 from interp_lab.contracts.results import Result
 
 Section = Literal[
@@ -41,20 +42,24 @@ class ModelEntry(Contract):
 
 
 class DatasetEntry(Contract):
-    """A dataset in the box or of the workspace."""
+    """A prompt set by name."""
 
     name: str
     """Name."""
+    origin: SetOrigin = "builtin"
+    """Whose folder it lies in. 'set:NAME' takes workspace before user before builtin."""
     argument: str
-    """What the field 'dataset' of a request takes."""
+    """What the field 'dataset' of a request takes for exactly this one; empty if it cannot be named."""
     criterion: str
     """What its positives have."""
     n_prompts: NonNegativeInt
     """Number of prompts."""
     pooling: str | None
-    """Pooling that suits it; absent for a set of the workspace."""
+    """Pooling that suits it, where its preset says so."""
     caution: str = ""
-    """What is wrong with it, if something is wrong on purpose."""
+    """What to know before it is used."""
+    problem: str = ""
+    """Why it cannot be used; empty if it can."""
 
 
 class CapabilityEntry(Contract):
@@ -139,7 +144,7 @@ class OverviewResult(Result):
     models: tuple[ModelEntry, ...] | None = None
     """Models that can be named; any hub id works as well."""
     datasets: tuple[DatasetEntry, ...] | None = None
-    """Datasets in the box, then those that build_prompts wrote here."""
+    """Prompt sets of the box, the workspace (build_prompts writes there) and the operator's folders."""
     stores: tuple[ArtifactRef, ...] | None = None
     """The latest activation stores of this workspace."""
     dictionaries: tuple[ArtifactRef, ...] | None = None

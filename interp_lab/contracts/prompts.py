@@ -20,6 +20,10 @@ from interp_lab.contracts.base import Contract
 PromptId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Label = str | bool | int | FiniteFloat
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""Name of a set in a prompt folder: the name of its file."""
+SetOrigin = Literal["workspace", "user", "builtin"]
+"""Whose folder a set lies in: the workspace's, one of the operator's, or the box."""
 
 
 class Span(Contract):
@@ -85,11 +89,24 @@ class BuiltinDataset(Contract):
     """Name as lab_overview lists it."""
 
 
-PromptSource = Annotated[InlinePrompts | PromptFile | BuiltinDataset, Field(discriminator="kind")]
+class NamedSet(Contract):
+    """A set by its name: 'set:NAME', 'workspace:NAME' or 'user:NAME'."""
+
+    kind: Literal["named"] = "named"
+    """Says so."""
+    name: SetName
+    """As lab_overview lists it."""
+    origin: SetOrigin | None = None
+    """Only there; absent means the first of these that has it."""
+
+
+PromptSource = Annotated[InlinePrompts | PromptFile | BuiltinDataset | NamedSet, Field(discriminator="kind")]
 """Where scored prompts come from."""
 
 _BUILTIN = "builtin:"
-
+_ANY_SET = "set:"
+_ORIGINS: Mapping[str, SetOrigin | None] = {_ANY_SET: None, "workspace:": "workspace", "user:": "user"}
+"""How a text names a set, and where it is then looked for."""
 
 _KIND_BY_FIELD = {"prompts": "inline", "path": "file", "name": "builtin"}
 
@@ -101,7 +118,20 @@ def _source_from_text(value: Any) -> Any:
         return value
     if value.startswith(_BUILTIN):
         return {"kind": "builtin", "name": value.removeprefix(_BUILTIN)}
-    return {"kind": "file", "path": value}
+    return named_from_text(value) or {"kind": "file", "path": value}
+
+
+def named_from_text(value: str) -> dict[str, str | None] | None:
+    """Return the fields of the named set that a text such as 'set:NAME' or 'user:NAME' means, or None."""
+    prefix, colon, name = value.partition(":")
+    if prefix + colon not in _ORIGINS:
+        return None
+    return {"kind": "named", "name": name, "origin": _ORIGINS[prefix + colon]}
+
+
+def named_to_text(value: NamedSet) -> str:
+    """Return the text that `named_from_text` reads back."""
+    return f"{value.origin}:{value.name}" if value.origin else _ANY_SET + value.name
 
 
 def _with_kind(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -115,7 +145,9 @@ def _source_to_text(value: PromptSource, default: SerializerFunctionWrapHandler)
     match value:
         case BuiltinDataset():
             return _BUILTIN + value.name
-        case PromptFile() if not value.path.startswith(_BUILTIN):
+        case NamedSet() if value.origin != "builtin":
+            return named_to_text(value)
+        case PromptFile() if not value.path.startswith((_BUILTIN, *_ORIGINS)):
             return value.path
         case _:
             return default(value)
@@ -126,4 +158,4 @@ PromptArgument = Annotated[
     BeforeValidator(_source_from_text, json_schema_input_type=PromptSource | str),
     WrapSerializer(_source_to_text),
 ]
-"""Scored prompts: 'builtin:NAME', the path of a JSON Lines file in the workspace, or an object."""
+"""Scored prompts: 'builtin:NAME', 'set:NAME', the path of a JSON Lines file in the workspace, or an object."""

@@ -57,6 +57,22 @@ def scored(rows: Sequence[Candidate]) -> tuple[ScoredPrompt, ...]:
     )
 
 
+def unscored(prompts: Sequence[ScoredPrompt], threshold: float) -> list[Candidate]:
+    """Return the rows that scored prompts would be made from: what `scored` takes."""
+    return [
+        Candidate(
+            text=prompt.text,
+            label="positive" if prompt.score >= threshold else "negative",
+            group=prompt.group,
+            pair=prompt.pair,
+            subtype=prompt.subtype,
+            spans=prompt.spans,
+            labels=prompt.labels,
+        )
+        for prompt in prompts
+    ]
+
+
 def _distinct(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[DroppedRow]]:
     """Return each text once; a text with both labels says nothing, so no copy of it stays."""
     seen: defaultdict[str, list[Candidate]] = defaultdict(list)

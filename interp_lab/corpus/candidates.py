@@ -141,12 +141,22 @@ def _chat(value: JsonValue) -> JsonValue:
 def _preset(source: PresetTexts, opened: Opener) -> Iterator[Candidate]:
     with opened(source.path) as file:
         value = read_json(file, where=source.path)
+    yield from preset_candidates(value, source.path)
+
+
+def preset_candidates(value: JsonValue, where: str) -> Iterator[Candidate]:
+    """Yield the texts of a preset, positives first.
+
+    Raises:
+        MalformedFile: It has no list of positives or of negatives.
+        InvalidPrompts: One of them is not a text.
+    """
     sides: tuple[tuple[str, Side], ...] = (("positive_prompts", "positive"), ("negative_prompts", "negative"))
     for field, side in sides:
         texts = value.get(field) if isinstance(value, dict) else None
         if not isinstance(texts, list):
-            raise MalformedFile(f"{source.path} has no list {field!r}.")
-        yield from (_candidate({"text": text, "label": side}, f"{source.path} {field}") for text in texts)
+            raise MalformedFile(f"{where} has no list {field!r}.")
+        yield from (_candidate({"text": text, "label": side}, f"{where} {field}") for text in texts)
 
 
 def _candidate(value: dict[str, JsonValue], where: str) -> Candidate:

@@ -10,8 +10,9 @@ from typing import assert_never
 from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.corpora import ChatFile, CorpusSource, JsonLinesTable, ParquetTable, TextFiles
-from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
+from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, NamedSet, PromptFile, named_to_text
 from interp_lab.corpus.document import Document, Row, Rows, from_prompt
+from interp_lab.corpus.prompt_registry import pinned
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.corpus.spool import Spool
 from interp_lab.corpus.tables import read_chats, read_json_lines_table, read_parquet_table
@@ -53,6 +54,7 @@ def open_corpus(source: CorpusSource, settings: Settings, *, max_documents: int 
         InvalidDocuments: No document in it, or two of the same id.
         RequestError: whatever is wrong with the source; see the readers.
     """
+    source = pinned(source, settings) if isinstance(source, NamedSet) else source
     root = WorkspacePaths.of(settings).root
     found, ids, n_blank = Spool(root if root.is_dir() else None), _Ids(), 0
     for row in _rows(source, settings):
@@ -72,6 +74,7 @@ def glance(
     source: CorpusSource, settings: Settings, *, max_characters: int, max_documents: int | None = None
 ) -> Glance:
     """Return the documents at the beginning of a source, up to about `max_characters`; see `open_corpus` for errors."""
+    source = pinned(source, settings) if isinstance(source, NamedSet) else source
     documents: list[Document] = []
     share, characters = 1.0, 0
     for row in _rows(source, settings):
@@ -96,6 +99,8 @@ def corpus_name(source: CorpusSource) -> str:
             return "inline"
         case BuiltinDataset():
             return f"builtin:{source.name}"
+        case NamedSet():
+            return named_to_text(source)
         case PromptFile() | TextFiles() | JsonLinesTable() | ParquetTable() | ChatFile():
             return source.path
 
@@ -103,7 +108,7 @@ def corpus_name(source: CorpusSource) -> str:
 def corpus_stamp(source: CorpusSource, settings: Settings) -> str:
     """Return what changes when the files of a source do: names, sizes and times, or the content where it is small."""
     match source:
-        case InlinePrompts() | BuiltinDataset() | PromptFile():
+        case InlinePrompts() | BuiltinDataset() | NamedSet() | PromptFile():
             return open_prompts(source, settings).sha256
         case TextFiles():
             paths = text_paths(source, settings)
@@ -120,7 +125,7 @@ def corpus_stamp(source: CorpusSource, settings: Settings) -> str:
 
 def _rows(source: CorpusSource, settings: Settings) -> Rows:
     match source:
-        case InlinePrompts() | PromptFile() | BuiltinDataset():
+        case InlinePrompts() | PromptFile() | BuiltinDataset() | NamedSet():
             prompts = open_prompts(source, settings).prompts
             return (Row(from_prompt(prompt), (i + 1) / len(prompts)) for i, prompt in enumerate(prompts))
         case TextFiles():

@@ -1,11 +1,12 @@
-"""Opens the prompt set that a request names: inline, a file confined to the workspace, or a dataset in the box."""
+"""Opens the prompt set that a request names: inline, a file confined to the workspace, or a set by its name."""
 
 from __future__ import annotations
 
 from interp_lab.artifacts.paths import open_input
 from interp_lab.artifacts.reading import read_json_lines
-from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptFile
+from interp_lab.contracts.prompts import NamedSet, PromptFile, PromptSource
 from interp_lab.corpus.catalogue import list_builtin_datasets, load_builtin_dataset
+from interp_lab.corpus.prompt_registry import find_set
 from interp_lab.corpus.prompt_set import PromptSet, Rows, load_prompt_set
 from interp_lab.errors import UnknownDataset
 from interp_lab.settings import Settings
@@ -13,8 +14,10 @@ from interp_lab.settings import Settings
 MAX_FILE_BYTES = 256 * 2**20
 
 
-def open_prompts(source: InlinePrompts | PromptFile | BuiltinDataset, settings: Settings) -> PromptSet:
-    """Return the checked prompts of a source; see `load_prompt_set` for what is refused."""
+def open_prompts(source: PromptSource, settings: Settings) -> PromptSet:
+    """Return the checked prompts of a source; see `load_prompt_set` and `find_set` for what is refused."""
+    if isinstance(source, NamedSet):
+        return find_set(source, settings)
 
     def read_lines(path: str) -> Rows:
         roots = settings.read_roots

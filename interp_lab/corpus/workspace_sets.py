@@ -1,4 +1,4 @@
-"""Prompt sets that were built in a workspace: where they lie, how they are written, and which there are.
+"""Prompt sets that were built in a workspace: where they lie and how they are written.
 
 A set is two files: the rows, and a preset with the criterion in words that other interp-lab tools read too.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from interp_lab.artifacts.durable import make_durable_folder, write_durably
@@ -19,19 +18,6 @@ from interp_lab.errors import MalformedFile, PromptSetExists
 
 FOLDER = "prompts"
 REPLACED = "replaced"
-_MAX_PRESET_BYTES = 32 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceSet:
-    """A prompt set of the workspace, as its preset describes it."""
-
-    name: str
-    criterion: str
-    path: str
-    """Of the rows, relative to the workspace."""
-    n_positive: int
-    n_negative: int
 
 
 def folder_of(workspace: Path) -> Path:
@@ -70,19 +56,11 @@ def save_set(name: str, criterion: str, prompts: PromptSet, *, workspace: Path, 
         if not replace:
             raise PromptSetExists(f"{FOLDER}/{rows.name} holds other prompts.")
         _keep(rows, own_folder(workspace, REPLACED))
-    if not replace and any(found.criterion != criterion for found in _described(preset, rows)):
+    if not replace and any(found != criterion for found in _criterion(preset)):
         raise PromptSetExists(f"{FOLDER}/{rows.name} was built for another criterion.")
     write_durably(rows, data)
     write_durably(preset, _preset(name, criterion, prompts))
     return f"{FOLDER}/{rows.name}"
-
-
-def list_sets(workspace: Path) -> Iterator[WorkspaceSet]:
-    """Yield the sets of a workspace by name; files that are not presets are passed over."""
-    for preset in sorted(folder_of(workspace).glob("*.json")):
-        rows = preset.with_suffix(".jsonl")
-        if rows.is_file() and preset.stat().st_size <= _MAX_PRESET_BYTES:
-            yield from _described(preset, rows)
 
 
 def _keep(rows: Path, folder: Path) -> None:
@@ -91,16 +69,15 @@ def _keep(rows: Path, folder: Path) -> None:
     write_durably(folder / f"{rows.stem}-{hashlib.sha256(data).hexdigest()[:12]}.jsonl", data)
 
 
-def _described(preset: Path, rows: Path) -> Iterator[WorkspaceSet]:
+def _criterion(preset: Path) -> Iterator[str]:
+    """Yield what a preset says that its set was built for; one that cannot be read says nothing."""
     try:
         value = parse_json(preset.read_bytes())
     except (MalformedFile, FileNotFoundError):
         return
-    if not isinstance(value, dict):
-        return
-    criterion, positives, negatives = (value.get(k) for k in ("criterion", "positive_prompts", "negative_prompts"))
-    if isinstance(criterion, str) and isinstance(positives, list) and isinstance(negatives, list):
-        yield WorkspaceSet(preset.stem, criterion, f"{FOLDER}/{rows.name}", len(positives), len(negatives))
+    criterion = value.get("criterion") if isinstance(value, dict) else None
+    if isinstance(criterion, str):
+        yield criterion
 
 
 def _preset(name: str, criterion: str, prompts: PromptSet) -> bytes:

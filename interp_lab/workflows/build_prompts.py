@@ -6,14 +6,25 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from pydantic import ValidationError
+
 from interp_lab.artifacts.paths import open_input
-from interp_lab.contracts.build_prompts import Answer, Ask, BuildPromptsRequest, GenerationRequest
+from interp_lab.contracts.build_prompts import (
+    Answer,
+    Ask,
+    BuildPromptsRequest,
+    Candidate,
+    GenerationRequest,
+    PresetTexts,
+)
 from interp_lab.contracts.prompt_audit import PromptAudit
-from interp_lab.corpus.assembly import Assembly, assemble, scored
+from interp_lab.contracts.prompts import NamedSet, named_from_text
+from interp_lab.corpus.assembly import Assembly, assemble, scored, unscored
 from interp_lab.corpus.audit import Grouped
 from interp_lab.corpus.audited import audit_set
-from interp_lab.corpus.candidates import read_candidates
+from interp_lab.corpus.candidates import Material, read_candidates
 from interp_lab.corpus.generation import Asked, find_asked, keep_asked
+from interp_lab.corpus.prompt_registry import find_set
 from interp_lab.corpus.prompt_set import PromptSet, checked
 from interp_lab.corpus.sources import MAX_FILE_BYTES
 from interp_lab.corpus.workspace_sets import folder_of, save_set
@@ -50,17 +61,35 @@ def build_prompts(request: BuildPromptsRequest, settings: Settings) -> Built:
         UnknownGenerationRequest, InvalidRequest: an answer to what was not asked.
         PromptSetExists: the workspace has another set of that name.
         MalformedFile, InvalidPath, PathOutsideWorkspace, FileTooLarge: from the files.
+        UnknownDataset: no folder has a set of the name given.
     """
     source = request.source
     if isinstance(source, Ask):
         raise InvalidRequest("A source of kind 'ask' builds nothing.")
     if isinstance(source, Answer):
         _same_question(request, find_asked(source.request_id, folder_of(settings.workspace)))
-    assembly = assemble(read_candidates(source, lambda path: _opened(path, settings)), balance=request.balance)
+    assembly = assemble(_candidates(source, settings), balance=request.balance)
     prompts = checked(request.name, scored(assembly.kept))
     audit = audit_set(Grouped(prompts, THRESHOLD, request.seed))
     path = save_set(request.name, request.criterion, prompts, workspace=settings.workspace, replace=request.replace)
     return Built(request.criterion, path, prompts, assembly, audit)
+
+
+def _candidates(source: Material, settings: Settings) -> list[Candidate]:
+    named = _named(source.path) if isinstance(source, PresetTexts) else None
+    if named is None:
+        return read_candidates(source, lambda path: _opened(path, settings))
+    return unscored(find_set(named, settings).prompts, THRESHOLD)
+
+
+def _named(path: str) -> NamedSet | None:
+    fields = named_from_text(path)
+    try:
+        return None if fields is None else NamedSet.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidRequest(
+            f"{path[:80]!r} does not name a set.", remedy="Name one that lab_overview lists."
+        ) from error
 
 
 def _opened(path: str, settings: Settings) -> AbstractContextManager[BinaryIO]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
-from itertools import islice
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactRef
@@ -22,9 +21,8 @@ from interp_lab.contracts.overview import (
     Section,
     Versions,
 )
-from interp_lab.corpus.catalogue import list_presets
+from interp_lab.corpus.prompt_registry import SetEntry, list_registry
 from interp_lab.corpus.prompt_set import MAX_PROMPTS
-from interp_lab.corpus.workspace_sets import list_sets
 from interp_lab.errors import LabError
 from interp_lab.models.facts import read_facts
 from interp_lab.models.reference import known_models, locate
@@ -36,21 +34,20 @@ from interp_lab_tools.views import artifact_ref, job_entry
 
 _SHORT = 5
 _MOST_SETS = 50
-_MOST_WORDS = 200
-"""Characters of a workspace set's criterion: somebody's text."""
 Listed = InlineCapability | JobCapability
 
 
 def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> OverviewResult:
     wanted = frozenset(request.sections)
-    models, datasets = _models(lab), _datasets(lab)
+    models = _models(lab)
+    datasets, n_more = _datasets(lab)
     jobs = lab.engine.list_jobs(limit=_SHORT).items
     return OverviewResult(
         summary=(
             f"{len(models)} models, {len(datasets)} datasets, {len(jobs)} recent jobs in this workspace. "
             "Nothing here is a finding: run inspect for evidence."
         ),
-        warnings=() if _worker_ready(lab) else ("The worker's Python lacks torch: run interp-lab doctor.",),
+        warnings=tuple(_warnings(lab, datasets, n_more)),
         agent_next_actions=_actions(models, datasets),
         workspace=str(lab.settings.workspace),
         models=models if _shown("models", wanted) else None,
@@ -92,29 +89,36 @@ def _model(lab: Lab, model_id: str) -> ModelEntry | None:
     )
 
 
-def _datasets(lab: Lab) -> tuple[DatasetEntry, ...]:
-    return (*_in_the_box(), *_of_the_workspace(lab))
+def _datasets(lab: Lab) -> tuple[tuple[DatasetEntry, ...], int]:
+    """Return the sets to list, those of the box first, and how many more there are."""
+    found = [_dataset(entry) for entry in list_registry(lab.settings)]
+    own = [entry for entry in found if entry.origin != "builtin"]
+    own.sort(key=lambda entry: not entry.problem)  # what is broken is never among those that are left out
+    box = [entry for entry in found if entry.origin == "builtin"]
+    return (*box, *own[:_MOST_SETS]), max(0, len(own) - _MOST_SETS)
 
 
-def _of_the_workspace(lab: Lab) -> Iterator[DatasetEntry]:
-    for found in islice(list_sets(lab.settings.workspace), _MOST_SETS):
-        n_prompts = found.n_positive + found.n_negative
-        criterion = found.criterion[:_MOST_WORDS]
-        yield DatasetEntry(name=found.name, argument=found.path, criterion=criterion, n_prompts=n_prompts, pooling=None)
-
-
-def _in_the_box() -> tuple[DatasetEntry, ...]:
-    return tuple(
-        DatasetEntry(
-            name=preset.dataset,
-            argument=f"builtin:{preset.dataset}",
-            criterion=preset.criterion,
-            n_prompts=preset.made_by.n_prompts,
-            pooling=preset.pooling,
-            caution="wrong on purpose: solved by " + ", ".join(preset.confounds) if preset.confounds else "",
-        )
-        for preset in list_presets()
+def _dataset(entry: SetEntry) -> DatasetEntry:
+    return DatasetEntry(
+        name=entry.name,
+        origin=entry.origin,
+        argument=entry.argument,
+        criterion=entry.criterion,
+        n_prompts=entry.n_prompts,
+        pooling=entry.pooling,
+        caution=entry.caution,
+        problem=entry.problem,
     )
+
+
+def _warnings(lab: Lab, datasets: Sequence[DatasetEntry], n_more: int) -> Iterator[str]:
+    if not _worker_ready(lab):
+        yield "The worker's Python lacks torch: run interp-lab doctor."
+    if broken := [entry for entry in datasets if entry.problem]:
+        first = f"{broken[0].origin} {broken[0].name!r}: {broken[0].problem}"
+        yield f"Prompt sets that cannot be used: {len(broken)} ({first})."
+    if n_more:
+        yield f"Prompt sets that are not listed: {n_more}; they can be named all the same."
 
 
 def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, ...]:
@@ -169,7 +173,7 @@ def _versions(lab: Lab) -> Versions:
 
 
 def _actions(models: tuple[ModelEntry, ...], datasets: tuple[DatasetEntry, ...]) -> tuple[NextAction, ...]:
-    clean = next((d for d in datasets if d.pooling and not d.caution), None)
+    clean = next((d for d in datasets if d.origin == "builtin" and d.pooling and not d.caution), None)
     if not models or clean is None:
         return ()
     arguments = {

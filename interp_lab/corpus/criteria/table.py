@@ -23,6 +23,7 @@ _HEADINGS = (
 _INTRODUCTION = f"""# Labelled datasets in the box
 
 Written by `{COMMAND}`; do not edit. Seed {SEED}, the same bytes on every machine and Python version.
+How sets of your own are named and found is in [prompts](prompts.md).
 
 Every dataset is made of contrasts: one text with the property and one without, about the same topic, in the same
 template family and after the same context. Most contrasts are counterfactual pairs, which differ by a minimal edit.

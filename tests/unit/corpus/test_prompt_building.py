@@ -16,8 +16,8 @@ from interp_lab.contracts.prompts import PromptFile
 from interp_lab.corpus.advice import rows_to_add, rows_to_drop
 from interp_lab.corpus.assembly import assemble, scored
 from interp_lab.corpus.generation import Asked
+from interp_lab.corpus.prompt_registry import list_registry
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.corpus.workspace_sets import list_sets
 from interp_lab.errors import (
     InvalidPrompts,
     InvalidRequest,
@@ -55,8 +55,8 @@ def test_a_set_built_from_texts_can_be_opened_as_a_dataset_and_is_listed(tmp_pat
     assert opened.sha256 == built.prompts.sha256
     assert sorted(opened.texts()) == sorted(POSITIVE + NEGATIVE)
     assert opened.positive(0.5) == tuple(text in POSITIVE for text in opened.texts())
-    (listed,) = list_sets(tmp_path)
-    assert (listed.name, listed.path, listed.n_positive, listed.n_negative) == ("polite", built.path, 12, 12)
+    listed = next(list_registry(Settings(workspace=tmp_path)))
+    assert (listed.name, listed.argument, listed.n_prompts) == ("polite", "workspace:polite", 24)
 
 
 def test_the_preset_beside_a_set_can_be_built_from_again(tmp_path: Path) -> None:
@@ -205,7 +205,9 @@ def test_the_same_prompts_for_another_criterion_are_another_set(tmp_path: Path) 
     with pytest.raises(PromptSetExists, match="another criterion"):
         build(tmp_path, texts(), criterion="the speaker is rude")
     build(tmp_path, texts(), criterion="the speaker is rude", replace=True)
-    assert [found.criterion for found in list_sets(tmp_path)] == ["the speaker is rude"]
+    assert [
+        found.criterion for found in list_registry(Settings(workspace=tmp_path)) if found.origin == "workspace"
+    ] == ["the speaker is rude"]
 
 
 def asked(workspace: Path, **changed: Any) -> str:
