@@ -1,7 +1,8 @@
 """Which planted causes each side names within the same budget, on the same records of the same models.
 
 Budget: the first k latents of a ranking, by activations alone and after the same edits were measured; k is the number
-of planted causes, 5, 10 or 20. The peer ranks all prompts, this project the explore half only. `--print` shows the
+of planted causes, 5, 10 or 20. After edits ours stand by grade, then by effect. The peer ranks all prompts, this
+project the explore half only. `--print` shows the
 tables of docs/calibration.md.
 """
 
@@ -84,7 +85,7 @@ def _with_places(out: Path) -> Callable[[Question, Stop], Answer]:
     def run(question: Question, stop: Stop) -> Answer:
         answer = recorded(question, stop)
         by_rank = list(answer.latents)
-        by_grade = sorted(by_rank, key=lambda one: ORDER[one.grade])  # stable: by rank within a grade
+        by_grade = sorted(by_rank, key=lambda one: (ORDER[one.grade], -abs(one.effect or 0.0)))
         orders = {"by_activations": by_rank, "after_edits": by_grade}
         places = {
             name: {feature(one.address, one.index): place for place, one in enumerate(order, start=1)}

@@ -176,7 +176,7 @@ class CriterionRow(Contract):
     grade: Grade | None
     """How far the evidence for that one carries."""
     confirm_auroc: FiniteFloat | None
-    """Of that one, as measured."""
+    """Of that one, in the direction of explore prompts: 0.5 is chance."""
     confirm_interval: tuple[FiniteFloat, FiniteFloat] | None
     """Its 95 % interval."""
     flagged: bool

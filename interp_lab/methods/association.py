@@ -21,6 +21,9 @@ from interp_lab.statistics.power import detectable_auroc
 from interp_lab.statistics.sample import Sample
 from interp_lab.statistics.separation import separation
 
+_EQUAL_DIGITS = 12
+"""AUROCs that agree this far are equal: 0.7 and 0.3 are not equally far from 0.5 in their last bit."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Association:
@@ -54,9 +57,26 @@ class Association:
         """Number of latents tested."""
         return int(self.auroc.size)
 
-    def strongest(self, k: int) -> Ints:
-        """Return the indices of the k latents farthest from AUROC 0.5, the smaller p first among equals."""
-        return np.lexsort((self.p, -np.abs(self.auroc - 0.5)))[:k]
+    def strongest(self, k: int, among: slice = slice(None)) -> Ints:
+        """Return the indices of the k latents farthest from AUROC 0.5, the larger |d| first among equals, then by p.
+
+        Many latents may separate the prompts perfectly. How far apart their values lie against the spread still tells
+        them apart, while p then only says how the ranks within a side happened to fall.
+        """
+        distance, apart, p = (key[among] for key in self._keys())
+        return np.lexsort((p, apart, distance))[:k] + among.indices(self.n_latents)[0]
+
+    def rank(self, latent: int) -> int:
+        """Return the place of a latent in the order of `strongest`; 1 is first."""
+        distance, apart, p = self._keys()
+        tied = distance == distance[latent]
+        close = tied & (apart == apart[latent])
+        before = distance < distance[latent], tied & (apart < apart[latent]), close & (p < p[latent])
+        return 1 + sum(int(np.count_nonzero(each)) for each in before)
+
+    def _keys(self) -> tuple[Floats, Floats, Floats]:
+        """What latents are ordered by, the smallest first."""
+        return -np.round(np.abs(self.auroc - 0.5), _EQUAL_DIGITS), -np.abs(self.d), self.p
 
 
 def associate(

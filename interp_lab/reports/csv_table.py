@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from interp_lab.contracts.inspect_causal import CausalEdit
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport, SplitStatistics
 from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
 from interp_lab.reports.heat import strongest_token
@@ -17,6 +18,11 @@ _INSPECT = (
     "rank", "address", "index", "sign", "grade", "reasons",
     *(f"{part}_{name}" for part in ("explore", "confirm") for name in _SPLIT),
     "density", "controlled_auroc", "provenance", "top_token",
+    "association_grade", "n_edits", *(f"edit_{name}" for name in (
+        "name", "strength", "metric", "counts", "reasons", "part", "n_prompts", "n_groups", "effect",
+        "beyond_control", "beyond_control_low", "beyond_control_high", "q_value", "side_effect", "side_effect_bound",
+        "provenance", "source",
+    )),
 )  # fmt: skip
 _EDIT = (
     "unit", "address", "grade", "reasons", "edit", "where", "strength", "relative_size", "part", "n_prompts",
@@ -29,7 +35,10 @@ Cell = str | int | float | None
 
 
 def inspect_csv(report: InspectReport) -> str:
-    """Return one row per described coordinate, AUROCs as measured."""
+    """Return one row per described coordinate, AUROCs as measured.
+
+    Of an edited coordinate with the edit that counts, else the first, on confirm prompts where these were asked.
+    """
     return _table(_INSPECT, (_coordinate(card) for card in report.coordinates))
 
 
@@ -49,6 +58,7 @@ def _coordinate(card: CoordinateCard) -> Sequence[Cell]:
         card.rank, card.address, card.index, card.sign, card.grade, " ".join(reason.code for reason in card.reasons),
         *_split(card.explore), *_split(card.confirm),
         card.density, card.controlled_auroc, card.provenance, strongest_token(card),
+        card.association_grade, len(card.causal), *_deciding(card.causal),
     )  # fmt: skip
 
 
@@ -60,6 +70,25 @@ def _split(found: SplitStatistics | None) -> Sequence[Cell]:
     auroc = found.auroc
     return (
         auroc.value, low, high, auroc.n_prompts, auroc.n_groups, found.cohens_d, found.p_value, found.q_value,
+    )  # fmt: skip
+
+
+def _deciding(edits: Sequence[CausalEdit]) -> Sequence[Cell]:
+    """What the edit that counts did, or the first if none does."""
+    edit = next((each for each in edits if each.counts), edits[0] if edits else None)
+    if edit is None:
+        return (None,) * sum(name.startswith("edit_") for name in _INSPECT)
+    found = edit.figures[-1] if edit.figures else None
+    figures: Sequence[Cell] = (None,) * 8
+    if found is not None:
+        beyond = found.interval
+        figures = (
+            found.part, found.n_prompts, found.n_groups, found.effect,
+            found.difference, beyond.low, beyond.high, found.q_value,
+        )  # fmt: skip
+    return (
+        edit.edit, edit.strength, edit.metric, int(edit.counts), " ".join(edit.reasons), *figures,
+        edit.side_effect, edit.side_effect_bound, edit.provenance, edit.source,
     )  # fmt: skip
 
 

@@ -14,6 +14,11 @@ class Oriented(NamedTuple):
     low: float | None
     high: float | None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, if there are any."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 def turned(auroc: float, sign: Literal[-1, 1]) -> float:
     """Return `auroc` as it reads for a coordinate of that sign: itself, or 1 minus it."""

@@ -64,7 +64,7 @@ def layer_rows(pooled: Table, findings: Findings) -> tuple[LayerRow, ...]:
 
 def _layer_row(address: str, columns: slice, findings: Findings, pooled: Table) -> LayerRow:
     explore = findings.explore
-    best = columns.start + int(np.argmax(np.abs(explore.auroc[columns] - 0.5)))
+    best = int(explore.strongest(1, columns)[0])
     confirm = findings.confirm
     seen_again = None
     if confirm is not None:
@@ -112,8 +112,7 @@ def _card(
 
 def _rank(findings: Findings, place: int) -> int:
     """The strongest stand in their order; one that is described because it was edited has its place among all."""
-    far = np.abs(findings.explore.auroc - 0.5)
-    return max(place + 1, 1 + int(np.sum(far > far[findings.columns[place]])))
+    return max(place + 1, findings.explore.rank(findings.columns[place]))
 
 
 def _evidence(plan: Design, findings: Findings, place: int) -> AssociationEvidence:

@@ -95,7 +95,7 @@ def measure(inputs: Material, pooled: Table, plan: Design, *, edited: Sequence[i
     explore = pooled.associate(rows, sample)
     strongest = [int(column) for column in explore.strongest(inputs.request.top_k)]
     described = list(dict.fromkeys([*strongest, *edited]))
-    best = [_best(explore, columns) for columns in pooled.columns.values()]
+    best = [int(explore.strongest(1, columns)[0]) for columns in pooled.columns.values()]
     columns = tuple(dict.fromkeys([*described, *best]))
     found = _specificity(inputs.prompts, pooled, plan, columns)
     return Findings(
@@ -115,10 +115,6 @@ def _split(prompts: PromptSet, labels: tuple[bool, ...], groups: list[int], seed
         return split_groups(prompts.texts(), labels, groups, seed=seed, shares=DEFAULT_SHARES)
     except SplitImpossible:
         return split_groups(prompts.texts(), labels, groups, seed=seed, shares=EXPLORE_ONLY)
-
-
-def _best(explore: Association, columns: slice) -> int:
-    return columns.start + int(np.argmax(np.abs(explore.auroc[columns] - 0.5)))
 
 
 def _confirm(pooled: Table, plan: Design, columns: tuple[int, ...]) -> Confirmation | None:

@@ -15,6 +15,7 @@ from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.jobs.run import Run
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
+from interp_lab.reports.orientation import oriented
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.asked import further
 from interp_lab.workflows.inspection.inputs import Inputs, labelled_prompts
@@ -100,8 +101,7 @@ def _times(q: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 def _row(report: InspectReport, artifact: str) -> CriterionRow:
     best = report.coordinates[0] if report.coordinates else None
-    confirm = None if best is None or best.confirm is None else best.confirm.auroc
-    interval = None if confirm is None else confirm.interval
+    confirm = None if best is None or best.confirm is None else oriented(best.confirm.auroc, best.sign)
     return CriterionRow(
         criterion=report.criterion,
         report=artifact,
@@ -110,6 +110,6 @@ def _row(report: InspectReport, artifact: str) -> CriterionRow:
         best=None if best is None else f"{best.address} #{best.index}",
         grade=None if best is None else best.grade,
         confirm_auroc=None if confirm is None else confirm.value,
-        confirm_interval=None if interval is None else (interval.low, interval.high),
+        confirm_interval=None if confirm is None or confirm.interval is None else confirm.interval,
         flagged=report.audit.flagged,
     )

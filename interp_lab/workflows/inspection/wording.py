@@ -10,6 +10,7 @@ from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.methods.confounds import ConfoundAudit as Audit
 from interp_lab.methods.confounds import ConfoundScore, Verdict
 from interp_lab.reports.confounds import confound_words
+from interp_lab.reports.orientation import oriented, turned
 from interp_lab.statistics.sample import Sample
 
 _WORDS = {
@@ -21,7 +22,10 @@ _FOUND = ("validated", "needs_causal_evidence", "plausible")
 
 
 def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAudit, *, n_significant: int) -> str:
-    """Return one sentence that is true when quoted alone; `n_significant` counts over every coordinate tested."""
+    """Return one sentence that is true when quoted alone; `n_significant` counts over every coordinate tested.
+
+    Its AUROC is that of the direction which it names, as in the layer profile.
+    """
     if audit.flagged:
         names = ", or by ".join(confound_words(c.name) for c in audit.confounds if c.flagged)
         return f"No conclusion about '{criterion}' can be drawn: without any model the dataset is solved by {names}."
@@ -35,15 +39,15 @@ def headline(criterion: str, cards: Sequence[CoordinateCard], audit: ConfoundAud
     if found.grade == "plausible" or found.confirm is None:
         auroc = found.explore.auroc
         return (
-            f"{where} is {way} where '{criterion}' holds, on the prompts that chose it (AUROC {auroc.value:.2f}, "
-            f"{auroc.n_groups} groups); this is not confirmed, and {_edited(found)}."
+            f"{where} is {way} where '{criterion}' holds, on the prompts that chose it (AUROC "
+            f"{turned(auroc.value, found.sign):.2f}, {auroc.n_groups} groups); this is not confirmed, and "
+            f"{_edited(found)}."
         )
-    auroc = found.confirm.auroc
-    interval = auroc.interval
-    bounds = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
+    value, low, high = oriented(found.confirm.auroc, found.sign)
+    bounds = "" if low is None else f" [{low:.2f}, {high:.2f}]"
     return (
-        f"{where} is {way} where '{criterion}' holds, on held-out prompts (AUROC {auroc.value:.2f}{bounds}, "
-        f"{auroc.n_groups} groups); {_edited(found)}."
+        f"{where} is {way} where '{criterion}' holds, on held-out prompts (AUROC {value:.2f}{bounds}, "
+        f"{found.confirm.auroc.n_groups} groups); {_edited(found)}."
     )
 
 

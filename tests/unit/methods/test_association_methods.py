@@ -161,3 +161,20 @@ def test_surface_features_of_any_text_are_finite_and_shares_are_shares(texts: li
 
 def test_one_hot_marks_each_category_once() -> None:
     assert one_hot(["b", "a", "b"]).tolist() == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_of_latents_that_separate_perfectly_the_one_farther_apart_ranks_first() -> None:
+    rng = np.random.default_rng(9)
+    spread = np.where(LABELS, 1.0 + np.abs(rng.normal(size=120)), 0.0)
+    steady = np.where(LABELS, -1.0 + 0.05 * rng.normal(size=120), 0.0)
+    noise = np.abs(rng.normal(size=(120, 3)))
+    found = associate(np.column_stack([noise, spread, steady]), Sample.of(LABELS))
+    assert {found.auroc[3], 1 - found.auroc[4]} == {1.0}
+    assert found.strongest(2).tolist() == [4, 3]
+    assert found.strongest(1, slice(0, 4)).tolist() == [3]
+
+
+def test_the_rank_of_a_latent_is_its_place_in_the_order() -> None:
+    found = associate(np.round(_table(11, n_latents=50, n_true=5)), Sample.of(LABELS))
+    order = found.strongest(50).tolist()
+    assert [found.rank(latent) for latent in order[:20]] == list(range(1, 21))

@@ -11,7 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from interp_lab.contracts.base import Interval
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
+from interp_lab.contracts.inspect_causal import CausalEdit, CausalFigures
 from interp_lab.contracts.inspect_report import InspectReport, MapCell, ReasonCode
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.evidence.grade import Q_LEVEL
@@ -166,6 +168,27 @@ def test_csv_of_an_inspection_has_the_numbers_of_its_cards(make_report: Any) -> 
     for row, card in zip(table, made.coordinates, strict=True):
         assert float(row["explore_auroc"]) == card.explore.auroc.value
         assert row["confirm_auroc"] == ""
+
+
+def test_csv_of_an_inspection_has_the_edit_that_counts(make_report: Any) -> None:
+    made: InspectReport = make_report()
+    figures = CausalFigures(
+        part="confirm", n_prompts=9, n_groups=8, effect=0.5, controls={"random": 0.125}, difference=0.375,
+        interval=Interval(low=0.25, high=0.5, method="t"), q_value=0.01,
+    )  # fmt: skip
+    edit = CausalEdit(
+        edit="ablate_mean", strength=None, metric="logit_difference", source="edits.jsonl", provenance="imported",
+        figures=(figures,), side_effect=0.0625, side_effect_bound=0.25, counts=True, reasons=("effect_confirmed",),
+    )  # fmt: skip
+    idle = edit.model_copy(update={"edit": "ablate_zero", "counts": False, "reasons": ("effect_like_control",)})
+    edited = made.coordinates[0].model_copy(update={"causal": (idle, edit), "association_grade": "plausible"})
+    first, second, *_ = rows(inspect_csv(made.model_copy(update={"coordinates": (edited, *made.coordinates[1:])})))
+    assert first["n_edits"] == "2"
+    assert (first["edit_name"], first["edit_counts"], first["edit_reasons"]) == ("ablate_mean", "1", "effect_confirmed")
+    assert (first["edit_effect"], first["edit_beyond_control"], first["edit_q_value"]) == ("0.5", "0.375", "0.01")
+    assert (first["edit_side_effect_bound"], first["edit_source"]) == ("0.25", "edits.jsonl")
+    assert second["n_edits"] == "0"
+    assert {value for name, value in second.items() if name.startswith("edit_")} == {""}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "  ="])

@@ -289,3 +289,21 @@ def test_pages_show_the_interventions(folder: Path) -> None:
         assert "imported" in shown
     assert page.count('aria-label="Effect over strength') == 1
     assert 'data-at="causal/0/figures/1/effect"' in page
+
+
+def test_the_headline_and_the_layer_profile_say_the_same_of_a_coordinate_that_falls(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["criterion_score"] = 1.0 - line["criterion_score"]
+    (folder / "records.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run = LocalRun(folder / "out")
+    asked = {"model": "m", "criterion": CRITERION, "evidence": "records:records.jsonl"}
+    inspect(InspectRequest.model_validate(asked), run, settings=Settings(workspace=folder), suggest=lambda _: ())
+    report = InspectReport.model_validate_json((run.written[-1] / "report.json").read_text())
+    first = report.coordinates[0]
+    assert first.sign == -1
+    assert first.confirm is not None
+    assert first.confirm.auroc.value < 0.3
+    (layer,) = [row for row in report.layers if row.address == first.address]
+    assert "is lower where" in report.headline
+    assert f"AUROC {layer.best_confirm_auroc:.2f} [" in report.headline
