@@ -158,6 +158,8 @@ class TrainSaeRequest(JobRequest):
     """How often held-out figures are computed on the way."""
     seed: Seed = 0
     """Seed of the split and of the order of tokens."""
+    ranks: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes of one machine that share every batch, by torchrun: one per accelerator, or on CPUs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -186,7 +188,14 @@ class TrainSaeRequest(JobRequest):
             raise ValueError("name the addresses to read")
         if len(set(self.addresses)) != len(self.addresses):
             raise ValueError("an address is named twice")
+        self._can_be_shared()
         return self
+
+    def _can_be_shared(self) -> None:
+        if self.ranks > 1 and self.source.kind == "stream":
+            raise ValueError("ranks share the rows of a store; every one of them would read a stream anew")
+        if self.training.batch_tokens % self.ranks:
+            raise ValueError(f"{self.training.batch_tokens} tokens of a batch cannot be shared by {self.ranks} ranks")
 
     @property
     def chosen_sparsities(self) -> tuple[float, ...]:

@@ -27,6 +27,7 @@ from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop, make_trainers
 from interp_lab.workflows.training.plan import Planned, planned
+from interp_lab.workflows.training.ranks import train_in_ranks
 from interp_lab.workflows.training.report import caveats, flags, headline, publish, request_record
 from interp_lab.workflows.training.stream import StreamFeed
 
@@ -40,17 +41,20 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         LabError: whatever is wrong with the request, the activations or the machine, before or while it trains.
     """
     run.progress(0, None, "opening the activations")
-    feed = open_feed(request, settings, run.checkpoint_dir)
-    dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
-    refuse_unfit(dictionaries)
-    device = pick_device("auto")
-    run.seed, run.device = request.seed, str(device)
-    run.inputs |= feed.inputs
-    loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
     with decided_matmul(run.checkpoint_dir):
-        loop.train()
+        if request.ranks > 1:
+            train_in_ranks(request, run, settings)
+        feed = open_feed(request, settings, run.checkpoint_dir)
+        dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
+        refuse_unfit(dictionaries)
+        device = pick_device("auto")
+        run.seed, run.device = request.seed, str(device)
+        run.inputs |= feed.inputs
+        loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
+        loop.train()  # after ranks there is nothing left to do
         loop.save()
-        _remember(loop, settings, run, device)
+        if request.ranks == 1:
+            _remember(loop, settings, run, device)
         return publish_all(loop, run, suggest)
 
 

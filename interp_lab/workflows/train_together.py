@@ -4,11 +4,14 @@
 Every process reads the same batches and keeps the rows of its rank; gradients are averaged after every step, so the
 weights stay the same everywhere. Only the first process measures, keeps checkpoints and publishes. Dictionaries whose
 latents compete within a batch (batchtopk, matryoshka) compete within each process's share.
+
+A job starts it with --checkpoints: then nothing is published, and the job goes on from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,16 +19,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.train_sae import TrainSaeRequest
 from interp_lab.dictionaries.training.trainer import Trainer
-from interp_lab.errors import InvalidRequest
-from interp_lab.jobs.run import LocalRun
+from interp_lab.engine.precision import decided_matmul
+from interp_lab.errors import InvalidRequest, LabError
+from interp_lab.jobs.rankrun import RankRun
+from interp_lab.jobs.run import LocalRun, Run
+from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
-from interp_lab.workflows.train_sae import open_feed, publish_all
+from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.training.cost import refuse_unfit
-from interp_lab.workflows.training.feed import Feed
+from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop
 from interp_lab.workflows.training.plan import Planned, planned
+
+_BROKEN = 75
 
 
 def exchange(tensors: Sequence[Tensor]) -> None:
@@ -62,8 +71,8 @@ def _share(each: Planned, device: torch.device) -> Trainer:
     return Trainer(each.config, local, device=device, exchange=exchange)
 
 
-def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings: Settings) -> None:
-    """Train as one of the processes of a group that is already connected; the first one publishes into `output`.
+def train_share(request: TrainSaeRequest, feed: Feed, run: Run) -> Loop:
+    """Return a finished loop of one process of a group that is already connected.
 
     Raises:
         LabError: as `train_sae`, in every process.
@@ -71,24 +80,52 @@ def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings:
     rank, world = distributed.get_rank(), distributed.get_world_size()
     dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
     refuse_unfit(dictionaries)
-    device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
     trainers = {each.name: _share(each, device) for each in dictionaries}
-    kind = LocalRun if rank == 0 else _Follower
+    rows, leads = slice(rank, None, world), rank == 0
+    loop = Loop(request, dictionaries, trainers, feed, run, rows=rows, start=Trainer.start, leads=leads)
+    loop.train()
+    distributed.barrier()
+    return loop
+
+
+def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings: Settings) -> None:
+    """Train as one of the processes of a group that is already connected; the first one publishes into `output`.
+
+    Raises:
+        LabError: as `train_sae`, in every process.
+    """
+    leads = distributed.get_rank() == 0
+    kind = LocalRun if leads else _Follower
     with kind(output, seed=request.seed, workspace=settings.workspace) as run:
-        loop = Loop(
-            request,
-            dictionaries,
-            trainers,
-            feed,
-            run,
-            rows=slice(rank, None, world),
-            start=Trainer.start,
-            leads=rank == 0,
-        )
-        loop.train()
-        distributed.barrier()
-        if rank == 0:
+        loop = train_share(request, feed, run)
+        if leads:
+            from interp_lab.workflows.train_sae import publish_all  # lazy: takes transformers along
+
             publish_all(loop, run, lambda _rows: ())
+
+
+def train_for_job(request: TrainSaeRequest, checkpoints: Path, settings: Settings) -> bool:
+    """Train as one of the processes of a job's group and keep the end as a checkpoint; return False if cut short.
+
+    What is wrong with the request is left as word for the job; whatever else happens may go better next time.
+    """
+    leads = distributed.get_rank() == 0
+    run = RankRun(checkpoints, seed=request.seed, workspace=settings.workspace, leads=leads)
+    run.listen()
+    try:
+        with decided_matmul(checkpoints):
+            assert request.source.kind == "store"
+            feed = StoreFeed(open_named_store(request.source.store, settings), request)
+            train_share(request, feed, run).save()
+    except InterruptedJob:
+        return False
+    except LabError as error:
+        run.failed(error, WorkspacePaths.of(settings))
+        return False
+    distributed.barrier()
+    return True
 
 
 def main() -> int:
@@ -96,12 +133,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="torchrun -m interp_lab.workflows.train_together", description=__doc__)
     parser.add_argument("request", type=Path, help="JSON file with a train_sae request")
     parser.add_argument("--workspace", type=Path, default=Path.cwd(), help="folder that paths are relative to")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the dictionaries and the report")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--output", type=Path, help="folder for the dictionaries and the report")
+    where.add_argument("--checkpoints", type=Path, help="folder of a job that publishes them itself")
     options = parser.parse_args()
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         settings = Settings.from_env(workspace=options.workspace)
         request = TrainSaeRequest.model_validate_json(options.request.read_bytes())
+        if options.checkpoints is not None:
+            return 0 if train_for_job(request, options.checkpoints, settings) else _BROKEN
+        from interp_lab.workflows.train_sae import open_feed  # lazy: takes transformers along
+
         train_together(request, open_feed(request, settings), options.output, settings)
     finally:
         distributed.destroy_process_group()

@@ -33,7 +33,7 @@ def find_work(spec: JobSpec) -> Work:
     def whole(run: Run) -> dict[str, Any]:
         return capability.handler(request, run).model_dump(mode="json", exclude_none=True)
 
-    return Work(request, whole, capability.sharding)
+    return Work(request, whole, capability.sharding, capability.processes(request))
 
 
 def execute(spec: JobSpec, run: Run) -> Mapping[str, Any]:

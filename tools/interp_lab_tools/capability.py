@@ -83,6 +83,8 @@ class JobCapability(Capability):
     """(request, run) → result; runs in the worker, and only there imports its workflow."""
     sharding: Sharding | None = None
     """How the work is cut into independent parts, where it can be."""
+    processes: Callable[[Any], int] = lambda _request: 1
+    """(request) → processes that do the work together on one machine, each with an accelerator of its own."""
 
     @property
     def execution(self) -> Literal["inline", "job"]:

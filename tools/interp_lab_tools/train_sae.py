@@ -16,7 +16,7 @@ from interp_lab.contracts.train_sae import (
     TrainSaeResult,
 )
 from interp_lab.corpus.corpora import corpus_stamp
-from interp_lab.errors import HubUnreachable
+from interp_lab.errors import HubUnreachable, InvalidRequest
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
 
 _MIB = 2**20
+_WITHIN_BATCH = frozenset({"batchtopk", "matryoshka"})
 
 
 def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
@@ -46,8 +47,9 @@ def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Setting
     n_train = int(columns.token_split(store, request).train.sum())
     dictionaries = planned(request, columns.dense_widths(store, request), n_train=n_train)
     refuse_unfit(dictionaries)
+    _refuse_too_many(request.ranks, settings)
     plan = _cost(request, dictionaries, settings, (store.n_rows, n_train))
-    warnings = tuple(_warnings(plan, n_train))
+    warnings = (*_warnings(plan, n_train), *_of_ranks(request))
     return _as_plan(plan, settings, {"store": columns.store_hash(store)}, warnings)
 
 
@@ -106,6 +108,25 @@ def _warnings(plan: TrainSaePlan, n_train: int) -> Iterator[str]:
         )
 
 
+def _refuse_too_many(ranks: int, settings: Settings) -> None:
+    """Return if this machine can have so many accelerators at once; clusters and processors are not counted."""
+    if settings.launcher == "local" and 0 < settings.gpu_slots < ranks:
+        raise InvalidRequest(
+            f"{ranks} ranks need as many accelerators; this machine has {settings.gpu_slots}.",
+            remedy=f"Set ranks to at most {settings.gpu_slots}.",
+        )
+
+
+def _of_ranks(request: TrainSaeRequest) -> Iterator[str]:
+    if request.ranks > 1:
+        yield (
+            f"{request.ranks} processes share every batch: sums are rounded in another order than in one, and the same "
+            "number of ranks gives the same bytes again."
+        )
+    if request.ranks > 1 and request.architecture in _WITHIN_BATCH:
+        yield f"Latents of {request.architecture} compete within each process's share of a batch, not within all of it."
+
+
 def _as_plan(plan: TrainSaePlan, settings: Settings, inputs: dict[str, str], warnings: tuple[str, ...]) -> Plan:
     names = plan.dictionaries
     what = f"{len(names)} dictionaries" if len(names) != 1 else names[0]
@@ -156,6 +177,7 @@ TRAIN_SAE = JobCapability(
     result=TrainSaeResult,
     plan=_plan,
     handler=_handle,
+    processes=lambda request: request.ranks,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="dictionaries",
     example={

@@ -52,12 +52,22 @@ class _Under:
 class Conductor:
     """Runs one job in parts."""
 
-    def __init__(self, run: JobRun, folder: JobFolder, place: Place, settings: Settings, *, slot: SlotKind) -> None:
+    def __init__(
+        self,
+        run: JobRun,
+        folder: JobFolder,
+        place: Place,
+        settings: Settings,
+        *,
+        slot: SlotKind,
+        processes: int = 1,
+    ) -> None:
         self._run = run
         self._folder = folder
         self._place = place
         self._settings = settings
         self._slot: SlotKind = slot
+        self._processes = processes
         self._under: dict[PartName, _Under] = {}
         self._shown: _Under | None = None
         self._refused_s: float | None = None
@@ -178,6 +188,7 @@ class Conductor:
             log=part.log,
             folder=part.path,
             slot=self._slot,
+            processes=self._processes,
         )
 
     def _look(self) -> list[PartFolder]:

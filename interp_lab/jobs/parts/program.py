@@ -44,6 +44,8 @@ class Work:
     whole: Callable[[Run], Mapping[str, Any]]
     """Does all of it, going on from the checkpoint, and returns the result."""
     sharding: Sharding | None
+    processes: int = 1
+    """Processes that do it together on one machine."""
 
     @property
     def n_shards(self) -> int:

@@ -31,6 +31,8 @@ class Task:
     folder: Path
     """On the shared file system; the place may keep files of its own in it."""
     slot: SlotKind
+    processes: int = 1
+    """Processes that it consists of on its machine, each with processors or an accelerator of its own."""
 
 
 class Problem(NamedTuple):

@@ -49,8 +49,8 @@ class RayPlace:
             "submission_id": task.name,
             "entrypoint": logged(self._settings, task),
             "runtime_env": {"env_vars": environment | {"OMP_NUM_THREADS": cpus, "MKL_NUM_THREADS": cpus}},
-            "entrypoint_num_cpus": self._settings.task_cpus,
-            "entrypoint_num_gpus": 1 if task.slot == "gpu" else 0,
+            "entrypoint_num_cpus": self._settings.task_cpus * task.processes,
+            "entrypoint_num_gpus": task.processes if task.slot == "gpu" else 0,
         }
         try:
             self._api.call("POST", "/api/jobs/", body)

@@ -86,9 +86,9 @@ class SlurmPlace:
 
     def _parameters(self, task: Task) -> dict[str, Any]:
         own: dict[str, Any] = {"job_name": task.name[:64], "time": _MINUTES, "nodes": 1, "ntasks_per_node": 1}
-        own |= {"cpus_per_task": self._settings.task_cpus, "stderr_to_stdout": True}
+        own |= {"cpus_per_task": self._settings.task_cpus * task.processes, "stderr_to_stdout": True}
         if task.slot == "gpu":
-            own["gpus_per_node"] = 1
+            own["gpus_per_node"] = task.processes
         own["additional_parameters"] = dict(option.split("=", 1) for option in self._settings.slurm_options)
         return own
 

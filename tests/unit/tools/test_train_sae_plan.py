@@ -10,7 +10,7 @@ import pytest
 
 from interp_lab.contracts.store import DenseColumn, StoreHeader
 from interp_lab.contracts.train_sae import TrainSaeRequest
-from interp_lab.errors import DoesNotFit, NotAStore
+from interp_lab.errors import DoesNotFit, InvalidRequest, NotAStore
 from interp_lab.models.rates import Rate, record_rate
 from interp_lab.points import Address
 from interp_lab.settings import Settings
@@ -67,6 +67,17 @@ def test_too_many_repeats_are_warned_about(tmp_path: Path) -> None:
     with Lab.open(Settings(workspace=tmp_path)) as lab:
         (warning,) = TRAIN_SAE.plan(_request(), lab).warnings
     assert "1852 times" in warning
+
+
+def test_ranks_say_what_is_different_and_are_refused_where_accelerators_are_too_few(tmp_path: Path) -> None:
+    _store(tmp_path / "store")
+    request = _request(ranks=2, training={"total_tokens": 5000}, architecture="batchtopk")
+    with Lab.open(Settings(workspace=tmp_path, gpu_slots=0)) as lab:
+        rounded, within = TRAIN_SAE.plan(request, lab).warnings
+    assert ("another order" in rounded, "within each process" in within) == (True, True)
+    with Lab.open(Settings(workspace=tmp_path, gpu_slots=1)) as lab, pytest.raises(InvalidRequest, match="has 1"):
+        TRAIN_SAE.plan(request, lab)
+    assert TRAIN_SAE.processes(request) == 2
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:

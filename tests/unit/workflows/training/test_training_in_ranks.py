@@ -1,0 +1,134 @@
+# pyright: standard
+"""A job whose dictionaries are trained by two processes: cut short, one of them killed, and still the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.errors import WorkerKilled
+from interp_lab.jobs.gang import Gang
+from interp_lab.jobs.rankrun import OWNER
+from interp_lab.jobs.run import LocalRun
+from interp_lab.jobs.signals import InterruptedJob
+from interp_lab.settings import Settings
+from interp_lab.workflows.train_sae import train_sae
+
+ASKED: dict[str, Any] = {
+    "source": "store",
+    "addresses": ["resid_post.0"],
+    "widths": [32],
+    "sparsities": [3],
+    "ranks": 2,
+    "evaluations": 2,
+    "training": {"total_tokens": 12_800, "batch_tokens": 256, "select": "fp32"},
+}
+
+
+class Disturbed(LocalRun):
+    """A run to which something happens once its processes are at work."""
+
+    def __init__(self, output: Path, workspace: Path, happens: Callable[[], None]) -> None:
+        super().__init__(output, workspace=workspace)
+        self._happens = happens
+        self.steps: list[int] = []
+
+    def progress(self, done: float, total: float | None, message: str, unit: str = "") -> None:
+        super().progress(done, total, message, unit)
+        if message.startswith("step ") and (not self.steps or int(done) < self.steps[-1]):
+            self.steps.append(int(done))
+            if len(self.steps) == 1:
+                self._happens()
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    (folder,) = output.glob("dictionary-*")
+    return load_file(folder / "sae_weights.safetensors")
+
+
+def trained(
+    output: Path, settings: Settings, asked: dict[str, Any], happens: Callable[[], None] = lambda: None
+) -> None:
+    with Disturbed(output, settings.workspace, happens) as run:
+        train_sae(TrainSaeRequest.model_validate(asked), run, settings=settings, suggest=lambda _: ())
+
+
+def torchrun(workspace: Path, asked: dict[str, Any]) -> None:
+    """Train by the command, outside any job."""
+    (workspace / "request.json").write_text(json.dumps(asked))
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "interp_lab.workflows.train_together", str(workspace / "request.json")),
+        *("--workspace", str(workspace), "--output", str(workspace / "command")),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_LAB_WORKSPACE": str(workspace)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def kill_a_rank() -> None:
+    """Kill the second of the processes that work for this one."""
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit() and (pid := int(place.name)) != os.getpid():
+            try:
+                variables = (place / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if f"{OWNER}={os.getpid()}".encode() in variables and b"RANK=1" in variables:
+                os.kill(pid, signal.SIGKILL)
+                return
+    raise AssertionError("no second process is at work")
+
+
+def interrupt() -> None:
+    raise InterruptedJob
+
+
+def test_two_ranks_one_of_which_is_killed_give_the_bytes_of_the_command_and_nearly_those_of_one(
+    tmp_path: Path, make_store: Callable[..., Path], settings: Settings
+) -> None:
+    make_store()
+    torchrun(tmp_path, ASKED)
+    with pytest.raises(InterruptedJob):
+        trained(tmp_path / "job", settings, ASKED, interrupt)
+    assert list((tmp_path / "job" / "ckpt").glob("*/state.json")), "what was done when the job was interrupted is kept"
+    trained(tmp_path / "job", settings, ASKED, kill_a_rank)
+    command, job = weights(tmp_path / "command"), weights(tmp_path / "job")
+    assert all(torch.equal(job[name], tensor) for name, tensor in command.items())
+
+    trained(tmp_path / "one", settings, ASKED | {"ranks": 1})
+    one = weights(tmp_path / "one")
+    for name, tensor in one.items():
+        torch.testing.assert_close(job[name], tensor, atol=2e-4, rtol=2e-3)
+    trained(tmp_path / "other", settings, ASKED | {"ranks": 1, "seed": 1})
+    assert not torch.allclose(weights(tmp_path / "other")["W_enc"], one["W_enc"], atol=2e-4, rtol=2e-3)
+
+
+def test_processes_that_break_every_time_are_given_up(tmp_path: Path) -> None:
+    gang = Gang(module="interp_lab.no_such_module", arguments=(), n=1, crash_budget=1, grace_s=1)
+    with LocalRun(tmp_path / "run") as run, pytest.raises(WorkerKilled, match="broke 1 times"):
+        gang.work(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"source": {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:person-name"}}, "a store"),
+        ({"ranks": 3}, "256 tokens of a batch cannot be shared by 3 ranks"),
+    ],
+)
+def test_ranks_that_cannot_share_the_work_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TrainSaeRequest.model_validate(ASKED | changes)
