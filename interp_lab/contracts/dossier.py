@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, FiniteFloat, NonNegativeInt
 
 from interp_lab.contracts.base import Contract, Grade, Provenance
+from interp_lab.contracts.explain import BlindScore
 from interp_lab.contracts.inspect import Criterion
 from interp_lab.contracts.operations import Cursor
 from interp_lab.contracts.results import Result
@@ -14,7 +15,15 @@ from interp_lab.contracts.results import Result
 DOSSIER_KIND: Final = "dossier"
 
 DossierSection = Literal[
-    "claims", "transitions", "contradictions", "disagreements", "negatives", "hypotheses", "imported", "runs"
+    "claims",
+    "transitions",
+    "contradictions",
+    "disagreements",
+    "negatives",
+    "hypotheses",
+    "explanations",
+    "imported",
+    "runs",
 ]
 """What is known, in the order a reader needs it."""
 
@@ -213,6 +222,27 @@ class RegisteredHypothesis(Contract):
     """What each found."""
 
 
+class DossierExplanation(Contract):
+    """What was said of a unit in words; a score says how well the words foresee activity, never that it is a cause."""
+
+    unit: str
+    """The unit."""
+    name: str
+    """As the last report calls it."""
+    text: str
+    """Its beginning (untrusted text)."""
+    provenance: Provenance
+    """asserted by an agent, or imported."""
+    source: str
+    """Who said so."""
+    scores: tuple[BlindScore, ...]
+    """Measured here, blind; empty before that."""
+    attempt: NonNegativeInt
+    """Challenges that the latent had seen when it was scored."""
+    imported_scores: dict[str, FiniteFloat]
+    """Scores that the source reports; never mixed with those measured here."""
+
+
 class ImportedStatement(Contract):
     """What a file of another tool says of a unit; it never moves a standing."""
 
@@ -259,6 +289,8 @@ class DossierRun(Contract):
     """Seed of the split."""
     n_claims: NonNegativeInt
     """Units that it graded."""
+    about: Literal["question", "model"] = "question"
+    """model: a graph of a single prompt of this model, which is about no criterion."""
 
 
 class DossierEntry(Contract):
@@ -288,9 +320,11 @@ class DossierParts(Contract):
     disagreements: tuple[Disagreement, ...] = ()
     """Other things runs do not agree on; two opposite correlations are two untested hypotheses."""
     negatives: tuple[NegativeResult, ...] = ()
-    """What was not found."""
+    """What was not found, and jobs that failed or were cancelled."""
     hypotheses: tuple[RegisteredHypothesis, ...] = ()
     """Registered beforehand."""
+    explanations: tuple[DossierExplanation, ...] = ()
+    """What was said of the units, with blind scores."""
     imported: tuple[ImportedStatement, ...] = ()
     """What files of other tools say."""
     runs: tuple[DossierRun, ...] = ()
@@ -312,6 +346,8 @@ class DossierCounts(Contract):
     """Things not found."""
     hypotheses: NonNegativeInt = 0
     """Registered."""
+    explanations: NonNegativeInt = 0
+    """Of the units."""
     imported: NonNegativeInt = 0
     """Statements of other tools."""
     runs: NonNegativeInt = 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from interp_lab.artifacts.manifest import Manifest
+from pydantic import JsonValue
+
 from interp_lab.contracts.base import Grade
 from interp_lab.contracts.dossier import (
     Dossier,
@@ -17,13 +19,18 @@ from interp_lab.contracts.dossier import (
     DossierParts,
     DossierRequest,
     DossierRun,
+    NegativeResult,
 )
+from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import InvalidCursor, NoDossier
 from interp_lab.evidence.standing import contradiction, disagreements, standing, transitions
 from interp_lab.settings import Settings
+from interp_lab.workflows.memory.asked import Question, asked_in
+from interp_lab.workflows.memory.explained import explanations_of
 from interp_lab.workflows.memory.history import PastRun, of_question, read_history, same_words, weights_of
 from interp_lab.workflows.memory.observations import Seen, negatives, observe
+from interp_lab.workflows.memory.other_runs import OtherRun, others_about, read_others
 from interp_lab.workflows.memory.registered import registered
 from interp_lab.workflows.memory.statements import imported_statements
 
@@ -37,60 +44,71 @@ class Unfinished:
     job_id: str
     capability: str
     ended: datetime
-    state: str
+    state: Literal["failed", "cancelled"]
     text: str
     investigator: str
-    model: str
-    criterion: str
+    request: Mapping[str, JsonValue]
 
 
 def list_dossiers(settings: Settings) -> tuple[DossierEntry, ...]:
     """Return every model and criterion that a report of the workspace is about, the latest first."""
-    found: dict[tuple[str, str], list[PastRun]] = {}
-    for run in read_history(settings).runs:
-        found.setdefault((weights_of(run.report.model), same_words(run.report.criterion)), []).append(run)
+    history = read_history(settings)
     entries = [
         DossierEntry(
-            model=runs[-1].report.model.id,
-            weights=weights,
-            criterion=runs[-1].report.criterion,
-            n_runs=len(runs),
-            last=runs[-1].at,
+            model=question.model,
+            weights=question.weights,
+            criterion=question.criterion,
+            n_runs=len(times),
+            last=times[-1],
         )
-        for (weights, _), runs in found.items()
+        for question, times in _questions(history.runs, read_others(history.others, settings)).values()
     ]
     return tuple(sorted(entries, key=lambda entry: entry.last, reverse=True))
 
 
-def make_dossier(request: DossierRequest, settings: Settings, unfinished: Sequence[Unfinished]) -> Dossier:
+def make_dossier(
+    request: DossierRequest,
+    settings: Settings,
+    unfinished: Sequence[Unfinished],
+    explanations: Iterable[ExplanationRecord] = (),
+) -> Dossier:
     """Return the whole dossier.
 
     Raises:
         NoDossier: No report of this workspace is about that model and criterion, or several models fit the name.
     """
     history = read_history(settings)
-    weights, criterion = question_of(request, history.runs)
-    runs = of_question(history.runs, weights, criterion)
+    others = read_others(history.others, settings)
+    question = question_of(request, history.runs, others)
+    runs = of_question(history.runs, question.weights, question.criterion)
     seen = observe(runs, history.runs)
-    lost = [job for job in unfinished if same_words(job.criterion) == same_words(criterion)]
-    parts = _parts(runs, seen, [job for job in lost if job.model == runs[-1].report.model.id])
-    others = _about(history.others, runs[-1].report.model.id, criterion)
-    parts = parts.model_copy(
+    own, same_model = others_about(question, others, [run.id for run in runs])
+    known = {*(run.id for run in runs), *(other.manifest.id for other in own)}
+    lost = [job for job in unfinished if asked_in(job.request).is_about(question, known)]
+    parts = _parts(runs, own, lost, seen).model_copy(
         update={
             "hypotheses": registered(settings, runs),
+            "explanations": explanations_of(seen.names, explanations, settings),
             "imported": tuple(
-                said for path in request.imported for said in imported_statements(path, criterion, settings)
+                said for path in request.imported for said in imported_statements(path, question.criterion, settings)
             ),
-            "runs": _latest_first([*parts.runs, *(_other_run(manifest) for manifest in others)]),
+            "runs": _latest_first(
+                [
+                    *(_run(run) for run in runs),
+                    *(other.listed(same_criterion=True) for other in own),
+                    *(other.listed(same_criterion=False) for other in same_model),
+                    *(_lost(job) for job in lost),
+                ]
+            ),
         }
     )
     grades: Counter[Grade] = Counter(claim.grade for claim in parts.claims)
     named = (run.investigator for run in parts.runs)
     return Dossier(
-        model=runs[-1].report.model.id,
-        weights=weights,
-        criterion=runs[-1].report.criterion,
-        headline=_headline(runs[-1].report.criterion, parts, grades),
+        model=question.model,
+        weights=question.weights,
+        criterion=question.criterion,
+        headline=_headline(question.criterion, parts, grades),
         grades={grade: grades[grade] for grade in _STRONGEST_FIRST if grades[grade]},
         investigators=tuple(sorted({name for name in named if name})),
         unreadable=history.unreadable,
@@ -126,22 +144,23 @@ def _start(request: DossierRequest) -> int:
     return int(request.cursor[:9])
 
 
-def question_of(request: DossierRequest, runs: Sequence[PastRun]) -> tuple[str, str]:
-    """Return the weights and the words that a request means.
+def question_of(request: DossierRequest, runs: Sequence[PastRun], others: Sequence[OtherRun] = ()) -> Question:
+    """Return the model and the criterion that a request means, as the latest run names them.
 
     Raises:
         NoDossier: No report is about them, or several dossiers fit.
     """
-    wanted = None if request.criterion is None else same_words(request.criterion)
     fitting = {
-        (weights_of(run.report.model), same_words(run.report.criterion)): (run.report.model.id, run.report.criterion)
-        for run in runs
-        if (wanted is None or same_words(run.report.criterion) == wanted) and _is_named(run, request.model)
+        key: question
+        for key, (question, _) in _questions(runs, others).items()
+        if (request.criterion is None or question.same_criterion(request.criterion))
+        and (request.model is None or request.model == question.model or question.weights.startswith(request.model))
     }
     if len(fitting) == 1:
-        weights, words = next(iter(fitting))
-        return weights, words
-    known = "; ".join(f"{model} on '{words[:80]}' (weights {key[0][:12]})" for key, (model, words) in fitting.items())
+        return next(iter(fitting.values()))
+    known = "; ".join(
+        f"{found.model} on '{found.criterion[:80]}' (weights {found.weights[:12]})" for found in fitting.values()
+    )
     if fitting:
         raise NoDossier(f"{len(fitting)} dossiers fit: {known[:600]}.", remedy="Name model and criterion of one.")
     raise NoDossier(
@@ -150,11 +169,28 @@ def question_of(request: DossierRequest, runs: Sequence[PastRun]) -> tuple[str, 
     )
 
 
-def _is_named(run: PastRun, model: str | None) -> bool:
-    return model is None or run.report.model.id == model or weights_of(run.report.model).startswith(model)
+def _questions(
+    runs: Sequence[PastRun], others: Sequence[OtherRun]
+) -> dict[tuple[str, str], tuple[Question, list[datetime]]]:
+    """Return every question that a report is about, with when its runs ended; the latest name of it counts."""
+    found: dict[tuple[str, str], tuple[Question, list[datetime]]] = {}
+    asked = [
+        *((run.at, Question(run.report.model.id, weights_of(run.report.model), run.report.criterion)) for run in runs),
+        *(
+            (other.manifest.ended, Question(model, weights, other.asked.criterion))
+            for other in others
+            for model, weights in sorted(other.asked.models)
+            if weights and other.asked.criterion
+        ),
+    ]
+    for at, question in sorted(asked, key=lambda one: one[0]):
+        key = question.weights, same_words(question.criterion)
+        times = found[key][1] if key in found else []
+        found[key] = question, [*times, at]
+    return found
 
 
-def _parts(runs: Sequence[PastRun], seen: Seen, unfinished: Sequence[Unfinished]) -> DossierParts:
+def _parts(runs: Sequence[PastRun], others: Sequence[OtherRun], lost: Sequence[Unfinished], seen: Seen) -> DossierParts:
     units = seen.of.items()
     changes = [change for unit, found in units for change in transitions(found, unit, seen.edits.get(unit, ()))]
     opposed = (contradiction(seen.edits[unit], unit) for unit in seen.edits)
@@ -163,8 +199,11 @@ def _parts(runs: Sequence[PastRun], seen: Seen, unfinished: Sequence[Unfinished]
         transitions=tuple(sorted(changes, key=lambda change: change.at, reverse=True)),
         contradictions=tuple(found for found in opposed if found is not None),
         disagreements=tuple(found for unit, seen_of in units for found in disagreements(seen_of, unit)),
-        negatives=tuple(found for run in reversed(runs) for found in negatives(run, seen)),
-        runs=(*(_run(run) for run in runs), *(_lost(job) for job in unfinished)),
+        negatives=(
+            *(found for run in reversed(runs) for found in negatives(run, seen)),
+            *(found for other in reversed(others) for found in other.not_found()),
+            *(_no_answer(job) for job in lost),
+        ),
     )
 
 
@@ -209,7 +248,7 @@ def _lost(job: Unfinished) -> DossierRun:
         kind=job.capability,
         at=job.ended,
         investigator=job.investigator,
-        state="cancelled" if job.state == "cancelled" else "failed",
+        state=job.state,
         headline=job.text,
         dataset="",
         seed=None,
@@ -217,33 +256,9 @@ def _lost(job: Unfinished) -> DossierRun:
     )
 
 
-def _about(others: Sequence[Manifest], model: str, criterion: str) -> list[Manifest]:
-    """Return artifacts of other kinds whose request names this model and this criterion."""
-    found: list[Manifest] = []
-    for manifest in others:
-        request = manifest.spec.get("request")
-        asked = request if isinstance(request, dict) else {}
-        named, words = asked.get("model"), asked.get("criterion")
-        if isinstance(named, dict):
-            named = named.get("id")
-        if named == model and isinstance(words, str) and same_words(words) == same_words(criterion):
-            found.append(manifest)
-    return found
-
-
-def _other_run(manifest: Manifest) -> DossierRun:
-    return DossierRun(
-        run=manifest.id,
-        job_id=manifest.job,
-        kind=manifest.kind,
-        at=manifest.ended,
-        investigator=str(manifest.spec.get("investigator", ""))[:60],
-        state="succeeded",
-        headline=manifest.title,
-        dataset="",
-        seed=None,
-        n_claims=0,
-    )
+def _no_answer(job: Unfinished) -> NegativeResult:
+    text = f"{job.capability} {'failed' if job.state == 'failed' else 'was cancelled'} and shows nothing: {job.text}"
+    return NegativeResult(run=job.job_id, unit=None, code=job.state, text=text)
 
 
 def _latest_first(runs: Sequence[DossierRun]) -> tuple[DossierRun, ...]:
@@ -263,6 +278,8 @@ def _headline(criterion: str, parts: DossierParts, grades: Counter[Grade]) -> st
             f"{best.name} stands validated on '{criterion}' by its latest edit, on those prompts and words; "
             f"{grades['validated']} of {len(parts.claims)} units in {n_reports} reports do."
         )
+    if not parts.claims:
+        return f"No unit was graded on '{criterion}' yet: {len(parts.runs)} runs of other kinds are listed."
     highest = next((grade for grade in _STRONGEST_FIRST if grades[grade]), "weak")
     return (
         f"Nothing stands validated on '{criterion}': of {len(parts.claims)} units in {n_reports} reports the highest "

@@ -88,7 +88,8 @@ def candidates_for(request: PlanEvidenceRequest, settings: Settings) -> Evidence
 def _runs(request: PlanEvidenceRequest, runs: Sequence[PastRun]) -> tuple[PastRun, ...]:
     if request.report is None:
         asked = DossierRequest(model=request.model, criterion=request.criterion)
-        return of_question(runs, *question_of(asked, runs))
+        question = question_of(asked, runs)
+        return of_question(runs, question.weights, question.criterion)
     found = tuple(run for run in runs if run.id == request.report)
     if not found:
         raise NoDossier(

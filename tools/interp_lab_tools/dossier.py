@@ -16,6 +16,7 @@ from interp_lab.errors import LabError, ReadOnlyLab
 from interp_lab.jobs.job import Job
 from interp_lab.workflows.dossier import Unfinished, list_dossiers, make_dossier, next_cursor, page_of
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.explanations import known_explanations
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref, as_json
@@ -24,7 +25,6 @@ _ENDED_EMPTY: tuple[JobState, ...] = ("failed", "cancelled")
 _MOST_JOBS = 1000
 _MOST_CHARS = 16_000
 """Size of the parts of one answer; entries are left out from the longest part until it fits."""
-_OBSERVING = frozenset({"inspect", "intervene", "steer", "trace_paths", "validate_paths", "calibrate"})
 
 
 def _handle(request: DossierRequest, lab: Lab) -> DossierResult:
@@ -32,7 +32,7 @@ def _handle(request: DossierRequest, lab: Lab) -> DossierResult:
         return _listed(lab)
     if request.publish and lab.read_only:
         raise ReadOnlyLab(remedy="Leave publish out, or start the server without --read-only.")
-    dossier = make_dossier(request, lab.settings, tuple(_unfinished(lab)))
+    dossier = make_dossier(request, lab.settings, tuple(_unfinished(lab)), known_explanations(lab))
     parts = _fitting(page_of(dossier, request))
     cursor = next_cursor(dossier, request, parts)
     return DossierResult(
@@ -71,24 +71,18 @@ def _listed(lab: Lab) -> DossierResult:
 def _unfinished(lab: Lab) -> Iterator[Unfinished]:
     """Yield jobs that published nothing: that something was tried and did not work is knowledge too."""
     for job in lab.engine.list_jobs(states=_ENDED_EMPTY, limit=_MOST_JOBS).items:
-        if job.capability not in _OBSERVING:
-            continue
         try:
             spec = lab.engine.spec(job.id)
         except LabError:
             continue
-        model, criterion = spec.request.get("model"), spec.request.get("criterion")
-        if isinstance(model, dict):
-            model = model.get("id")
         yield Unfinished(
             job_id=job.id,
             capability=job.capability,
             ended=job.ended_at or job.created_at,
-            state=job.state,
+            state="failed" if job.state == "failed" else "cancelled",
             text=_why(job),
             investigator=spec.investigator,
-            model=str(model),
-            criterion=str(criterion),
+            request=spec.request,
         )
 
 
@@ -102,7 +96,7 @@ def _in_words(dossier: Dossier) -> str:
     return (
         f"{dossier.headline}\n{counts.runs} runs, {counts.claims} units ({grades}), {counts.transitions} changes of "
         f"standing, {counts.contradictions} contradictions, {counts.disagreements} disagreements, "
-        f"{counts.negatives} negative results."
+        f"{counts.negatives} negative results, {counts.explanations} explanations."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,6 +163,30 @@ def publish(
             files.write_json("report.json", report.model_dump(mode="json"))
             for name, text in (texts or {}).items():
                 files.write_text(name, text)
+        return files.manifest.id
+    finally:
+        engine.close()
+
+
+def publish_other(
+    settings: Settings,
+    kind: str,
+    report: Json | None = None,
+    *,
+    request: Json | None = None,
+    at: int = 0,
+    file: str = "report.json",
+    text: str | None = None,
+) -> str:
+    """Return the artifact id of a report of another kind, or of any artifact with one file."""
+    asked = {"model": {"id": MODEL}, "criterion": CRITERION} if request is None else request
+    spec: Json = {"capability": kind, "request": asked}
+    ended = START + timedelta(minutes=at)
+    origin = Origin(job=None, attempt=0, started=ended, code_version="test", inputs={}, spec=spec)
+    engine = JobEngine(settings)
+    try:
+        with engine.inline.artifact(kind, f"A {kind}", origin) as files:
+            files.write_text(file, json.dumps(report or {}) if text is None else text)
         return files.manifest.id
     finally:
         engine.close()
