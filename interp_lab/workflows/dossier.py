@@ -26,8 +26,8 @@ from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import InvalidCursor, NoDossier
 from interp_lab.evidence.standing import contradiction, disagreements, standing, transitions
 from interp_lab.settings import Settings
+from interp_lab.workflows.explaining.of_units import explanations_of
 from interp_lab.workflows.memory.asked import Question, asked_in
-from interp_lab.workflows.memory.explained import explanations_of
 from interp_lab.workflows.memory.history import PastRun, of_question, read_history, same_words, weights_of
 from interp_lab.workflows.memory.observations import Seen, negatives, observe
 from interp_lab.workflows.memory.other_runs import OtherRun, others_about, read_others

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from interp_lab.artifacts.paths import open_input
 from interp_lab.artifacts.reading import MAX_DOCUMENT_BYTES, parse_json
-from interp_lab.contracts.dossier import ImportedStatement
+from interp_lab.contracts.dossier_statements import ImportedStatement
 from interp_lab.errors import MalformedFile
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.history import same_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from interp_lab.contracts.dossier import DossierExplanation
+from interp_lab.contracts.dossier_statements import DossierExplanation
 from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.errors import LabError
 from interp_lab.settings import Settings
