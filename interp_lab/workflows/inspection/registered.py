@@ -8,6 +8,8 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.confirming import Intended, looks_before, outcome, refuse_other_run
+from interp_lab.workflows.memory.encoded import dictionaries_behind
+from interp_lab.workflows.memory.history import manifests
 from interp_lab.workflows.memory.units import ids_of_coordinates
 
 
@@ -30,7 +32,8 @@ def with_memory(
         return report
     asked = request.model_dump(mode="json", exclude=set(RUN_CONTROLS))
     looks = looks_before(intended, asked, settings, edits=False).get(record.unit, 0)
-    names = {unit: name for name, unit in ids_of_coordinates(report, request.dictionaries).items()}
+    codes = dictionaries_behind(asked, manifests(settings), settings)
+    names = {unit: name for name, unit in ids_of_coordinates(report, request.dictionaries, codes).items()}
     return report.model_copy(update={"hypothesis": outcome(record, report, name_of=names.get, looks=looks)})
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from interp_lab.contracts.intervene import REPORT_KIND as INTERVENTION_KIND
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.errors import ArtifactCorrupt, ArtifactTooNew, InvalidRequest, UnknownArtifact
 from interp_lab.settings import Settings
+from interp_lab.workflows.memory.encoded import dictionaries_behind
 
 INSPECT_KIND = "inspect_report"
 REPORT_FILE = "report.json"
@@ -31,6 +32,8 @@ class PastRun:
 
     manifest: Manifest
     report: InspectReport | InterveneReport
+    codes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Dictionary of each column of codes that it ranked, where its values came from a store."""
 
     @property
     def id(self) -> str:
@@ -89,13 +92,14 @@ def read_history(settings: Settings) -> History:
     runs: list[PastRun] = []
     others: list[Manifest] = []
     unreadable: list[str] = []
-    for manifest in sorted(manifests(settings), key=lambda found: (found.ended, found.id)):
+    known = sorted(manifests(settings), key=lambda found: (found.ended, found.id))
+    for manifest in known:
         kind = _KINDS.get(manifest.kind)
         if kind is None:
             others.append(manifest)
             continue
         try:
-            runs.append(PastRun(manifest, _read(store, manifest.id, kind)))
+            runs.append(_past(manifest, _read(store, manifest.id, kind), known, settings))
         except (ArtifactCorrupt, ArtifactTooNew, UnknownArtifact, ValidationError):
             unreadable.append(manifest.id)
     return History(tuple(runs), tuple(others), tuple(unreadable))
@@ -116,9 +120,18 @@ def read_run(artifact_id: str, settings: Settings) -> PastRun:
             f"Artifact {artifact_id} is a {manifest.kind}.", remedy="Name the report of an inspect or intervene run."
         )
     try:
-        return PastRun(manifest, _read(store, artifact_id, kind))
+        return _past(manifest, _read(store, artifact_id, kind), manifests(settings), settings)
     except ValidationError as error:
         raise InvalidRequest(f"The report of artifact {artifact_id} is not one this version reads.") from error
+
+
+def _past(
+    manifest: Manifest, report: InspectReport | InterveneReport, known: Iterable[Manifest], settings: Settings
+) -> PastRun:
+    run = PastRun(manifest, report)
+    if "evidence" not in run.request:
+        return run
+    return PastRun(manifest, report, dictionaries_behind(run.request, known, settings))
 
 
 def _read(

@@ -44,12 +44,17 @@ def coordinate_ids(run: PastRun) -> dict[str, str]:
     report, asked = run.report, run.request.get("dictionaries")
     if not isinstance(report, InspectReport):
         return {}
-    return ids_of_coordinates(report, [str(name) for name in asked] if isinstance(asked, list) else [])
+    return ids_of_coordinates(report, [str(name) for name in asked] if isinstance(asked, list) else [], run.codes)
 
 
-def ids_of_coordinates(report: InspectReport, dictionaries: Sequence[str]) -> dict[str, str]:
-    """Return the id of every described coordinate by its name, given the dictionaries in the order of the request."""
-    behind = _dictionaries(report, dictionaries)
+def ids_of_coordinates(
+    report: InspectReport, dictionaries: Sequence[str], codes: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the id of every described coordinate by its name, given the dictionaries in the order of the request.
+
+    `codes` has the dictionary of each column of a store that was ranked.
+    """
+    behind = {**(codes or {}), **_dictionaries(report, dictionaries)}
     return {
         name_of(card.address, card.index): f"{behind.get(card.address, card.address)}#{card.index}"
         for card in report.coordinates
