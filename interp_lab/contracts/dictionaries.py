@@ -56,6 +56,10 @@ class DictionaryConfig(Contract):
     """Where it writes; empty means where it reads."""
     models: tuple[Name, ...] = ()
     """Model of the activations; one per address for a crosscoder of several models."""
+    owners: tuple[NonNegativeInt, ...] = ()
+    """Crosscoder of several models: which of them, counted from 0, every address is of; empty for one model."""
+    section_norms: tuple[Positive, ...] = ()
+    """Crosscoder: mean length of the activations at every address, the unit in which decoder lengths compare."""
     normalize: Normalization = "none"
     """What happens to activations on the way in."""
     scale: Positive = 1.0
@@ -96,6 +100,11 @@ class DictionaryConfig(Contract):
             (self.kind == "transcoder" and self.apply_b_dec_to_input, "a transcoder takes no b_dec off its input"),
             (bool(self.sections) != (self.kind == "crosscoder"), "sections belong to a crosscoder, and it needs them"),
             (bool(self.sections) and sum(self.sections) != self.d_in, "sections do not sum to d_in"),
+            (bool(self.owners) and len(self.owners) != len(self.sections), "owners are not one per section"),
+            (
+                bool(self.section_norms) and len(self.section_norms) != len(self.sections),
+                "section_norms are not one per section",
+            ),
             (self.k is not None and self.k > self.n_latents, "k is larger than n_latents"),
             (self.architecture == "topk" and self.k is not None and self.k != int(self.k), "topk needs a whole k"),
             (bool(self.group_sizes) and self.architecture != "matryoshka", "group_sizes belong to matryoshka"),

@@ -21,6 +21,8 @@ class EncodeStoreRequest(JobRequest):
 
     store: StoreName
     """Store with the dense column that each dictionary reads: artifact id or folder."""
+    beside: Annotated[tuple[StoreName, ...], Field(max_length=7)] = ()
+    """Crosscoders of several models: stores of the other models, of the same tokens, in the order of training."""
     dictionaries: Annotated[tuple[DictionaryRef, ...], Field(min_length=1, max_length=MAX_DICTIONARIES)]
     """Artifact ids or folders."""
     keep_dense: bool = False

@@ -21,7 +21,7 @@ from interp_lab.contracts.inspect import DictionaryRef, ModelArgument
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
-from interp_lab.contracts.train_sae import StoreSource
+from interp_lab.contracts.train_sae import StoreSource, StoresSource
 
 SpuriousLabel = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}(=.{1,100})?$")]
 
@@ -53,8 +53,10 @@ def _source_from_text(value: Any) -> Any:
 
 
 EvaluationSource = Annotated[
-    Annotated[StoreSource | TextSource | WorldSource, Field(discriminator="kind")],
-    BeforeValidator(_source_from_text, json_schema_input_type=StoreSource | TextSource | WorldSource | str),
+    Annotated[StoreSource | StoresSource | TextSource | WorldSource, Field(discriminator="kind")],
+    BeforeValidator(
+        _source_from_text, json_schema_input_type=StoreSource | StoresSource | TextSource | WorldSource | str
+    ),
 ]
 """Where activations come from; text alone names a store."""
 

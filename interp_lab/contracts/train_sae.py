@@ -82,6 +82,22 @@ class StoreSource(Contract):
     """Artifact id or folder."""
 
 
+class StoresSource(Contract):
+    """Stores of several models that read the same tokens, put side by side: for a crosscoder of these models."""
+
+    kind: Literal["stores"] = "stores"
+    """Says that every row is read from several stores."""
+    stores: Annotated[tuple[StoreName, ...], Field(min_length=2, max_length=8)]
+    """Artifact ids or folders, one per model; for a diff the base first."""
+
+
+class SideBySideSource(StoresSource):
+    """The same with other addresses for every model."""
+
+    addresses: tuple[tuple[Address, ...], ...] = ()
+    """Where each model is read, one list per store; empty means the addresses of the request in all of them."""
+
+
 class StreamSource(Contract):
     """A model that reads a corpus while the dictionaries train on what it computes; nothing is stored."""
 
@@ -100,8 +116,8 @@ def _source_from_text(value: Any) -> Any:
 
 
 TrainingSource = Annotated[
-    Annotated[StoreSource | StreamSource, Field(discriminator="kind")],
-    BeforeValidator(_source_from_text, json_schema_input_type=StoreSource | StreamSource | str),
+    Annotated[StoreSource | SideBySideSource | StreamSource, Field(discriminator="kind")],
+    BeforeValidator(_source_from_text, json_schema_input_type=StoreSource | SideBySideSource | StreamSource | str),
 ]
 """Where activations come from; text alone names a store."""
 
@@ -182,7 +198,9 @@ class TrainSaeRequest(JobRequest):
             raise ValueError("give one target for each address")
         if self.skip and self.kind != "transcoder":
             raise ValueError("only a transcoder has a skip connection")
-        if self.kind == "crosscoder" and len(self.addresses) == 1:
+        if self.source.kind == "stores":
+            self._fits_side_by_side(self.source)
+        elif self.kind == "crosscoder" and len(self.addresses) == 1:
             raise ValueError("a crosscoder reads at least two addresses")
         if self.source.kind == "stream" and not self.addresses:
             raise ValueError("name the addresses to read")
@@ -196,6 +214,14 @@ class TrainSaeRequest(JobRequest):
             raise ValueError("ranks share the rows of a store; every one of them would read a stream anew")
         if self.training.batch_tokens % self.ranks:
             raise ValueError(f"{self.training.batch_tokens} tokens of a batch cannot be shared by {self.ranks} ranks")
+
+    def _fits_side_by_side(self, source: SideBySideSource) -> None:
+        if self.kind != "crosscoder":
+            raise ValueError("several stores side by side are read by a crosscoder: set kind to crosscoder")
+        if source.addresses and (self.addresses or len(source.addresses) != len(source.stores)):
+            raise ValueError("name addresses once: in the request for all stores, or in the source, one list per store")
+        if not all(source.addresses) or any(len(set(own)) != len(own) for own in source.addresses):
+            raise ValueError("every store needs addresses, each named once")
 
     @property
     def chosen_sparsities(self) -> tuple[float, ...]:

@@ -40,6 +40,13 @@ class NotAStore(RequestError):
     default_remedy = "Name an artifact of kind activation_store; artifact_list shows them."
 
 
+class StoresNotAligned(RequestError):
+    """The activation stores are not of the same tokens, so their rows cannot stand side by side."""
+
+    code = "stores_not_aligned"
+    default_remedy = "Harvest all models on the same prompts, with tokenizers that give the same tokens."
+
+
 class StoreUnfinished(StateError):
     """The activation store is still being written, or its writing was interrupted."""
 

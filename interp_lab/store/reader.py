@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,21 @@ class ActivationStore:
     def keys(self) -> tuple[str, ...]:
         """Every column, dense and codes, in the order of the header."""
         return tuple(column.key for column in self.manifest.columns)
+
+    @cached_property
+    def dense_widths(self) -> dict[str, int]:
+        """Width of every dense column."""
+        return {column.key: column.width for column in self.manifest.columns if column.kind == "dense"}
+
+    @property
+    def models(self) -> tuple[str | None, ...]:
+        """Name of the model that the activations are of."""
+        return (self.manifest.model.id if self.manifest.model else None,)
+
+    @property
+    def content_hash(self) -> str:
+        """Hash over the manifest, which has the hashes of all bytes of data."""
+        return hashlib.sha256(self.manifest.model_dump_json().encode()).hexdigest()
 
     def prompts(self) -> Table:
         """Return the prompt table."""

@@ -24,11 +24,11 @@ from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
 from interp_lab.store.blocks import Block, CodeBlock
 from interp_lab.store.derive import StoreExtension
-from interp_lab.store.locate import open_named_store, publish_store
+from interp_lab.store.locate import publish_store
 from interp_lab.store.reader import ActivationStore, open_store
 from interp_lab.workflows.named_folders import dictionary_folder
 from interp_lab.workflows.training.columns import store_hash
-from interp_lab.workflows.training.encoding import Encoding, encodings
+from interp_lab.workflows.training.encoding import Encoding, encodings, open_read_store
 
 _ROWS = 2048
 Suggest = Callable[[tuple[EncodedColumn, ...]], tuple[NextAction, ...]]
@@ -46,7 +46,7 @@ def encode_store(request: EncodeStoreRequest, run: Run, *, settings: Settings, s
         LabError: whatever is wrong with the store or the dictionaries, before or while it is encoded.
     """
     run.progress(0, None, "opening the store and the dictionaries")
-    store = open_named_store(request.store, settings)
+    store = open_read_store(request, settings)
     folders = [dictionary_folder(name, settings) for name in request.dictionaries]
     device = pick_device("auto")
     run.device = str(device)

@@ -11,13 +11,13 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest, EvaluateSaeResult
 from interp_lab.contracts.evaluation_report import EvaluationReport
+from interp_lab.contracts.train_sae import StoreSource, StoresSource
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import fold_scale, load_dictionary
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.evaluation import sections
 from interp_lab.workflows.evaluation.attributes import Labelled, open_attributes, removable
 from interp_lab.workflows.evaluation.criteria import decoder_of, open_criteria, read_criteria
@@ -31,6 +31,7 @@ from interp_lab.workflows.evaluation.spurious import remove_spurious
 from interp_lab.workflows.evaluation.texts import TextTokens
 from interp_lab.workflows.evaluation.tokens import StoreTokens, Tokens, WorldTokens
 from interp_lab.workflows.named_folders import dictionary_folder
+from interp_lab.workflows.training.columns import open_stored
 
 Suggest = Callable[[EvaluationReport], tuple[NextAction, ...]]
 
@@ -59,8 +60,8 @@ def open_tokens(request: EvaluateSaeRequest, config: DictionaryConfig, settings:
     """Return the tokens that the request names; see the classes for errors."""
     training = training_of(request.dictionary, config, settings)
     source = request.source
-    if source.kind == "store":
-        return StoreTokens(open_named_store(source.store, settings), config, training, request)
+    if isinstance(source, StoreSource | StoresSource):
+        return StoreTokens(open_stored(source, settings), config, training, request)
     if source.kind == "world":
         folder = resolve_input(settings.workspace, source.world, read_roots=settings.read_roots, kind="folder")
         return WorldTokens(folder, config, request)

@@ -22,7 +22,7 @@ from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
+from interp_lab.workflows.training.columns import open_stored
 from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop, make_trainers
@@ -68,7 +68,7 @@ def open_feed(request: TrainSaeRequest, settings: Settings, folder: Path | None 
     """Return the activations that the request names; see `StoreFeed` and `StreamFeed`, whose `folder` it is."""
     if request.source.kind == "stream":
         return StreamFeed(request, request.source, settings, folder=folder)
-    return StoreFeed(open_named_store(request.source.store, settings), request)
+    return StoreFeed(open_stored(request.source, settings), request)
 
 
 def _publish(loop: Loop, planned: Planned, run: Run) -> TrainedDictionary:

@@ -28,7 +28,7 @@ from interp_lab.jobs.rankrun import RankRun
 from interp_lab.jobs.run import LocalRun, Run
 from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
-from interp_lab.store.locate import open_named_store
+from interp_lab.workflows.training.columns import open_stored
 from interp_lab.workflows.training.cost import refuse_unfit
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop
@@ -53,6 +53,9 @@ class _Follower(LocalRun):
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Leave measurements to the first process."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the folder as it is: the first process may still be writing artifacts in it."""
 
 
 def _share(each: Planned, device: torch.device) -> Trainer:
@@ -116,8 +119,8 @@ def train_for_job(request: TrainSaeRequest, checkpoints: Path, settings: Setting
     run.listen()
     try:
         with decided_matmul(checkpoints):
-            assert request.source.kind == "store"
-            feed = StoreFeed(open_named_store(request.source.store, settings), request)
+            assert request.source.kind != "stream"
+            feed = StoreFeed(open_stored(request.source, settings), request)
             train_share(request, feed, run).save()
     except InterruptedJob:
         return False

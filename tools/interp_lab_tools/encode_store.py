@@ -25,11 +25,10 @@ _ACTIVE_BYTES = 16
 
 
 def _plan(request: EncodeStoreRequest, lab: Lab) -> Plan:
-    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
     from interp_lab.workflows.training.columns import store_hash  # lazy: numpy is not needed to list tools
-    from interp_lab.workflows.training.encoding import encodings  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.encoding import encodings, open_read_store  # lazy: numpy, as above
 
-    store = open_named_store(request.store, lab.settings)
+    store = open_read_store(request, lab.settings)
     found = encodings(store, request, [dictionary_folder(name, lab.settings) for name in request.dictionaries])
     counts = [each.k for each in found]
     known = sum(k for k in counts if k is not None)

@@ -38,8 +38,7 @@ _CHARACTERS_PER_TOKEN = 2
 
 
 def _plan(request: EvaluateSaeRequest, lab: Lab) -> Plan:
-    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
-    from interp_lab.workflows.training.columns import store_hash  # lazy: numpy is not needed to list tools
+    from interp_lab.workflows.training.columns import open_stored, store_hash  # lazy: numpy is not needed to list tools
 
     settings = lab.settings
     (config,) = dictionary_configs([request.dictionary], settings)
@@ -51,8 +50,8 @@ def _plan(request: EvaluateSaeRequest, lab: Lab) -> Plan:
         folder = resolve_input(settings.workspace, source.world, read_roots=settings.read_roots, kind="folder")
         found = cost(request, config, n_tokens=request.max_tokens, n_groups=request.max_tokens)
         return _as_plan(request, found, settings, inputs | {"world": folder.name})
-    store = open_named_store(source.store, settings)
-    places_of(config, {column.key: column.width for column in store.manifest.columns if column.kind == "dense"})
+    store = open_stored(source, settings)
+    places_of(config, store.dense_widths)
     n_tokens = min(request.max_tokens, store.n_rows)
     found = cost(request, config, n_tokens=n_tokens, n_groups=store.manifest.n_groups)
     return _as_plan(request, found, settings, inputs | {"store": store_hash(store)})

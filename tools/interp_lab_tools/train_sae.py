@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.train_sae import (
+    SideBySideSource,
     StoreSource,
     StreamSource,
     TrainedDictionary,
@@ -39,11 +40,10 @@ def _plan(request: TrainSaeRequest, lab: Lab) -> Plan:
     return _store_plan(request, request.source, lab.settings)
 
 
-def _store_plan(request: TrainSaeRequest, source: StoreSource, settings: Settings) -> Plan:
-    from interp_lab.store.locate import open_named_store  # lazy: numpy is not needed to list tools
+def _store_plan(request: TrainSaeRequest, source: StoreSource | SideBySideSource, settings: Settings) -> Plan:
     from interp_lab.workflows.training import columns  # lazy: numpy is not needed to list tools
 
-    store = open_named_store(source.store, settings)
+    store = columns.open_stored(source, settings)
     n_train = int(columns.token_split(store, request).train.sum())
     dictionaries = planned(request, columns.dense_widths(store, request), n_train=n_train)
     refuse_unfit(dictionaries)
@@ -151,11 +151,19 @@ def _handle(request: TrainSaeRequest, run: Run) -> TrainSaeResult:
 def suggest(request: TrainSaeRequest, rows: Sequence[TrainedDictionary]) -> tuple[NextAction, ...]:
     """Return the calls that would settle what the training leaves open, ready to be made."""
     best = min(rows, key=lambda row: row.fvu)
-    if best.artifact is None or not isinstance(request.source, StoreSource) or request.kind == "crosscoder":
+    source = request.source
+    if best.artifact is None or isinstance(source, StreamSource):
         return ()
+    if isinstance(source, StoreSource) and request.kind == "crosscoder":
+        return ()
+    stores = (source.store,) if isinstance(source, StoreSource) else source.stores
     encode = NextAction(
         tool="encode_store",
-        arguments={"store": request.source.store, "dictionaries": [best.artifact]},
+        arguments={
+            "store": stores[0],
+            "dictionaries": [best.artifact],
+            **({"beside": list(stores[1:])} if stores[1:] else {}),
+        },
         why="Make its latents columns of a store, so that they can be queried and ranked like coordinates.",
     )
     return (encode,)
@@ -165,7 +173,8 @@ TRAIN_SAE = JobCapability(
     name="train_sae",
     title="Train sparse autoencoders, transcoders or crosscoders",
     guidance=(
-        "Give the store of a harvest (or a model and a corpus to stream) and addresses; widths, sparsities and seeds "
+        "Give the store of a harvest (a crosscoder of two models: the stores of both, harvested on the same prompts) "
+        "or a model and a corpus to stream, and addresses; widths, sparsities and seeds "
         "each may name several, and every combination is trained in one pass. Start with preset minimal and dry_run; "
         "take production for a dictionary that claims will rest on. Whole prompt groups are held out, and every figure "
         "(FVU with an interval, L0, cosine) is of those; flags say what is wrong with a dictionary (dead latents, poor "

@@ -51,6 +51,16 @@ def scaled(x: Tensor, factors: Tensor, normalization: Normalization) -> Tensor:
     return centred / (centred.std(-1, keepdim=True) + LAYER_NORM_EPSILON)
 
 
+def section_norms(
+    config: DictionaryConfig, scaling: Scaling, normalization: Normalization
+) -> dict[str, tuple[float, ...]]:
+    """Return, for a crosscoder, the mean length of the activations of every section: the unit of its decoder rows."""
+    if not config.sections or normalization != "expected_average_norm":
+        return {}
+    parts = scaling.target.split(list(config.sections))
+    return {"section_norms": tuple(math.sqrt(len(part)) / float(part[0]) for part in parts)}
+
+
 def _factors(x: Tensor, widths: Sequence[int]) -> Tensor:
     parts = x.float().split(list(widths), dim=1)
     sizes = [math.sqrt(part.shape[1]) / float(part.norm(dim=1).mean().clamp(min=1e-12)) for part in parts]

@@ -25,7 +25,7 @@ from interp_lab.dictionaries.training.metrics import Block, Evaluation, StepMetr
 from interp_lab.dictionaries.training.optimisers import OPTIMISERS, Optimiser
 from interp_lab.dictionaries.training.oracle import dense_step
 from interp_lab.dictionaries.training.problem import Outcome, Problem
-from interp_lab.dictionaries.training.scaling import Scaling, fit_scaling, no_scaling, scaled
+from interp_lab.dictionaries.training.scaling import Scaling, fit_scaling, no_scaling, scaled, section_norms
 from interp_lab.dictionaries.training.schedule import learning_rate, sparsity
 from interp_lab.dictionaries.training.sparse_step import sparse_step
 from interp_lab.dictionaries.training.start import first_weights
@@ -110,6 +110,7 @@ class Trainer:
             raise InvalidDictionary("The dictionary has no weights before its first batch.")
         kept = "layer_norm" if self.training.normalize == "layer_norm" else "none"
         facts = {"normalize": kept, "scale": 1.0, "trained_tokens": self.progress.tokens, "seed": self.training.seed}
+        facts |= section_norms(self.config, self.scaling, self.training.normalize)
         per_batch = ARCHITECTURES[self.config.architecture].choice == "per_batch"
         threshold = self.progress.threshold if per_batch else None
         return finished(self.config.model_copy(update=facts), self.parameters, self.scaling, threshold)

@@ -56,7 +56,8 @@ def judge_latents(
         "base": side_of(codes, base, decoder[:, :width], bias[:width]),
         "changed": side_of(codes, changed, decoder[:, width:], bias[width:]),
     }
-    share = decoder_share(sides["base"].decoder, sides["changed"].decoder)
+    norms = crosscoder.config.section_norms or (1.0, 1.0)  # lengths compare in units of each model's activations
+    share = decoder_share(sides["base"].decoder / norms[0], sides["changed"].decoder / norms[1])
     active = np.flatnonzero((codes > 0).any(0))
     found: list[LatentOwner] = []
     for latent in active:

@@ -17,6 +17,8 @@ from interp_lab.contracts.evaluation_report import TrainingOverlap
 from interp_lab.contracts.train_sae import TrainSaeRequest
 from interp_lab.errors import DictionaryMismatch
 from interp_lab.settings import Settings
+from interp_lab.store.beside import keys_read
+from interp_lab.workflows.training.plan import place_of_models
 
 
 class Places(NamedTuple):
@@ -24,6 +26,8 @@ class Places(NamedTuple):
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    named: str = ""
+    """Addresses with their models, of a crosscoder of several."""
 
     @property
     def same(self) -> bool:
@@ -31,7 +35,7 @@ class Places(NamedTuple):
         return self.reads == self.writes
 
     def __str__(self) -> str:
-        here = " + ".join(self.reads)
+        here = self.named or " + ".join(self.reads)
         return here if self.same else f"{here} → {' + '.join(self.writes)}"
 
 
@@ -52,9 +56,14 @@ def places_of(config: DictionaryConfig, widths: Mapping[str, int]) -> Places:
     Raises:
         DictionaryMismatch: A place is missing or of another width.
     """
-    reads = config.addresses_in or (tuple(widths) if len(widths) == 1 else ())
+    reads = keys_read(config.addresses_in, config.owners) or (tuple(widths) if len(widths) == 1 else ())
     writes = config.addresses_out or reads
     name = (config.source or "The dictionary")[:80]
+    if config.owners and not set(reads) <= set(widths):
+        raise DictionaryMismatch(
+            f"{name} reads {place_of_models(config)}; there is {', '.join(widths)[:300] or 'nothing'}.",
+            remedy="Give a source of kind stores: one store per model, of the same tokens, in the order of training.",
+        )
     missing = [key for key in (*reads, *writes) if key not in widths]
     if missing or not reads:
         place = ", ".join(dict.fromkeys(missing)) or "a place that it does not name"
@@ -62,7 +71,7 @@ def places_of(config: DictionaryConfig, widths: Mapping[str, int]) -> Places:
     for keys, wanted in ((reads, config.d_in), (writes, config.d_out)):
         if (width := sum(widths[key] for key in keys)) != wanted:
             raise DictionaryMismatch(f"{name} has width {wanted} at {' + '.join(keys)}; there it is {width}.")
-    return Places(reads, writes)
+    return Places(reads, writes, place_of_models(config) if config.owners else "")
 
 
 def training_of(name: str, config: DictionaryConfig, settings: Settings) -> Training:

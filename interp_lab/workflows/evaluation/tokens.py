@@ -117,8 +117,7 @@ class StoreTokens(Tokens):
         self, store: ActivationStore, config: DictionaryConfig, training: Training, request: EvaluateSaeRequest
     ) -> None:
         self._store = store
-        widths = {column.key: column.width for column in store.manifest.columns if column.kind == "dense"}
-        self.places = places_of(config, widths)
+        self.places = places_of(config, store.dense_widths)
         dataset = store.manifest.dataset.name if store.manifest.dataset else None
         self.data = f"store of {dataset}" if dataset else "store"
         self.inputs = {"store": store_hash(store)}
@@ -156,7 +155,7 @@ class StoreTokens(Tokens):
 def held_out_rows(store: ActivationStore, training: Training) -> NDArray[np.bool_] | None:
     """Return the rows of a store that its training left out, or None where it was not trained on this store."""
     request = training.request
-    if request is None or request.source.kind != "store":
+    if request is None or request.source.kind == "stream":
         return None
     same = {store_hash(store), str(store.manifest.settings.get("encoded_from"))}
     return token_split(store, request).held_out if training.inputs.get("store") in same else None

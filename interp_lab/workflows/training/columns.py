@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
-from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.contracts.train_sae import SideBySideSource, StoreSource, StoresSource, TrainSaeRequest
 from interp_lab.errors import TrainingSourceUnfit
+from interp_lab.settings import Settings
+from interp_lab.store.beside import StoresBeside, beside_key
+from interp_lab.store.locate import open_named_store
 from interp_lab.store.reader import ActivationStore
 from interp_lab.workflows.training.split import Ints, TokenSplit, split_tokens
 
 
 def store_hash(store: ActivationStore) -> str:
     """Return a hash over the manifest of a store, which has the hashes of all its bytes."""
-    return hashlib.sha256(store.manifest.model_dump_json().encode()).hexdigest()
+    return store.content_hash
+
+
+def open_stored(source: StoreSource | StoresSource, settings: Settings) -> ActivationStore:
+    """Return the store of a source, or its stores side by side.
+
+    Raises:
+        StoresNotAligned: Several stores are not of the same tokens.
+        LabError: A store cannot be opened; see `open_named_store`.
+    """
+    if source.kind == "store":
+        return open_named_store(source.store, settings)
+    return StoresBeside([open_named_store(name, settings) for name in source.stores])
 
 
 def dense_widths(store: ActivationStore, request: TrainSaeRequest) -> dict[str, int]:
@@ -23,11 +36,18 @@ def dense_widths(store: ActivationStore, request: TrainSaeRequest) -> dict[str, 
     Raises:
         UnknownColumn: The store lacks one of them.
     """
-    named = tuple(dict.fromkeys(map(str, (*request.addresses, *request.targets))))
-    keys = named or tuple(column.key for column in store.manifest.columns if column.kind == "dense")
+    keys = _named(request) or tuple(store.dense_widths)
     if not keys:
         raise TrainingSourceUnfit("The store has no dense column.")
     return {key: store.dense(key).column.width for key in keys}
+
+
+def _named(request: TrainSaeRequest) -> tuple[str, ...]:
+    source = request.source
+    if isinstance(source, SideBySideSource):
+        lists = source.addresses or (request.addresses,) * len(source.stores)
+        return tuple(beside_key(number, str(each)) for number, own in enumerate(lists) for each in own)
+    return tuple(dict.fromkeys(map(str, (*request.addresses, *request.targets))))
 
 
 def token_split(store: ActivationStore, request: TrainSaeRequest) -> TokenSplit:

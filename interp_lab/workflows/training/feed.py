@@ -86,9 +86,8 @@ class StoreFeed(Feed):
         self._store = store
         self._request = request
         self.widths = dense_widths(store, request)
-        manifest = store.manifest
-        dataset = manifest.dataset.name if manifest.dataset else None
-        self.origin = Origin(manifest.model.id if manifest.model else None, dataset)
+        dataset = store.manifest.dataset.name if store.manifest.dataset else None
+        self.origin = Origin(store.models, dataset)
         self.inputs = {"store": store_hash(store)}
         self._split = token_split(store, request)
         self.n_train = int(self._split.train.sum())

@@ -31,7 +31,9 @@ class Planned(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it reads and, if elsewhere, writes."""
+        """Where it reads and, if elsewhere, writes; of several models, also whose address each is."""
+        if self.config.owners:
+            return place_of_models(self.config)
         here = " + ".join(self.reads)
         return f"{here} → {' + '.join(self.writes)}" if self.writes else here
 
@@ -39,12 +41,24 @@ class Planned(NamedTuple):
 class Origin(NamedTuple):
     """Where the activations come from, for the record of every dictionary."""
 
-    model: str | None = None
+    models: tuple[str | None, ...] = ()
+    """One, or one for each of the stores that stand side by side."""
     dataset: str | None = None
     source: str | None = None
 
 
 NOWHERE: Final = Origin()
+
+
+def place_of_models(config: DictionaryConfig) -> str:
+    """Return every address that a crosscoder of several models reads, with its model."""
+    models = config.models or tuple(f"model {owner + 1}" for owner in config.owners)
+    owners = dict(zip(config.owners, models, strict=True))
+    alike = len(set(owners.values())) < len(owners)
+    names = {owner: f"{model} ({owner + 1})" if alike else model for owner, model in owners.items()}
+    return " + ".join(
+        f"{address} of {names[owner]}" for address, owner in zip(config.addresses_in, config.owners, strict=True)
+    )
 
 
 class _Place(NamedTuple):
@@ -86,7 +100,7 @@ def columns_of(places: tuple[Planned, ...]) -> tuple[str, ...]:
 
 
 def _places(request: TrainSaeRequest, columns: tuple[str, ...]) -> tuple[_Place, ...]:
-    reads = tuple(map(str, request.addresses)) or columns
+    reads = columns if request.source.kind == "stores" else tuple(map(str, request.addresses)) or columns
     if request.kind == "crosscoder":
         return (_Place(reads, ()),)
     if request.kind == "transcoder":
@@ -132,10 +146,22 @@ class _Maker(NamedTuple):
             "apply_b_dec_to_input": kind != "transcoder",
             "addresses_in": place.reads,
             "addresses_out": place.writes,
-            "models": (origin.model,) if origin.model else (),
+            "models": origin.models if all(origin.models) else (),
             "dataset": origin.dataset,
             "source": origin.source,
             "seed": choice.seed,
+            **(self._owned(place) if self.request.source.kind == "stores" else {}),
+        }
+
+    def _owned(self, place: _Place) -> dict[str, object]:
+        """Return which address of which model every column is."""
+        parts = [key.partition(":") for key in place.reads]
+        owners = [int(number) for number, _, _ in parts]
+        models = self.origin.models
+        return {
+            "addresses_in": [address for _, _, address in parts],
+            "owners": owners,
+            "models": [models[owner] for owner in owners] if models and all(models) else (),
         }
 
     def _training(self, choice: _Choice) -> TrainingConfig:

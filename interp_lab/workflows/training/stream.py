@@ -63,7 +63,7 @@ class StreamFeed(Feed):
         commit = loaded.source.commit or weights_hash(loaded)
         corpus = self._inputs.corpus
         self.inputs = {"model": f"{loaded.source.id}@{commit}", "dataset": f"{corpus.name} sha256:{corpus.sha256}"}
-        self.origin = Origin(loaded.source.id, corpus.name)
+        self.origin = Origin((loaded.source.id,), corpus.name)
         self.widths = self._decided.widths
 
     def epoch(self, keys: Sequence[str], batch_tokens: int, position: Position) -> Iterator[Values]:
