@@ -8,6 +8,7 @@ from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveFloat, StringCo
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Probability
+from interp_lab.contracts.criterion_graph import EvidenceSummary
 from interp_lab.contracts.dictionaries import DictionaryRef
 from interp_lab.contracts.inspect import ModelArgument
 from interp_lab.contracts.inspect_report import ModelFacts, RunFacts
@@ -198,22 +199,24 @@ class SummarizeGraphRequest(Contract):
     """Say the most important things of a graph that was drawn."""
 
     graph: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    """Artifact of an attribution_graph run."""
+    """Artifact of attribution_graph, or one that criterion_graph published."""
     n_nodes: Annotated[int, Field(ge=1, le=50)] = 10
     """Nodes to list."""
     n_paths: Annotated[int, Field(ge=1, le=20)] = 5
     """Paths to list."""
     node: str | None = None
-    """Id of a node; then its inputs and outputs are listed too."""
+    """Id of a node; then its inputs and outputs are listed too, or in a fused graph only its edges."""
 
 
 class SummarizeGraphResult(Result):
     """What is worth reading first."""
 
-    prompt: str
-    """Text (untrusted)."""
-    graph: GraphSummary
-    """Scores, nodes and paths."""
+    prompt: str | None = None
+    """Text (untrusted); absent for a fused graph."""
+    graph: GraphSummary | None = None
+    """Scores, nodes and paths; absent for a fused graph."""
+    evidence: EvidenceSummary | None = None
+    """Of a fused graph."""
     inputs: tuple[GraphEdge, ...]
     """Largest edges into the node asked for."""
     outputs: tuple[GraphEdge, ...]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, StringConstraints
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Contract, Grade
+from interp_lab.contracts.inspect_report import ModelFacts
 from interp_lab.contracts.results import Result
+
+CRITERION_GRAPH_KIND: Final = "criterion_graph"
 
 CRITERION_NODE = "criterion"
 BEHAVIOUR_NODE = "output"
@@ -31,6 +36,8 @@ class CriterionGraphRequest(Contract):
         "path",
     )
     """Edges to draw."""
+    publish: bool = False
+    """Also write every edge as an artifact: graph.json, graph.graphml, report.md and a viewer, report.html."""
 
 
 class EvidenceNode(Contract):
@@ -42,6 +49,10 @@ class EvidenceNode(Contract):
     """What reports call it."""
     kind: Literal["criterion", "unit", "behaviour"]
     """What it is."""
+    address: str | None = None
+    """Where a unit lies; absent for the criterion and the behaviour."""
+    layer: NonNegativeInt | None = None
+    """Of that address, where it has one."""
 
 
 class EdgeValidation(Contract):
@@ -96,6 +107,82 @@ class CandidatePath(Contract):
     """Mediated effect on explore prompts."""
     report: str
     """Trace that found it."""
+    rank: PositiveInt
+    """Its place in that trace."""
+
+
+class FusedReport(Contract):
+    """One report that was fused."""
+
+    artifact: str
+    """Its artifact."""
+    kind: str
+    """Of the artifact."""
+    headline: str
+    """What it says of itself."""
+
+
+class CriterionGraph(Contract):
+    """The whole fused graph, published as graph.json; every other form shows the same numbers."""
+
+    schema_version: Literal["1"] = "1"
+    """Version of this record's schema; within a version, fields are only ever added."""
+    headline: str
+    """One sentence that can be quoted, caveat included."""
+    criterion: str
+    """As asked in the reports."""
+    model: ModelFacts
+    """The model."""
+    reports: tuple[FusedReport, ...]
+    """What was fused."""
+    mechanism_summary: tuple[str, ...]
+    """What the reports support, a sentence per kind of evidence, and what is open."""
+    nodes: tuple[EvidenceNode, ...]
+    """Criterion, units, behaviour."""
+    edges: tuple[EvidenceEdge, ...]
+    """All of them: paths and effects first, strongest first within a kind."""
+    supernodes: tuple[RedundancyGroup, ...]
+    """Units that say the same."""
+    candidate_paths: tuple[CandidatePath, ...]
+    """Paths that validate_paths could rerun."""
+    caveats: tuple[str, ...]
+    """What a careful reader must know."""
+    agent_next_actions: tuple[NextAction, ...]
+    """Calls that would settle what is open."""
+    made_at: datetime
+    """When it was fused."""
+    code_version: str
+    """Code that fused it."""
+
+
+class KindCount(Contract):
+    """Edges of one kind."""
+
+    kind: EvidenceKind
+    """What their weights are."""
+    n: NonNegativeInt
+    """How many."""
+    n_validated: NonNegativeInt
+    """Of them graded validated; co-activations never are."""
+
+
+class EvidenceSummary(Contract):
+    """What is worth reading first of a fused graph."""
+
+    criterion: str
+    """As asked in the reports."""
+    counts: tuple[KindCount, ...]
+    """By kind of evidence."""
+    mechanism_summary: tuple[str, ...]
+    """What the reports support, and what is open."""
+    nodes: tuple[EvidenceNode, ...]
+    """Ends of the edges listed."""
+    edges: tuple[EvidenceEdge, ...]
+    """Strongest of every kind, or those of the node asked for."""
+    supernodes: tuple[RedundancyGroup, ...]
+    """Units that say the same, those with most members."""
+    candidate_paths: tuple[CandidatePath, ...]
+    """Paths that were not rerun."""
 
 
 class CriterionGraphResult(Result):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
-
 from pydantic import JsonValue
 
 from interp_lab.contracts.attribution_graph import GraphNode, GraphReport
-from interp_lab.reports.visible import visible
+from interp_lab.reports.graphml import graphml_of
 
 _TYPES = {
     "feature": "cross layer transcoder",
@@ -49,33 +47,19 @@ def exchanged(report: GraphReport, slug: str) -> JsonValue:
 
 def graphml(report: GraphReport) -> str:
     """Return the graph as GraphML, for networkx, Gephi and yEd."""
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
-        '<key id="kind" for="node" attr.name="kind" attr.type="string"/>',
-        '<key id="label" for="node" attr.name="label" attr.type="string"/>',
-        '<key id="position" for="node" attr.name="position" attr.type="int"/>',
-        '<key id="influence" for="node" attr.name="influence" attr.type="double"/>',
-        '<key id="weight" for="edge" attr.name="weight" attr.type="double"/>',
-        '<key id="evidence" for="edge" attr.name="evidence" attr.type="string"/>',
-        '<graph id="attribution" edgedefault="directed">',
-    ]
-    lines += [
-        f"<node id={quoteattr(node.id)}>{_data('kind', node.kind)}{_data('label', node.label)}"
-        f"{_data('position', str(node.position))}{_data('influence', repr(node.influence))}</node>"
-        for node in report.nodes
-    ]
-    lines += [
-        f"<edge source={quoteattr(edge.source)} target={quoteattr(edge.target)}>"
-        f"{_data('weight', repr(edge.weight))}{_data('evidence', edge.evidence)}</edge>"
-        for edge in report.edges
-    ]
-    return "\n".join([*lines, "</graph>", "</graphml>"]) + "\n"
-
-
-def _data(key: str, value: str) -> str:
-    text = visible(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f'<data key="{key}">{text}</data>'
+    return graphml_of(
+        "attribution",
+        (
+            (
+                node.id,
+                {"kind": node.kind, "label": node.label, "position": node.position, "influence": node.influence},
+            )
+            for node in report.nodes
+        ),
+        ((edge.source, edge.target, {"weight": edge.weight, "evidence": edge.evidence}) for edge in report.edges),
+        of_nodes={"kind": "string", "label": "string", "position": "int", "influence": "double"},
+        of_edges={"weight": "double", "evidence": "string"},
+    )
 
 
 def _node(node: GraphNode) -> JsonValue:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from typing import get_args
 
 from interp_lab.contracts.attribution_graph import GraphEdge, GraphNode, GraphPath, GraphReport, GraphSummary
+from interp_lab.contracts.criterion_graph import CriterionGraph, EvidenceEdge, EvidenceKind, EvidenceSummary, KindCount
 
 _MOST_STEPS = 20_000
+_MOST_GROUPS, _MOST_CANDIDATES = 8, 8
 
 
 def summary_of(report: GraphReport, *, n_nodes: int = 10, n_paths: int = 5) -> GraphSummary:
@@ -23,6 +26,33 @@ def summary_of(report: GraphReport, *, n_nodes: int = 10, n_paths: int = 5) -> G
         nodes=tuple(sorted(between, key=lambda node: -node.influence)[:n_nodes]),
         paths=strongest_paths(report, n_paths),
     )
+
+
+def evidence_summary(graph: CriterionGraph, *, n: int = 10, node: str | None = None) -> EvidenceSummary:
+    """Return the summary of a fused graph: `n` edges, shared among kinds, or as many of one node."""
+    if node is None:
+        each = -(-n // max(1, len({edge.kind for edge in graph.edges})))
+        edges = tuple(edge for kind in get_args(EvidenceKind) for edge in _of(graph, kind)[:each])
+    else:
+        edges = tuple(edge for edge in graph.edges if node in (edge.source, edge.target))[:n]
+    ends = {end for edge in edges for end in (edge.source, edge.target)}
+    return EvidenceSummary(
+        criterion=graph.criterion,
+        counts=tuple(
+            KindCount(kind=kind, n=len(found), n_validated=sum(edge.grade == "validated" for edge in found))
+            for kind in get_args(EvidenceKind)
+            for found in [_of(graph, kind)]
+        ),
+        mechanism_summary=graph.mechanism_summary,
+        nodes=tuple(one for one in graph.nodes if one.id in ends),
+        edges=edges,
+        supernodes=graph.supernodes[:_MOST_GROUPS],
+        candidate_paths=graph.candidate_paths[:_MOST_CANDIDATES],
+    )
+
+
+def _of(graph: CriterionGraph, kind: EvidenceKind) -> list[EvidenceEdge]:
+    return [edge for edge in graph.edges if edge.kind == kind]
 
 
 def strongest_paths(report: GraphReport, n: int) -> tuple[GraphPath, ...]:

@@ -2,50 +2,125 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
-from jinja2 import Environment
-from markupsafe import Markup
 from pydantic import JsonValue
 
-from interp_lab.contracts.path_report import PathCard, PathFigures, PathReport
-from interp_lab.reports.environment import Lines, environment
-from interp_lab.reports.markdown import MarkdownText, code_span, escaped
+from interp_lab.contracts.path_report import PathCard, PathEnd, PathFigures, PathReport
+from interp_lab.reports.grades import GRADES
+from interp_lab.reports.graph_view import GraphView, Link, Mark, R, columns_of, view_json
+from interp_lab.reports.markdown import code_span, escaped
 from interp_lab.reports.numbers import chance, percent, short
-from interp_lab.reports.visible import visible
+from interp_lab.reports.sheet import html_templates
+from interp_lab.reports.visible import shortened, visible
 
 _HEAD = (
     "| # | path | status | grade | mediated (95 %) | passed along | total | direct | random sources | q | same sign "
     "| output |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
-_WIDTH, _ROW_HEIGHT = 760, 34
+_PARTS_WIDTH, _PARTS_LEFT, _PARTS_RIGHT, _PARTS_ROW = 440.0, 96.0, 70.0, 20.0
 
 
-class _Arrow(NamedTuple):
-    """One path in the drawing."""
+class PartRow(NamedTuple):
+    """One part of an effect as a bar."""
 
-    card: PathCard
-    y1: int
-    y2: int
-    weight: float
+    label: str
+    value: str
+    x: float
+    width: float
+    y: float
+    whisker: tuple[float, float] | None
+
+
+class Parts(NamedTuple):
+    """The parts of one path's effect as bars from 0, and how far random sources reach."""
+
+    rows: tuple[PartRow, ...]
+    control: tuple[float, float]
+    """Left edge and width."""
+    zero: float
+    width: float
+    height: float
 
 
 def render_paths(report: PathReport) -> str:
     """Return a complete HTML document; equal reports give equal pages."""
-    sources = list(dict.fromkeys(card.source.key for card in report.paths))
-    targets = list(dict.fromkeys(card.target.key for card in report.paths))
-    places = {
-        "sources": [(key, _middle(i)) for i, key in enumerate(sources)],
-        "targets": [(key, _middle(i)) for i, key in enumerate(targets)],
-    }
-    arrows = [
-        _Arrow(card, _middle(sources.index(card.source.key)), _middle(targets.index(card.target.key)), _weight(card))
-        for card in report.paths
-    ]
-    height = _ROW_HEIGHT * (max(len(sources), len(targets), 1) + 1)
-    template = _environment().get_template("paths.html.j2")
-    return template.render(report=report, shown=shown, arrows=arrows, width=_WIDTH, height=height, **places)
+    return (
+        html_templates()
+        .get_template("paths.html.j2")
+        .render(
+            report=report,
+            shown=[(card, _parts(found) if (found := shown(card)) else None) for card in report.paths],
+            statuses=list(dict.fromkeys(card.status for card in report.paths)),
+            data=view_json(path_view(report)),
+            groups=(),
+            share=100,
+        )
+    )
+
+
+def path_view(report: PathReport) -> GraphView:
+    """Return the drawing: addresses from left to right by depth, the behaviour last."""
+    ends = {end.key: end for card in report.paths for end in (card.source, card.target)}
+    columns = columns_of(
+        {key: ("\uffff" if end.unit is None else end.address) for key, end in ends.items()}, names={"\uffff": "output"}
+    )
+    return GraphView(
+        marks=tuple(_mark(end, columns.spots[key]) for key, end in ends.items()),
+        links=tuple(map(_drawn, sorted(report.paths, key=lambda card: -_share(card)))),
+        captions=columns.captions,
+        lanes=tuple((caption.x, -26.0, caption.x, columns.height) for caption in columns.captions),
+        groups=(),
+        box=(-90.0, -70.0, columns.right + 180.0, columns.height + 100.0),
+        across=True,
+    )
+
+
+def _mark(end: PathEnd, spot: tuple[float, float]) -> Mark:
+    behaviour = end.unit is None
+    told = "the output" if behaviour else f"unit at {end.address}"
+    style, r = ("behaviour", 2 * R) if behaviour else ("unit", R)
+    return Mark(visible(end.key), style, *spot, r, shortened(end.key, 80), named=True, told=visible(told))
+
+
+def _drawn(card: PathCard) -> Link:
+    found = shown(card)
+    value = "not measured" if found is None else f"mediated {short(found.mediated)}"
+    told = f"{card.status.replace('_', ' ')}; {GRADES[card.grade].label}"
+    ends = visible(card.source.key), visible(card.target.key)
+    return Link(*ends, card.status, (), min(1.0, _share(card)), value, told)
+
+
+def _share(card: PathCard) -> float:
+    found = shown(card)
+    return 0.0 if found is None else abs(found.share)
+
+
+def _parts(found: PathFigures) -> Parts:
+    values = [("total", found.total), ("passed along", found.passed_along), ("mediated", found.mediated)]
+    values += [] if found.direct is None else [("direct", found.direct)]
+    spread = max((control.size for control in found.controls), default=0.0)
+    interval = (found.mediated_interval.low, found.mediated_interval.high)
+    ends = [0.0, spread, -spread, *interval, *(value for _, value in values)]
+    low, high = min(ends), max(ends)
+    scale = (_PARTS_WIDTH - _PARTS_LEFT - _PARTS_RIGHT) / ((high - low) or 1.0)
+
+    def x(value: float) -> float:
+        return round(_PARTS_LEFT + (value - low) * scale, 1)
+
+    rows = tuple(
+        PartRow(
+            label=label,
+            value=short(value),
+            x=x(min(0.0, value)),
+            width=round(abs(value) * scale, 1),
+            y=_PARTS_ROW * (place + 0.75),
+            whisker=(x(interval[0]), x(interval[1])) if label == "mediated" else None,
+        )
+        for place, (label, value) in enumerate(values)
+    )
+    control = (x(-spread), round(2 * spread * scale, 1))
+    return Parts(rows, control, x(0.0), _PARTS_WIDTH, _PARTS_ROW * len(rows) + 10)
 
 
 def render_paths_markdown(report: PathReport) -> str:
@@ -140,21 +215,3 @@ def _screen(report: PathReport) -> list[str]:
         f"{'–' if error.relative_error is None else percent(error.relative_error)} over {error.n_pairs} pairs"
         for error in report.screen.errors
     ]
-
-
-def _middle(place: int) -> int:
-    return _ROW_HEIGHT * (place + 1)
-
-
-def _weight(card: PathCard) -> float:
-    found = shown(card)
-    return 1.0 if found is None else round(1.0 + 5.0 * min(1.0, abs(found.share)), 2)
-
-
-@cache
-def _environment() -> Environment:
-    return environment(_printable)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines, MarkdownText)) else value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -13,11 +15,13 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.criterion_graph import (
     BEHAVIOUR_NODE,
     CRITERION_NODE,
+    CriterionGraph,
     CriterionGraphRequest,
     CriterionGraphResult,
     EvidenceEdge,
     EvidenceKind,
     EvidenceNode,
+    FusedReport,
 )
 from interp_lab.contracts.inspect_report import InspectReport, ModelFacts
 from interp_lab.contracts.path_report import TRACE_KIND, VALIDATION_KIND, PathReport
@@ -29,16 +33,18 @@ from interp_lab.workflows.memory.evidence_edges import (
     add_intervention,
     add_paths,
     open_candidates,
+    settled,
 )
 from interp_lab.workflows.memory.history import PastRun, read_run, same_words, weights_of
 
 _MAX_BYTES = 64 * 2**20
-_MOST_EDGES, _MOST_CANDIDATES = 40, 10
+_MOST_EDGES, _MOST_GROUPS, _MOST_CANDIDATES, _MOST_ACTIONS = 40, 20, 10, 8
 _ORDER: tuple[EvidenceKind, ...] = ("path", "effect", "association", "co_activation")
+_LAYER = re.compile(r"\.(\d+)")
 
 
-def criterion_graph(request: CriterionGraphRequest, *, settings: Settings) -> CriterionGraphResult:
-    """Return the fused graph; no grade is made here, every edge has that of its report.
+def criterion_graph(request: CriterionGraphRequest, *, settings: Settings, code_version: str) -> CriterionGraph:
+    """Return the whole fused graph; no grade is made here, every edge has that of its report.
 
     Raises:
         DifferentQuestions: The reports are not of one criterion and one model.
@@ -46,6 +52,59 @@ def criterion_graph(request: CriterionGraphRequest, *, settings: Settings) -> Cr
     """
     runs, paths = _read(request.reports, settings)
     model, criterion = _one_question(runs, paths)
+    fused = _fuse(runs, paths, settings)
+    edges = sorted(
+        (edge for edge in settled(fused.edges) if edge.kind in request.kinds),
+        key=lambda edge: (_ORDER.index(edge.kind), -strength(edge)),
+    )
+    candidates = tuple(open_candidates(fused)) if "path" in request.kinds else ()
+    words = tuple(_mechanism(edges, len(candidates), fused.names))
+    return CriterionGraph(
+        headline=f"{words[0]} Each edge has the grade of its own report; fusing adds no evidence.",
+        criterion=criterion,
+        model=model,
+        reports=tuple(_sources(runs, paths)),
+        mechanism_summary=words,
+        nodes=_nodes(edges, fused),
+        edges=tuple(edges),
+        supernodes=tuple(sorted(fused.groups, key=lambda group: -len(group.members))),
+        candidate_paths=candidates,
+        caveats=(
+            "Weights of different kinds have different units and are not compared: widths are relative within a kind.",
+            "A unit, a pair or a kind that no report measured has no edge; that is no evidence of absence.",
+        ),
+        agent_next_actions=tuple(_actions(runs, paths, edges))[:_MOST_ACTIONS],
+        made_at=datetime.now(UTC),
+        code_version=code_version,
+    )
+
+
+def answer(graph: CriterionGraph) -> CriterionGraphResult:
+    """Return the graph as an agent reads it: the strongest edges of it."""
+    edges = graph.edges[:_MOST_EDGES]
+    ends = {end for edge in edges for end in (edge.source, edge.target)}
+    left_out = len(graph.edges) - len(edges)
+    return CriterionGraphResult(
+        summary=graph.headline,
+        warnings=(f"{left_out} weaker edges are not shown; publish has all, fewer kinds others.",) if left_out else (),
+        agent_next_actions=graph.agent_next_actions[:3],
+        criterion=graph.criterion,
+        model=graph.model.id,
+        mechanism_summary=graph.mechanism_summary,
+        nodes=tuple(node for node in graph.nodes if node.id in ends),
+        edges=edges,
+        supernodes=graph.supernodes[:_MOST_GROUPS],
+        candidate_paths=graph.candidate_paths[:_MOST_CANDIDATES],
+        n_edges=len(graph.edges),
+    )
+
+
+def strength(edge: EvidenceEdge) -> float:
+    """Return how far an edge lies from nothing, in the unit of its kind."""
+    return abs(edge.weight - 0.5) if edge.kind == "association" else abs(edge.weight)
+
+
+def _fuse(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]], settings: Settings) -> Fused:
     fused = Fused()
     inspections = _inspections(runs, settings)
     for run in runs:
@@ -55,27 +114,15 @@ def criterion_graph(request: CriterionGraphRequest, *, settings: Settings) -> Cr
             add_intervention(fused, run, run.report, inspections=inspections)
     for artifact, report in paths:
         add_paths(fused, artifact, report)
-    edges = sorted(
-        (edge for edge in fused.edges if edge.kind in request.kinds),
-        key=lambda edge: (_ORDER.index(edge.kind), -_strength(edge)),
-    )
-    candidates = tuple(open_candidates(fused))
-    words = tuple(_mechanism(edges, len(candidates)))
-    return CriterionGraphResult(
-        summary=f"{words[0]} Each edge has the grade of its own report; fusing adds no evidence.",
-        warnings=(f"{len(edges) - _MOST_EDGES} weaker edges are not shown; name fewer kinds.",)
-        if len(edges) > _MOST_EDGES
-        else (),
-        agent_next_actions=tuple(_actions(paths)),
-        criterion=criterion,
-        model=model.id,
-        mechanism_summary=words,
-        nodes=_nodes(edges[:_MOST_EDGES], fused),
-        edges=tuple(edges[:_MOST_EDGES]),
-        supernodes=tuple(fused.groups[:20]),
-        candidate_paths=candidates[:_MOST_CANDIDATES],
-        n_edges=len(edges),
-    )
+    return fused
+
+
+def _sources(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]]) -> Iterator[FusedReport]:
+    for run in runs:
+        yield FusedReport(artifact=run.id, kind=run.manifest.kind, headline=run.report.headline)
+    for artifact, report in paths:
+        kind = TRACE_KIND if report.kind == "trace" else VALIDATION_KIND
+        yield FusedReport(artifact=artifact, kind=kind, headline=report.headline)
 
 
 def _read(reports: Sequence[str], settings: Settings) -> tuple[list[PastRun], list[tuple[str, PathReport]]]:
@@ -117,12 +164,12 @@ def _one_question(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport
     return asked[0]
 
 
-def _strength(edge: EvidenceEdge) -> float:
-    return abs(edge.weight - 0.5) if edge.kind == "association" else abs(edge.weight)
-
-
-def _mechanism(edges: Sequence[EvidenceEdge], n_candidates: int) -> Iterator[str]:
+def _mechanism(edges: Sequence[EvidenceEdge], n_candidates: int, names: Mapping[str, str]) -> Iterator[str]:
     """Sentences that say no more than grades do."""
+
+    def name(node: str) -> str:
+        return "the behaviour" if node == BEHAVIOUR_NODE else names.get(node, node)
+
     of = {kind: [edge for edge in edges if edge.kind == kind] for kind in _ORDER}
     held = {kind: [edge for edge in found if edge.grade == "validated"] for kind, found in of.items()}
     yield (
@@ -131,13 +178,13 @@ def _mechanism(edges: Sequence[EvidenceEdge], n_candidates: int) -> Iterator[str
         f"{len(of['co_activation'])} co-activations are correlation."
     )
     for edge in held["path"][:3]:
-        yield f"{edge.source} mediates {edge.weight:.3g} of {edge.target} on held-out prompts."
+        yield f"{name(edge.source)} mediates {edge.weight:.3g} of {name(edge.target)} on held-out prompts."
     for edge in held["effect"][:3]:
-        yield f"Editing {edge.source} changes the behaviour by {edge.weight:.3g} more than its controls."
+        yield f"Editing {name(edge.source)} changes the behaviour by {edge.weight:.3g} more than its controls."
     causal = {edge.source for edge in (*of["effect"], *of["path"])}
     untested = [edge.source for edge in of["association"] if edge.source not in causal]
     if untested:
-        yield f"{len(untested)} associated units have no intervention; the strongest is {untested[0]}."
+        yield f"{len(untested)} associated units have no intervention; the strongest is {name(untested[0])}."
     if n_candidates:
         yield f"{n_candidates} candidate paths have not been rerun on held-out prompts."
 
@@ -147,13 +194,32 @@ def _nodes(edges: Sequence[EvidenceEdge], fused: Fused) -> tuple[EvidenceNode, .
     special = {CRITERION_NODE: "criterion", BEHAVIOUR_NODE: "behaviour"}
     return tuple(
         EvidenceNode.model_validate(
-            {"id": node, "name": fused.names.get(node, node), "kind": special.get(node, "unit")}
+            {
+                "id": node,
+                "name": fused.names.get(node, node),
+                "kind": special.get(node, "unit"),
+                "address": fused.places.get(node),
+                "layer": _layer(fused.places.get(node)),
+            }
         )
         for node in found
     )
 
 
-def _actions(paths: Sequence[tuple[str, PathReport]]) -> Iterator[NextAction]:
-    """What the reports of paths themselves proposed."""
-    proposed = [action for _, report in paths for action in report.agent_next_actions]
-    yield from list({action.model_dump_json(): action for action in proposed}.values())[:3]
+def _layer(address: str | None) -> int | None:
+    found = _LAYER.search(address or "")
+    return int(found[1]) if found else None
+
+
+def _actions(
+    runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]], edges: Sequence[EvidenceEdge]
+) -> Iterator[NextAction]:
+    """What the reports themselves proposed and nothing that was fused has settled."""
+    rerun = {report.trace for _, report in paths if report.trace is not None}
+    edited = any(edge.kind == "effect" for edge in edges)
+    proposed = [action for artifact, report in paths if artifact not in rerun for action in report.agent_next_actions]
+    proposed += [card.next_action for _, report in paths for card in report.paths if card.next_action is not None]
+    proposed += [
+        action for run in runs for action in run.report.agent_next_actions if action.tool == "intervene" and not edited
+    ]
+    yield from {action.model_dump_json(): action for action in proposed}.values()

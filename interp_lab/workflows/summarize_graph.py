@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import ValidationError
 
 from interp_lab.artifacts.store import ArtifactStore
@@ -13,8 +15,9 @@ from interp_lab.contracts.attribution_graph import (
     SummarizeGraphRequest,
     SummarizeGraphResult,
 )
+from interp_lab.contracts.criterion_graph import CRITERION_GRAPH_KIND, CriterionGraph
 from interp_lab.errors import InvalidRequest
-from interp_lab.reports.graph_summary import neighbours, summary_of
+from interp_lab.reports.graph_summary import evidence_summary, neighbours, summary_of
 from interp_lab.settings import Settings
 
 _MAX_BYTES = 200 * 2**20
@@ -28,13 +31,13 @@ def summarize_graph(request: SummarizeGraphRequest, *, settings: Settings) -> Su
         UnknownArtifact, ArtifactCorrupt: It cannot be read.
         InvalidRequest: It is an artifact of another kind, or has no such node.
     """
+    kind = ArtifactStore(WorkspacePaths.of(settings)).open(request.graph).kind
+    if kind == CRITERION_GRAPH_KIND:
+        return _fused(request, read_criterion_graph(request.graph, settings))
     report = read_graph(request.graph, settings)
     inputs, outputs = (), ()
     if request.node is not None:
-        if request.node not in {node.id for node in report.nodes}:
-            raise InvalidRequest(
-                f"The graph has no node {request.node[:80]!r}.", remedy="Take an id from nodes or paths of the summary."
-            )
+        _refuse_unknown(request.node, {node.id for node in report.nodes})
         inputs, outputs = neighbours(report, request.node, _MOST_NEIGHBOURS)
     return SummarizeGraphResult(
         summary=report.headline,
@@ -47,12 +50,44 @@ def summarize_graph(request: SummarizeGraphRequest, *, settings: Settings) -> Su
     )
 
 
+def _fused(request: SummarizeGraphRequest, graph: CriterionGraph) -> SummarizeGraphResult:
+    if request.node is not None:
+        _refuse_unknown(request.node, {node.id for node in graph.nodes})
+    return SummarizeGraphResult(
+        summary=graph.headline,
+        warnings=graph.caveats,
+        agent_next_actions=graph.agent_next_actions[:3],
+        evidence=evidence_summary(graph, n=request.n_nodes, node=request.node),
+        inputs=(),
+        outputs=(),
+    )
+
+
+def _refuse_unknown(node: str, known: Collection[str]) -> None:
+    if node not in known:
+        raise InvalidRequest(
+            f"The graph has no node {node[:80]!r}.", remedy="Take an id from nodes or paths of the summary."
+        )
+
+
+def read_criterion_graph(artifact: str, settings: Settings) -> CriterionGraph:
+    """Return the fused graph of an artifact; raises as `summarize_graph`."""
+    store = ArtifactStore(WorkspacePaths.of(settings))
+    try:
+        return CriterionGraph.model_validate_json(store.read_file(artifact, "graph.json", limit=_MAX_BYTES))
+    except ValidationError as error:
+        raise InvalidRequest(f"The graph of artifact {artifact} is not one that this version reads.") from error
+
+
 def read_graph(artifact: str, settings: Settings) -> GraphReport:
     """Return the graph of an artifact; raises as `summarize_graph`."""
     store = ArtifactStore(WorkspacePaths.of(settings))
     kind = store.open(artifact).kind
     if kind != GRAPH_KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not a graph.", remedy="Run attribution_graph first.")
+        raise InvalidRequest(
+            f"Artifact {artifact} is a {kind}, not a graph.",
+            remedy="Name a graph of attribution_graph, or one that criterion_graph published.",
+        )
     try:
         return GraphReport.model_validate_json(store.read_file(artifact, "graph.json", limit=_MAX_BYTES))
     except ValidationError as error:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 
@@ -25,6 +26,7 @@ from interp_lab.worlds.catalogue import make_world
 from interp_lab.worlds.folder import model_files, write_world
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
+from tests.unit.reports.test_html_report import agrees, looked_up
 
 DECOYS = ("inert", "confounded", "redundant", "suppressor", "echo", "impostor")
 BASES = ("tiny-gpt2", "tiny-llama")
@@ -233,8 +235,15 @@ def test_a_traced_report_reads_in_every_form(worlds: Worlds, tmp_path: Path) -> 
     result, folder = trace(world, tmp_path / "t", sources=sources, hold=["attention", "norms"])
     assert len(result.model_dump_json()) < 4000
     html = (folder / "report.html").read_text(encoding="utf-8")
-    assert "<script" not in html
-    assert "http" not in html.replace("http-equiv", "")
+    assert html.count("<script") == 1
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    page, values = (
+        ElementTree.fromstring(html.removeprefix("<!DOCTYPE html>")),
+        json.loads((folder / "report.json").read_text(encoding="utf-8")),
+    )
+    marked = [e for e in page.iter() if e.get("data-at")]
+    assert len(marked) > 20
+    assert all(agrees("".join(e.itertext()), looked_up(values, e.get("data-at") or "")) for e in marked)
     assert (folder / "report.md").read_text(encoding="utf-8").startswith("# Traced paths")
     assert {p.target for p in result.paths} == {"output"}
     assert all(p.direct is not None for p in result.paths)

@@ -2,14 +2,88 @@
 
 from __future__ import annotations
 
-from interp_lab.contracts.criterion_graph import CriterionGraphRequest, CriterionGraphResult
-from interp_lab.workflows.criterion_graph import criterion_graph
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.artifacts import ArtifactRef
+from interp_lab.contracts.criterion_graph import (
+    CRITERION_GRAPH_KIND,
+    CriterionGraph,
+    CriterionGraphRequest,
+    CriterionGraphResult,
+)
+from interp_lab.errors import ReadOnlyLab
+from interp_lab.workflows.criterion_graph import answer, criterion_graph
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.path_calls import COMMON
+from interp_lab_tools.versions import code_version, package_versions
+from interp_lab_tools.views import MAX_ACTIONS, artifact_ref
 
 
 def _handle(request: CriterionGraphRequest, lab: Lab) -> CriterionGraphResult:
-    return criterion_graph(request, settings=lab.settings)
+    if request.publish and lab.read_only:
+        raise ReadOnlyLab(remedy="Leave publish out, or start the server without --read-only.")
+    graph = criterion_graph(request, settings=lab.settings, code_version=code_version())
+    graph = graph.model_copy(update={"agent_next_actions": (*_reruns(graph, lab), *graph.agent_next_actions)})
+    found = answer(graph)
+    if request.publish:
+        artifact = _publish(graph, request, lab)
+        why = "Read it in short; with node, the edges of one unit."
+        then = NextAction(tool="summarize_graph", arguments={"graph": artifact.id}, why=why)
+    else:
+        artifact = None
+        again = request.model_dump(mode="json", exclude_defaults=True) | {"publish": True}
+        then = NextAction(tool="criterion_graph", arguments=again, why="Write it as JSON, GraphML, Markdown and HTML.")
+    return found.model_copy(
+        update={
+            "artifacts": () if artifact is None else (artifact,),
+            "agent_next_actions": (*found.agent_next_actions[: MAX_ACTIONS - 1], then),
+        }
+    )
+
+
+def _reruns(graph: CriterionGraph, lab: Lab) -> Iterator[NextAction]:
+    """Yield a call for every trace with candidates that nothing has rerun."""
+    ranks: dict[str, list[JsonValue]] = defaultdict(list)
+    for path in graph.candidate_paths:
+        ranks[path.report].append(path.rank)
+    for trace, found in ranks.items():
+        asked = lab.engine.artifacts.open(trace).spec.get("request")
+        if isinstance(asked, dict) and "dataset" in asked:
+            call = {name: asked[name] for name in COMMON if name in asked}
+            call |= {"trace": trace, "ranks": found, "dry_run": False}
+            yield NextAction(tool="validate_paths", arguments=call, why="Rerun these candidates on held-out prompts.")
+
+
+def _publish(graph: CriterionGraph, request: CriterionGraphRequest, lab: Lab) -> ArtifactRef:
+    from interp_lab.reports.criterion_graph import (  # lazy: templates, only when asked
+        criterion_graphml,
+        render_criterion_graph,
+        render_criterion_graph_markdown,
+    )
+
+    origin = Origin(
+        job=None,
+        attempt=0,
+        started=datetime.now(UTC),
+        spec={"capability": "criterion_graph", "request": request.model_dump(mode="json", exclude_defaults=True)},
+        inputs={f"report {n}": report.artifact for n, report in enumerate(graph.reports)},
+        code_version=code_version(),
+        package_versions=package_versions(),
+    )
+    title = f"Graph of {graph.criterion[:120]} in {graph.model.id}"[:200]
+    with lab.engine.inline.artifact(CRITERION_GRAPH_KIND, title, origin) as writer:
+        writer.write_json("graph.json", graph.model_dump(mode="json"))
+        writer.write_text("graph.graphml", criterion_graphml(graph))
+        writer.write_text("report.md", render_criterion_graph_markdown(graph))
+        writer.write_text("report.html", render_criterion_graph(graph))
+    return artifact_ref(lab, writer.manifest)
 
 
 CRITERION_GRAPH = InlineCapability(
@@ -19,7 +93,8 @@ CRITERION_GRAPH = InlineCapability(
         "One picture of a criterion: give the artifacts of inspect, intervene, trace_paths and validate_paths of one "
         "model. Units become nodes; associations, effects, co-activations and paths stay different kinds of edge, each "
         "with grade, interval and validation of its own report. Redundant units are grouped. mechanism_summary says no "
-        "more than grades do, candidate_paths what validate_paths could rerun. Fusing adds no evidence."
+        "more than grades do, candidate_paths what validate_paths could rerun. publish writes every edge as JSON, "
+        "GraphML, Markdown and a viewer; summarize_graph reads it. Fusing adds no evidence."
     ),
     request=CriterionGraphRequest,
     result=CriterionGraphResult,

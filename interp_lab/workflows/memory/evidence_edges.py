@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from interp_lab.contracts.criterion_graph import (
@@ -28,6 +28,8 @@ class Fused:
 
     names: dict[str, str] = field(default_factory=dict[str, str])
     """Name of every unit by id; the last report counts."""
+    places: dict[str, str] = field(default_factory=dict[str, str])
+    """Address of every unit by id."""
     edges: list[EvidenceEdge] = field(default_factory=list[EvidenceEdge])
     groups: list[RedundancyGroup] = field(default_factory=list[RedundancyGroup])
     candidates: list[CandidatePath] = field(default_factory=list[CandidatePath])
@@ -39,6 +41,7 @@ def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
     for card in report.coordinates:
         name = name_of(card.address, card.index)
         fused.names[ids[name]] = name
+        fused.places[ids[name]] = card.address
         graded = card.confirm or card.explore
         interval = graded.auroc.interval
         fused.edges.append(
@@ -90,6 +93,7 @@ def add_intervention(
             else ids.get(card.unit, f"{card.address} {card.unit}")
         )
         fused.names[unit] = card.unit
+        fused.places.setdefault(unit, card.address)
         edit = _edit_that_earned(card, report)
         figures = edit.confirm or edit.explore
         fused.edges.append(
@@ -127,7 +131,7 @@ def _validates(edit: EditCard, looks: int) -> bool:
 
 def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:
     """Add the paths of a trace or a validation, with what a rerun found of each."""
-    for card in report.paths:
+    for rank, card in enumerate(report.paths, start=1):
         source, target = _end(card.source, fused), _end(card.target, fused)
         figures = card.confirm or card.explore
         if figures is None:
@@ -149,7 +153,17 @@ def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:
             )
         )
         if card.status == "candidate":
-            fused.candidates.append(CandidatePath(nodes=(source, target), mediated=figures.mediated, report=artifact))
+            found = CandidatePath(nodes=(source, target), mediated=figures.mediated, report=artifact, rank=rank)
+            fused.candidates.append(found)
+
+
+def settled(edges: Sequence[EvidenceEdge]) -> Iterator[EvidenceEdge]:
+    """Yield the edges without paths as they were found that a rerun on held-out prompts has replaced."""
+    rerun = {(e.source, e.target) for e in edges if e.validation is not None and e.validation.n_groups}
+    for edge in edges:
+        found_only = edge.validation is not None and not edge.validation.n_groups
+        if not (found_only and (edge.source, edge.target) in rerun):
+            yield edge
 
 
 def open_candidates(fused: Fused) -> Iterator[CandidatePath]:
@@ -164,6 +178,7 @@ def _of(name: str, ids: Mapping[str, str], fused: Fused) -> str:
     """The id of a coordinate by its name in the report; those that are not described keep their address."""
     unit = ids.get(name, name.replace(" #", "#"))
     fused.names.setdefault(unit, name)
+    fused.places.setdefault(unit, name.partition(" #")[0])
     return unit
 
 
@@ -172,4 +187,5 @@ def _end(end: PathEnd, fused: Fused) -> str:
         return BEHAVIOUR_NODE
     unit = unit_id(end.unit)
     fused.names.setdefault(unit, end.key)
+    fused.places.setdefault(unit, end.address)
     return unit

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import html
+import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from interp_lab import errors
-from interp_lab.contracts.criterion_graph import CriterionGraphResult
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.attribution_graph import SummarizeGraphResult
+from interp_lab.contracts.criterion_graph import CriterionGraph, CriterionGraphResult
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.path_report import PathCard, PathReport
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.evidence_edges import Fused, add_paths, open_candidates
+from interp_lab.workflows.memory.evidence_edges import Fused, add_paths, open_candidates, settled
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import CAPABILITIES
 from interp_lab_tools.lab import Lab
@@ -170,3 +176,83 @@ def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
     assert list(open_candidates(fused)) == []
     held = [edge for edge in fused.edges if edge.validation is not None and edge.validation.n_groups == 12]
     assert [edge.grade for edge in held] == ["validated"]
+    assert len(fused.edges) == 2
+    assert list(settled(fused.edges)) == held, "the rerun is attached to the path, which is drawn once"
+
+
+def published(settings: Settings, *reports: str, **options: Any) -> tuple[CriterionGraphResult, dict[str, bytes]]:
+    found = fuse(settings, *reports, publish=True, **options)
+    store = ArtifactStore(WorkspacePaths.of(settings))
+    (artifact,) = found.artifacts
+    return found, {f.name: store.read_file(artifact.id, f.name, limit=2**24) for f in artifact.files}
+
+
+def both(settings: Settings) -> tuple[str, str]:
+    edited = publish(settings, intervene_report([unit_card("resid_post.2 #5", "validated", [edit_card(-0.7)])]))
+    return inspected(settings), edited
+
+
+def test_a_published_graph_says_the_same_in_every_form(settings: Settings) -> None:
+    found, files = published(settings, *both(settings))
+    graph = CriterionGraph.model_validate_json(files["graph.json"])
+    assert graph.edges == found.edges
+    root = ElementTree.fromstring(files["graph.graphml"])
+    space = "{http://graphml.graphdrawing.org/xmlns}"
+    drawn = [{d.attrib["key"]: d.text for d in edge} for edge in root.iter(f"{space}edge")]
+    assert [edge["edge.kind"] for edge in drawn] == [edge.kind for edge in graph.edges]
+    assert [float(edge["edge.weight"] or 0) for edge in drawn] == [edge.weight for edge in graph.edges]
+    assert "edge.grade" not in next(edge for edge in drawn if edge["edge.kind"] == "co_activation")
+    digest = files["report.md"].decode()
+    assert all(heading in digest for heading in ("## Effect", "## Association", "## Co-activation"))
+    page = files["report.html"].decode()
+    assert page.count("<script") == 1
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    shown = json.loads(html.unescape(page.split('data-graph="')[1].split('"')[0]))
+    assert [link["style"] for link in shown["links"]] == [edge.kind for edge in graph.edges]
+    assert [group["members"] for group in shown["groups"]] == [["resid_post.2#5", "resid_post.2#9"]]
+
+
+def test_an_edge_that_is_not_validated_is_never_drawn_as_one_that_is(settings: Settings) -> None:
+    _, files = published(settings, *both(settings))
+    shown = json.loads(html.unescape(files["report.html"].decode().split('data-graph="')[1].split('"')[0]))
+    tags = {(link["source"], link["style"]): link["tags"] for link in shown["links"]}
+    assert tags["resid_post.2#5", "effect"] == ["held", "validated"]
+    assert tags["resid_post.2#5", "association"] == ["open"]
+    assert tags["resid_post.2#5", "co_activation"] == ["open"]
+
+
+def test_names_of_units_are_text_in_the_page(settings: Settings) -> None:
+    hostile = "</script><img src=x onerror=alert(1)>"
+    ref = {"address": "resid_post.2", "index": 5, "name": hostile}
+    card_ = unit_card(hostile, "weak", [edit_card(-0.7)]) | {"ref": ref}
+    _, files = published(settings, publish(settings, intervene_report([card_])))
+    page = files["report.html"].decode()
+    assert "<img" not in page
+    assert page.count("<script") == 1
+    ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>"))
+    ElementTree.fromstring(files["graph.graphml"])
+
+
+def test_a_published_graph_is_read_in_short_and_by_node(settings: Settings) -> None:
+    found, _ = published(settings, *both(settings))
+    with Lab.open(settings, ALL) as lab:
+        short = call(lab, "summarize_graph", {"graph": found.artifacts[0].id})
+        one = call(lab, "summarize_graph", {"graph": found.artifacts[0].id, "node": "resid_post.2#9"})
+        with pytest.raises(errors.InvalidRequest, match="no node"):
+            call(lab, "summarize_graph", {"graph": found.artifacts[0].id, "node": "resid_post.9#9"})
+    assert isinstance(short, SummarizeGraphResult)
+    assert isinstance(one, SummarizeGraphResult)
+    assert short.evidence is not None
+    assert one.evidence is not None
+    assert len(short.model_dump_json()) < 6000
+    assert {count.kind: (count.n, count.n_validated) for count in short.evidence.counts} == {
+        "association": (2, 0), "effect": (1, 1), "co_activation": (1, 0), "path": (0, 0)
+    }  # fmt: skip
+    assert all("resid_post.2#9" in (edge.source, edge.target) for edge in one.evidence.edges)
+    assert short.graph is None
+
+
+def test_a_graph_is_published_only_where_writing_is_allowed(settings: Settings) -> None:
+    report = inspected(settings)
+    with Lab.open(settings, ALL, read_only=True) as lab, pytest.raises(errors.ReadOnlyLab):
+        call(lab, "criterion_graph", {"reports": [report], "publish": True})
