@@ -84,7 +84,7 @@ class CompareRequest(JobRequest):
     """File of pairs to test instead of choosing some: matches.json of a comparison, or of the peer's match."""
     by: Literal["responses", "effects"] = "responses"
     """What chooses and tests pairs: when units are active, or what taking them away does to words that both know."""
-    n_controls: Annotated[int, Field(ge=2, le=20, multiple_of=2)] = 6
+    n_controls: Annotated[int, Field(ge=2, le=60, multiple_of=2)] = 16
     """By effects: random edits of the same size beside every edit, half of them opposites of the others."""
     n_transfers: Annotated[int, Field(ge=0, le=20)] = 3
     """By effects: pairs whose left direction is carried to the right model and steered there, the closest first."""
@@ -166,7 +166,7 @@ class Match(Contract):
     p_prompts: Probability
     """Share of exchanges of prompts, by effects of words, that do as well."""
     p_units: Probability
-    """Share of all units of the right model, by effects of random edits of the same size, that are as close."""
+    """Share of all units of the right model, by effects of random edits in either place, that are as close."""
     responses: FiniteFloat | None = None
     """By effects: correlation of residual responses, which had no part in the test."""
     transfer: Transfer | None = None

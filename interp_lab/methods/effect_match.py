@@ -2,8 +2,8 @@
 
 What an edit does is a vector: the mean change of every word's logit over prompts. Two models share no basis but their
 words, so that is where effects can be compared. Similarity is the correlation over words. Two nulls: words exchanged
-(do the two vectors have anything to do with each other?), and what edits of random directions of the same size do on
-the right side (is the counterpart closer than any edit of this size?).
+(do the two vectors have anything to do with each other?), and what edits of random directions of the same size do in
+the place of either edit (are the two closer than each is to any edit of that size?).
 
 Source: ours; the permutation of a correlation is Good (2005), Permutation, Parametric and Bootstrap Tests, ch. 3. Each
 pair is tested on prompts that did not choose it.
@@ -38,7 +38,7 @@ class VectorTest(NamedTuple):
     p_words: Floats
     """Share of exchanges of words that do as well, the observed one counted."""
     p_controls: Floats
-    """Share of random edits of the right side that are as close, the chosen one counted."""
+    """Share of random edits, each in the place of either edit, that are as close, the chosen one counted."""
 
 
 class Beyond(NamedTuple):
@@ -65,8 +65,11 @@ def judge_vectors(
     *,
     n_permutations: int,
     seed: int,
+    left_controls: NDArray[np.generic] | None = None,
 ) -> VectorTest:
-    """Return the test of paired effects `(n_pairs, n_prompts, n_words)` against `controls` `(n_controls, n_words)`.
+    """Return the test of paired effects `(n_pairs, n_prompts, n_words)` against random edits `(n_controls, n_words)`.
+
+    `controls` are of the right side; `left_controls`, where there are any, take the place of the left effect.
 
     Raises:
         ShapeMismatch: The sides do not have the same pairs, prompts and words, or too few words.
@@ -83,14 +86,17 @@ def judge_vectors(
     reached = np.ones(len(found))
     for _ in range(n_permutations):
         reached += np.einsum("ij,ij->i", a, b[:, rng.permutation(b.shape[1])]) >= found - 1e-12
-    closer = 1 + (alike(one.mean(1), controls) >= found[:, None] - 1e-12).sum(1)
+    random = alike(one.mean(1), controls)
+    if left_controls is not None:
+        random = np.concatenate([random, alike(two.mean(1), left_controls)], axis=1)
+    closer = 1 + (random >= found[:, None] - 1e-12).sum(1)
 
     def paired(rows: Ints) -> Floats:
         return np.einsum("ij,ij->i", _unit_rows(one[:, rows].mean(1)), _unit_rows(two[:, rows].mean(1)))
 
     interval = cluster_bootstrap(paired, groups, seed=seed, draws=_DRAWS)
     return VectorTest(
-        found, interval.low, interval.high, reached / (n_permutations + 1), closer / (len(np.asarray(controls)) + 1)
+        found, interval.low, interval.high, reached / (n_permutations + 1), closer / (random.shape[1] + 1)
     )
 
 

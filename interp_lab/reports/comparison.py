@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from jinja2 import Environment
-from markupsafe import Markup
-
 from interp_lab.contracts.compare import ComparedUnit, ComparisonReport, Match, Transfer
-from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.markdown import MarkdownText, code_span, escaped
 from interp_lab.reports.numbers import chance, percent, short
-from interp_lab.reports.visible import visible
+from interp_lab.reports.sheet import html_templates
 
 _HEAD = "| left | right | r (95 %) | q | direction | words | effects | grade |\n|---|---|---|---|---|---|---|---|"
 
 
 def render_comparison(report: ComparisonReport) -> str:
     """Return a complete HTML document; equal reports give equal pages."""
-    return _environment().get_template("comparison.html.j2").render(report=report)
+    return html_templates().get_template("comparison.html.j2").render(report=report, shared_words=_shared)
 
 
 def render_comparison_markdown(report: ComparisonReport) -> str:
@@ -67,10 +61,7 @@ def _unit(unit: ComparedUnit) -> MarkdownText:
     return code_span(f"{unit.address} #{unit.index}")
 
 
-@cache
-def _environment() -> Environment:
-    return environment(_printable, names={})
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
+def _shared(match: Match) -> frozenset[str]:
+    """Return the words that both units promote, spaces and case apart."""
+    ours, theirs = ({word.strip().lower() for word in unit.promoted} for unit in (match.left, match.right))
+    return frozenset(ours & theirs) - {""}

@@ -17,6 +17,7 @@ from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import save_dictionary
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import LocalRun
+from interp_lab.reports.numbers import fixed
 from interp_lab.settings import Settings
 from interp_lab.workflows.diff_models import diff_models
 from interp_lab_tools.capability import JobCapability
@@ -110,6 +111,19 @@ def test_one_removed_direction_is_found_as_the_weights_that_wrote_it_and_the_uni
     back, _, _ = diffed(folder, "base", base="edited", addresses=[PLACE])
     assert lost in [unit.index for unit in back.units if unit.verdict == "new"]
     assert lost not in [unit.index for unit in back.units if unit.verdict in ("lost", "weakened")]
+
+
+def test_the_page_shows_every_unit_beside_itself_and_hostile_words_as_text(folder: Path) -> None:
+    run = LocalRun(folder / "out", workspace=folder)
+    request = asked("copy", criterion="<script>alert(1)</script>")
+    diff_models(request, run, settings=Settings(workspace=folder), suggest=lambda _: ())
+    report = ModelDiffReport.model_validate_json((run.written[0] / "report.json").read_text(encoding="utf-8"))
+    page = (run.written[0] / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="pair"') == len(report.units)
+    for number, unit in enumerate(report.units):
+        assert f'data-at="/units/{number}/base_auroc">{fixed(unit.base_auroc, 2)}<' in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
 
 
 def test_an_added_direction_is_one_weight_of_rank_one_and_one_direction_of_the_shift(

@@ -48,7 +48,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
         n_prompts=None if prompts is None else len(prompts.prompts),
         n_pairs_at_most=pairs,
         n_edited=_n_edited(request, plan_prompts=None if prompts is None else len(prompts.prompts), n_named=n_named),
-        least_q=1 / (request.n_permutations + 1),
+        least_q=_least_q(request, n_named),
         advisories=tuple(_advisories(request)),
     )
     dictionaries = dict.fromkeys((*request.left.dictionaries, *request.right.dictionaries))
@@ -76,7 +76,16 @@ def _n_edited(request: CompareRequest, *, plan_prompts: int | None, n_named: int
     if request.by == "responses" or plan_prompts is None:
         return None
     units = n_named or request.n_units
-    return 2 * units * (1 + request.n_controls) * plan_prompts
+    held_out = -(-plan_prompts // 2)  # random edits run on confirm prompts alone
+    return 2 * units * (plan_prompts + request.n_controls * held_out)
+
+
+def _least_q(request: CompareRequest, n_named: int) -> float:
+    """The smallest p of a pair, which is its q where every pair has it."""
+    exchanges = request.n_permutations
+    if request.by == "responses":
+        return 1 / (exchanges + 1)
+    return max(1 / (exchanges + 1), 1 / (2 * (n_named or request.n_units) * request.n_controls + 1))
 
 
 def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, lab: Lab) -> str:

@@ -91,10 +91,10 @@ def transfers(
         other = steered(right, b, carried, acted.words.right, n_controls=_N_RANDOM, run=run)
         rows, groups = _rows(left, own, "confirm")
         test = judge_vectors(
-            own.effects[:, rows], other.effects[:, rows], other.controls[1], groups,
+            own.effects[:, rows], other.effects[:, rows], other.controls, groups,
             n_permutations=request.n_permutations, seed=request.seed,
         )  # fmt: skip
-        random = alike(own.effects[:, rows].mean(1), other.controls[1])[0]
+        random = alike(own.effects[:, rows].mean(1), other.controls)[0]
         found[pair] = Transfer(
             held_out_r2=round(fitted.held_out_r2, 4),
             similarity=_rounded(test.similarity[0]),
@@ -142,8 +142,9 @@ def _tested(
     one = moved[0].effects[[columns[0].index(pair.left) for pair in pairs]][:, rows]
     two = moved[1].effects[[columns[1].index(pair.right) for pair in pairs]][:, rows]
     test = judge_vectors(
-        one, two, moved[1].controls[1], groups, n_permutations=request.n_permutations, seed=request.seed
-    )
+        one, two, moved[1].controls, groups,
+        n_permutations=request.n_permutations, seed=request.seed, left_controls=moved[0].controls,
+    )  # fmt: skip
     found = PairTest(test.similarity, test.low, test.high, test.p_words, test.p_controls)
     return Tested(pairs, found, benjamini_hochberg(np.maximum(test.p_words, test.p_controls)))
 

@@ -55,7 +55,7 @@ class Moved:
     control_along: Floats32
     """Size of the same part of random edits of the unit's size, mean over them `(n_units, n_prompts)`."""
     controls: Floats32
-    """Mean change over explore prompts, then over confirm prompts, of every random edit `(2, n_controls, n_words)`."""
+    """Mean change over confirm positives of every random edit `(n_controls, n_words)`; explore ones without any."""
 
 
 def shared_words(left: ReadSide, right: ReadSide) -> Words:
@@ -137,8 +137,10 @@ def _moved(side: ReadSide, edits: Sequence[Edit], words: Sequence[int], *, n_con
     ]
     tally = _Tally.of(side, n, n_controls, len(words))
     with decided_matmul(run.checkpoint_dir):
-        runner = Runner(inputs.loaded, variants, WordLogits(tuple(words)))
         for part, rows in enumerate(tally.parts):
+            # random edits choose nothing, so the prompts that choose are spared them
+            own = variants if part == tally.judging else variants[:n]
+            runner = Runner(inputs.loaded, own, WordLogits(tuple(words)))
             for done, outcome in enumerate(runner.many([Subject(inputs.tokens[row], row) for row in rows])):
                 run.progress(done, len(rows), f"editing {side.id}", "prompts")
                 tally.take(part, outcome.prompt, (outcome.edited - outcome.base).numpy())
@@ -170,7 +172,7 @@ class _Tally:
             np.zeros((n, rows, n_words), np.float32),
             along,
             control_along,
-            np.zeros((2, n * n_controls, n_words), np.float32),
+            np.zeros((n * n_controls, n_words), np.float32),
             np.zeros((n, n_words), np.float32),
         )
 
@@ -178,16 +180,23 @@ class _Tally:
     def rows(self) -> tuple[int, ...]:
         return (*self.parts[0], *self.parts[1])
 
+    @property
+    def judging(self) -> int:
+        """The part whose prompts judge: the second, or the first where there are no others."""
+        return 1 if self.parts[1] else 0
+
     def take(self, part: int, prompt: int, change: NDArray[np.float64]) -> None:
         n, n_explore = len(self.effects), len(self.parts[0])
         place = self.rows.index(prompt)
         self.effects[:, place] = change[:n]
         self.along[:, place] = (change[:n] * self.goal).sum(1)
+        if part != self.judging:
+            return
         others = change[n:].reshape(n, -1, change.shape[1])
         self.control_along[:, place] = size_along(others, self.goal)
         if self.positive[place]:
             own = self.positive[:n_explore] if part == 0 else self.positive[n_explore:]
-            self.controls[part] += change[n:] / own.sum()
+            self.controls += change[n:] / own.sum()
 
     def aim(self) -> None:
         """Set what the effect of each unit is measured along, from explore positives."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from interp_lab.contracts.diff_models import DIFF_KIND, DiffModelsResult, ModelDiffReport
 from interp_lab.jobs.run import Run
-from interp_lab.reports.model_diff import render_model_diff_markdown
+from interp_lab.reports.model_diff import render_model_diff, render_model_diff_markdown
 
 _SHOWN = 12
 
@@ -54,10 +54,11 @@ def _caveats(report: ModelDiffReport) -> Iterator[str]:
 
 
 def publish(report: ModelDiffReport, run: Run) -> None:
-    """Write the report as JSON and Markdown."""
+    """Write the report as JSON, Markdown and HTML."""
     with run.artifact(DIFF_KIND, f"{report.base.id} and {report.changed.id}: {report.criterion[:80]}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_model_diff_markdown(report))
+        files.write_text("report.html", render_model_diff(report))
         files.metrics |= {"n_changed_weights": len(report.weights), "n_units": len(report.units)}
         files.warnings += report.caveats
 

@@ -273,8 +273,8 @@ def test_the_page_and_the_text_show_what_became_of_a_carried_direction_and_what_
         }
     )
     page, text = render_comparison(shown), render_comparison_markdown(shown)
-    assert "r = 0.910" in page
-    assert "77 words" in page
+    assert 'data-at="/matches/0/transfer/similarity">0.91<' in page
+    assert 'data-at="/n_words">77<' in page
     assert "rivers &lt;b&gt;" in page
     assert "r 0.910" in text
     assert "carried to the right model" not in render_comparison_markdown(report)
