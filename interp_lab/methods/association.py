@@ -15,7 +15,7 @@ from interp_lab.statistics import block_association
 from interp_lab.statistics.arrays import Floats, Ints, checked_matrix
 from interp_lab.statistics.code_columns import CodeColumns
 from interp_lab.statistics.effect_size import effect_size
-from interp_lab.statistics.false_discovery import benjamini_hochberg
+from interp_lab.statistics.false_discovery import benjamini_hochberg, false_discovery
 from interp_lab.statistics.firing import firing
 from interp_lab.statistics.power import detectable_auroc
 from interp_lab.statistics.sample import Sample
@@ -44,13 +44,15 @@ class Association:
     """Share of prompts on which the latent fires."""
     p: Floats
     q: Floats
-    """Benjamini-Hochberg over all latents of this record."""
+    """Over all latents of this record; where a test of groups has a smallest p, as `false_discovery` says."""
     level: float
     n_rows: int
     n_positive_groups: int
     n_negative_groups: int
     detectable: float
     """Smallest AUROC above 0.5 that this many groups find for one latent, at 1 - level, with power 0.8."""
+    least_p: Floats | None = None
+    """No labels of these groups give a smaller p; None for a test without such a bound."""
 
     @property
     def n_latents(self) -> int:
@@ -76,7 +78,8 @@ class Association:
 
     def _keys(self) -> tuple[Floats, Floats, Floats]:
         """What latents are ordered by, the smallest first."""
-        return -np.round(np.abs(self.auroc - 0.5), _EQUAL_DIGITS), -np.abs(self.d), self.p
+        nearness = np.asarray(-np.round(np.abs(self.auroc - 0.5), _EQUAL_DIGITS), dtype=np.float64)
+        return nearness, -np.abs(self.d), self.p
 
 
 def associate(
@@ -95,7 +98,7 @@ def associate(
         ShapeMismatch: `values` or `scores` do not have one row per prompt.
         NonFiniteInput: a value is NaN or infinite; the first bad row and column are named.
 
-    Source: `separation`, `effect_size`, `firing` and `benjamini_hochberg` of the statistics package.
+    Source: `separation`, `effect_size`, `firing` and `false_discovery` of the statistics package.
     """
     matrix = checked_matrix(values, sample.n_rows)
     found = separation(matrix, sample, level=level)
@@ -113,12 +116,13 @@ def associate(
         rate_negative=rates.on_negatives,
         density=rates.density,
         p=found.p,
-        q=benjamini_hochberg(found.p),
+        q=false_discovery(found.p, found.least_p),
         level=level,
         n_rows=sample.n_rows,
         n_positive_groups=groups[0],
         n_negative_groups=groups[1],
         detectable=detectable_auroc(*groups, alpha=1 - level),
+        least_p=found.least_p,
     )
 
 

@@ -32,6 +32,8 @@ class RankSumTest:
     """Two-sided p-value."""
     variance: Floats
     """Variance of the rank sum over all relabellings; of two nulls the larger."""
+    least: Floats
+    """No labelling gives a smaller p; 1 where all values are equal."""
 
 
 def rank_sum_test(ranks: Floats, active: Bools, relabelling: Relabelling) -> RankSumTest:
@@ -62,7 +64,7 @@ def rank_sum_test(ranks: Floats, active: Bools, relabelling: Relabelling) -> Ran
         floor = _twice(least + rows.log_p - _LOG_2 * np.count_nonzero(equal, axis=1))
         p = np.maximum(p, np.maximum(_fitted(score, spread, third + rows.third), floor))
         variance = np.maximum(variance, spread)
-    return RankSumTest(p, variance)
+    return RankSumTest(p, variance, _least(ranks, active, relabelling))
 
 
 def monte_carlo_p(
@@ -143,6 +145,22 @@ def _fitted(score: Floats, variance: Floats, third: Floats) -> Floats:
 
 def _twice(log_p: Floats) -> Floats:
     return np.minimum(1.0, 2 * np.exp(log_p))
+
+
+def _least(ranks: Floats, active: Bools, relabelling: Relabelling) -> Floats:
+    """Twice the probability of the rarest labels that the active groups could have, as both nulls leave it."""
+    sample, pure = relabelling.sample, relabelling.pure
+    varies = np.zeros((len(ranks), sample.n_groups), dtype=np.bool_)
+    if not pure.all():
+        ends = (find.reduceat(ranks, sample.starts, axis=1) for find in (np.maximum, np.minimum))
+        varies = np.not_equal(*ends)
+    fires = sample.group_sums(active.astype(np.float64))[:, pure] > 0
+    n, m, taken = int(pure.sum()), int((relabelling.positives[pure] > 0).sum()), fires.sum(axis=1)
+    table = log_gamma(np.arange(1, n + 2))
+    rest = n - taken
+    left = np.stack([m - np.minimum(taken, m), m - np.maximum(0, m - rest)])  # one of the ends is the rarest
+    rarest = (table[rest] - table[left] - table[rest - left]).min(axis=0) - (table[n] - table[m] - table[n - m])
+    return _twice(rarest - _LOG_2 * np.count_nonzero(varies[:, ~pure], axis=1))
 
 
 def _log_exchange(active: Bools, relabelling: Relabelling) -> Floats:

@@ -32,12 +32,14 @@ class Separation:
     standard_error: Floats
     p: Floats
     """Two-sided."""
+    least_p: Floats
+    """No labelling of these groups gives a smaller one."""
 
 
 def separation(values: ArrayLike, sample: Sample, *, level: float = 0.95) -> Separation:
     """Return AUROC, interval at `level` and permutation p of every column of `values` `(n_rows, n_columns)`.
 
-    A constant column has AUROC 0.5, interval [0.5, 0.5] and p 1.
+    A constant column has AUROC 0.5, interval [0.5, 0.5], p 1 and least p 1.
 
     Raises:
         ShapeMismatch, NonFiniteInput: as `checked_matrix`.
@@ -46,10 +48,10 @@ def separation(values: ArrayLike, sample: Sample, *, level: float = 0.95) -> Sep
     """
     matrix = checked_matrix(values, sample.n_rows)
     relabelling = Relabelling(sample)
-    out = np.empty((5, matrix.shape[1]))
+    out = np.empty((6, matrix.shape[1]))
     for columns, block in column_blocks(matrix, sample.by_group):
         out[:, columns] = _separate(block, relabelling, level)
-    return Separation(out[0], out[1], out[2], out[3], out[4])
+    return Separation(*out)
 
 
 def _separate(block: Matrix, relabelling: Relabelling, level: float) -> Floats:
@@ -69,7 +71,7 @@ def _separate(block: Matrix, relabelling: Relabelling, level: float) -> Floats:
         n_groups=(sample.n_positive_groups, sample.n_negative_groups),
         level=level,
     )
-    return np.stack([estimate, low, high, np.sqrt(variance), test.p])
+    return np.stack([estimate, low, high, np.sqrt(variance), test.p, test.least])
 
 
 def _null_variance(test: RankSumTest, sample: Sample) -> Floats:

@@ -17,8 +17,10 @@ from interp_lab.methods.association import associate
 from interp_lab.methods.stability import stability
 from interp_lab.statistics.adjusted import adjusted_separation
 from interp_lab.statistics.auroc import auroc
+from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.statistics.held_out import held_out_scores
 from interp_lab.statistics.permutation import monte_carlo_p
+from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample
 from interp_lab.statistics.separation import separation
 
@@ -268,3 +270,52 @@ def test_a_ranking_of_wordings_is_not_stable_across_families() -> None:
     by_row = stability(table, Sample.of(sample.labels), seed=0).rank_agreement
     assert np.abs(by_family).mean() < 0.2
     assert by_row.min() > 0.6
+
+
+def _rare(rng: np.random.Generator, sample: Sample, columns: int, *, planted: int = 0) -> np.ndarray:
+    """Latents that fire on 0.3 to 50 % of rows, with levels and wordings of their families; the first know labels."""
+    table = _families(rng, sample, columns)
+    n_active = (10 ** rng.uniform(-2.5, -0.3, columns) * sample.n_rows).astype(int)
+    floor = np.take_along_axis(-np.sort(-table, axis=0), n_active[None], axis=0)
+    table[:, :planted] += 3.0 * sample.labels[:, None]
+    return np.maximum(table - floor, 0)
+
+
+def test_rare_latents_of_few_families_do_not_hide_those_that_follow_the_label() -> None:
+    sample = _sample([(8, 8)] * 12)
+    shares, plain, false = [], [], []
+    for seed in range(8):
+        found = associate(_rare(np.random.default_rng(seed), sample, 2000, planted=14), sample)
+        called = found.q <= 0.05
+        shares.append(called[:14].mean())
+        plain.append((benjamini_hochberg(found.p) <= 0.05).mean())
+        false.append(called[14:].sum() / max(1, called.sum()))
+    assert np.mean(shares) > 0.4
+    assert np.mean(plain) == 0  # counted against p-values that they cannot reach, nothing is called
+    assert np.mean(false) <= 0.05
+
+
+@pytest.mark.parametrize("n_families", [12, 20])
+def test_rare_latents_that_follow_nothing_are_called_no_more_often_than_stated(n_families: int) -> None:
+    sample = _sample([(4, 4)] * n_families)
+    calls = [
+        (associate(_rare(np.random.default_rng(500 + seed), sample, 500), sample).q <= 0.05).any() for seed in range(80)
+    ]
+    assert np.mean(calls) <= 0.05 + _three_sigma(0.05, 80)
+
+
+@pytest.mark.parametrize("sizes", [[(3, 3)] * 6, [(1, 0)] * 4 + [(0, 1)] * 5, [(2, 1), (1, 3), (2, 2), (2, 0), (0, 2)]])
+def test_no_labels_give_a_p_below_the_least_that_is_named(sizes: Sizes) -> None:
+    sample, rng = _sample(sizes), np.random.default_rng(4)
+    table = _rare(rng, sample, 60)
+    found = separation(table, sample)
+    drawn = [found.p]
+    for _ in range(200):
+        labels = Relabelling(sample).drawn(rng)
+        again = separation(table, Sample.of(labels, sample.groups))
+        if (Relabelling(Sample.of(labels, sample.groups)).positives == Relabelling(sample).positives).all():
+            assert np.allclose(again.least_p, found.least_p)
+        drawn.append(again.p)
+    assert (np.min(drawn, axis=0) >= found.least_p * (1 - 1e-9)).all()
+    if sizes == [(3, 3)] * 6:
+        assert np.isclose(np.min(drawn, axis=0), found.least_p).any()

@@ -30,7 +30,7 @@ from interp_lab.workflows.inspection.cards import layer_rows
 from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.tables import Table
-from interp_lab.workflows.inspection.wording import audit_record, caveats, headline
+from interp_lab.workflows.inspection.wording import audit_record, caveats, headline, too_few_groups
 from interp_lab.workflows.memory.confirming import registered_words
 from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
@@ -61,7 +61,10 @@ def assemble(
         audit=audit,
         layers=layer_rows(pooled, findings),
         coordinates=cards,
-        caveats=caveats(cards, audit, confirmed=confirm is not None, unverified=inputs.unverified),
+        caveats=(
+            *caveats(cards, audit, confirmed=confirm is not None, unverified=inputs.unverified),
+            *too_few_groups(findings.explore, len(plan.split.keys("explore"))),
+        ),
         agent_next_actions=(),
         run=run_facts(run, seed=inputs.request.seed, checks=inputs.checked),
         association_map=tuple(

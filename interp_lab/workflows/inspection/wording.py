@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from interp_lab.contracts.base import Interval
 from interp_lab.contracts.inspect_report import Confound, ConfoundAudit, CoordinateCard, Measured
 from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.methods.association import Association
 from interp_lab.methods.confounds import ConfoundAudit as Audit
 from interp_lab.methods.confounds import ConfoundScore, Verdict
 from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.orientation import oriented, turned
+from interp_lab.statistics.false_discovery import fewest_together
 from interp_lab.statistics.sample import Sample
 
 _WORDS = {
@@ -94,6 +97,28 @@ def caveats(
     if cards and all(card.grade == "weak" for card in cards):
         lines.append("Absence of evidence at these addresses and this pooling is not evidence of absence in the model.")
     return tuple(lines)
+
+
+def too_few_groups(explore: Association, n_groups: int) -> tuple[str, ...]:
+    """Return what must be known where nothing is called because so few groups could hardly have called anything."""
+    if explore.least_p is None or (explore.q <= Q_LEVEL).any():
+        return ()
+    least, together = float(explore.least_p.min()), fewest_together(explore.least_p)
+    if together == 1:
+        return ()
+    said = (
+        f"No labels of {n_groups} independent groups give a p below {least:.2g}, so a search over {explore.n_latents} "
+        "coordinates "
+    )
+    if together is None:
+        return (
+            f"{said}cannot call any of them, however well it follows the criterion: more prompt groups are needed.",
+        )
+    more = math.ceil(math.log2(together))
+    return (
+        f"{said}calls none unless {together} reach that together; with about {2 * more} more prompt groups, of which "
+        "half explore, one alone could be called.",
+    )
 
 
 def audit_record(audit: Audit, sample: Sample) -> ConfoundAudit:

@@ -16,7 +16,7 @@ from interp_lab.statistics.basis import smooth_basis
 from interp_lab.statistics.bootstrap import cluster_bootstrap
 from interp_lab.statistics.clustered_mean import clustered_mean
 from interp_lab.statistics.effect_size import effect_size
-from interp_lab.statistics.false_discovery import benjamini_hochberg
+from interp_lab.statistics.false_discovery import benjamini_hochberg, false_discovery, fewest_together
 from interp_lab.statistics.firing import firing
 from interp_lab.statistics.held_out import group_folds, held_out_scores
 from interp_lab.statistics.power import detectable_auroc
@@ -213,3 +213,22 @@ def test_as_many_covariates_as_groups_leave_nothing_separable() -> None:
     labels = np.arange(12) % 2 == 0
     found = adjusted_separation(rng.normal(size=(12, 2)), Sample.of(labels), rng.normal(size=(12, 11)))
     assert not found.separable
+
+
+def test_tests_that_cannot_reach_a_small_p_are_not_counted_against_those_that_can() -> None:
+    p = [0.001] * 3 + [0.3] * 97
+    counted = benjamini_hochberg(p)
+    least = [0.001] * 10 + [0.2] * 90
+    found = false_discovery(p, least)
+    assert counted[0] == pytest.approx(0.1 / 3)
+    assert found[0] == pytest.approx(0.001 * 10 / 0.95 / 3)
+    assert (found >= p).all()
+    assert false_discovery(p, [0.0] * 100).tolist() == counted.tolist()
+
+
+def test_how_many_must_reach_the_smallest_p_together_follows_from_what_they_can_reach() -> None:
+    assert fewest_together([1e-6] * 100) == 1
+    assert fewest_together([0.001] * 300 + [0.2] * 700) == 7
+    assert (false_discovery([0.001] * 6 + [0.9] * 994, [0.001] * 300 + [0.2] * 700) <= 0.05).sum() == 0
+    assert (false_discovery([0.001] * 7 + [0.9] * 993, [0.001] * 300 + [0.2] * 700) <= 0.05).sum() == 7
+    assert fewest_together([0.06] * 100) is None
