@@ -79,7 +79,7 @@ SAE_PEERS := eai-sparsify natsort simple-parsing docstring-parser schedulefree d
 
 bench-sae: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/sae-peers $(SAE_PEERS)
-	PYTHONPATH=$(VENV)/sae-peers $(BIN)/python benchmarks/sae/bench.py
+	PYTHONPATH=$(VENV)/sae-peers $(BIN)/python benchmarks/sae/bench.py --write benchmarks/results/sae.json
 
 bench-inspect: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/inspect-peer interp-lab==3.1.0

@@ -1,46 +1,46 @@
 """Train the same TopK SAE with this project and its peers, on identical activations, and print one JSON object.
 
-`python benchmarks/sae/bench.py` measures every shape; `--shapes 512x8192 --steps 20` less or more. Every contestant is
-a process of its own that takes a few steps in turn with the others, so that all meet the same other load; CPU seconds
-of the process are what ratios are made of, wall time is shown beside them. eai-sparsify and dictionary_learning take
-part where PYTHONPATH leads to them: they cannot be installed beside this project's own requirements, and `make
-bench-sae` puts them without theirs into a folder of their own.
+`python benchmarks/sae/bench.py` measures all nine cells in one run; `--shapes 512x8192 --steps 20` less or more. Every
+contestant is a process of its own that takes a few steps in turn with the others, so that all meet the same other
+load; CPU seconds of the process are what ratios are made of, wall time is shown beside them. With `--write` every
+finished cell is kept at once, and a run that was interrupted goes on behind its last cell, as long as neither the
+trainer nor the benchmark nor the settings changed. eai-sparsify and dictionary_learning take part where PYTHONPATH
+leads to them: they cannot be installed beside this project's own requirements, and `make bench-sae` puts them without
+theirs into a folder of their own.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from activations import Activations, read
-from contestants import CONTESTANTS, Shape, make
+from activations import Activations
+from contest import ROUNDS, serve
+from contestants import CONTESTANTS, Shape
 
 SHAPES = {
-    "128x1024": (Shape(128, 1024, 4096), 30),
+    "128x1024": (Shape(128, 1024, 4096), 102),
     "128x8192": (Shape(128, 8192, 4096), 6),
     "128x16384": (Shape(128, 16384, 2048), 6),
-    "512x1024": (Shape(512, 1024, 4096), 6),
+    "512x1024": (Shape(512, 1024, 4096), 26),
     "512x8192": (Shape(512, 8192, 4096), 6),
     "512x16384": (Shape(512, 16384, 2048), 6),
-    "768x1024": (Shape(768, 1024, 2048), 6),
+    "768x1024": (Shape(768, 1024, 2048), 26),
     "768x8192": (Shape(768, 8192, 2048), 6),
     "768x16384": (Shape(768, 16384, 2048), 6),
 }
 """Coordinates x latents → sizes and steps; fewer steps where a step of the slowest takes seconds."""
-HELD_OUT = 1024
-"""Rows that quality is measured on."""
-ROUNDS = 4
-WARM_UP = 2
 OURS = "interp-lab"
 SAME_FVU = 0.005
 """Largest relative difference of held-out FVU at equal tokens that counts as equal."""
@@ -49,6 +49,9 @@ TARGETS = {"128x1024": {("sae-lens", "cpu_s"): 3.5}} | dict.fromkeys(
     ("512x8192", "512x16384", "768x8192", "768x16384"), _WIDE
 )
 """Shape → (peer, figure) → least ratio to ours; shapes without one are shown only."""
+_HERE = Path(__file__).parent
+_MEASURED = (_HERE, _HERE.parents[1] / "interp_lab" / "dictionaries")
+"""Whose change makes cells that were measured before those of another run."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,22 +63,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", type=Path, default=None)
     parser.add_argument("--contestant", default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--batches", type=Path, default=None, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.contestant is not None:
-        return _contest(chosen.contestant, *SHAPES[chosen.shapes[0]], chosen)
-    figures: dict[str, dict[str, Any]] = {}
-    for name in chosen.shapes:
-        figures[name] = _compare(name, chosen)
-        if chosen.write is not None:
-            text = json.dumps(summary(figures, chosen.threads), indent=2)
-            chosen.write.write_text(text + "\n", encoding="utf-8")
-    print(json.dumps(summary(figures, chosen.threads)))
+        return serve(chosen.contestant, {name: shape for name, (shape, _) in SHAPES.items()}, chosen.threads)
+    found = _run(chosen)
+    print(json.dumps(found))
     return 0
 
 
-def summary(figures: dict[str, dict[str, Any]], threads: int) -> dict[str, Any]:
-    """Return the figures with ratios to ours, whether quality is equal and which targets are met."""
+def summary(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the ratios to ours, whether quality is equal and which targets are met."""
     ratios: dict[str, float] = {}
     equal, met = True, True
     for shape, rows in figures.items():
@@ -89,7 +86,6 @@ def summary(figures: dict[str, dict[str, Any]], threads: int) -> dict[str, Any]:
         wanted = {f"{shape}/{peer}/{what}": least for (peer, what), least in targets.items() if peer in rows}
         met &= all(ratios[name] >= least for name, least in wanted.items())
     return {
-        "bench": "sae",
         "ratios": dict(sorted(ratios.items())),
         "equal": equal,
         "targets_met": met,
@@ -97,110 +93,90 @@ def summary(figures: dict[str, dict[str, Any]], threads: int) -> dict[str, Any]:
             shape: {"/".join(key): least for key, least in TARGETS.get(shape, {}).items()} for shape in figures
         },
         "figures": figures,
-        "machine": f"{os.cpu_count()} CPU cores, {threads} thread each, torch {torch.__version__}",
     }
 
 
-def _compare(shape: str, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Run all contestants in turns and return their figures."""
-    sizes, steps = SHAPES[shape]
-    with tempfile.TemporaryDirectory() as folder:
-        Activations(sizes.d_in, 2 * sizes.n_latents, sizes.batch).write(Path(folder), chosen.steps or steps)
-        figures = _take_turns(shape, chosen, folder)
-    _print(shape, figures)
-    return figures
+def _run(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Measure cell after cell, those that an interrupted run has measured excepted."""
+    run = _identity(chosen)
+    figures = _measured_before(chosen.write, run)
+    missing = [shape for shape in chosen.shapes if shape not in figures]
+    running = _contestants(chosen) if missing else {}
+    for shape in missing:
+        figures[shape] = _compare(shape, chosen.steps or SHAPES[shape][1], running)
+        _keep(chosen.write, run, figures)
+    for process in running.values():
+        process.communicate()
+    return _whole(run, figures)
 
 
-def _take_turns(shape: str, chosen: argparse.Namespace, folder: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--shapes", shape, "--threads", str(chosen.threads), "--batches", folder]
-    command += ["--steps", str(chosen.steps)] if chosen.steps else []
+def _whole(run: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+    return {"bench": "sae", "run": run, **summary({shape: figures[shape] for shape in SHAPES if shape in figures})}
+
+
+def _keep(file: Path | None, run: dict[str, Any], figures: dict[str, Any]) -> None:
+    if file is not None:
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(_whole(run, figures), indent=2) + "\n", encoding="utf-8")
+        part.replace(file)
+
+
+def _identity(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Return what must be equal for cells to be of one run."""
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in _MEASURED for file in folder.rglob("*.py")):
+        digest.update(file.read_bytes())
+    machine = f"{os.cpu_count()} CPU cores, {chosen.threads} thread each, torch {torch.__version__}"
+    contestants = [name for name in CONTESTANTS if name in chosen.only]
+    return {"code": digest.hexdigest()[:16], "machine": machine, "contestants": contestants, "steps": chosen.steps}
+
+
+def _measured_before(file: Path | None, run: dict[str, Any]) -> dict[str, Any]:
+    with suppress(OSError, ValueError, KeyError):
+        before = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        return before["figures"] if before["run"] == run else {}
+    return {}
+
+
+def _contestants(chosen: argparse.Namespace) -> dict[str, subprocess.Popen[str]]:
+    """Return the processes of those that can take part."""
+    command = [sys.executable, __file__, "--threads", str(chosen.threads), "--contestant"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
     running = {
         name: subprocess.Popen(
-            [*command, "--contestant", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         for name in chosen.only
     }
+    return {name: process for name, process in running.items() if process.stdout and process.stdout.readline()}
+
+
+def _compare(shape: str, steps: int, running: dict[str, subprocess.Popen[str]]) -> dict[str, Any]:
+    """Let all contestants train in turns and return their figures."""
+    sizes, start = SHAPES[shape][0], time.perf_counter()
     figures: dict[str, Any] = {}
-    for _ in range(ROUNDS + 1):
-        for name, process in running.items():
-            answer = _ask(process)
-            if answer is not None:
-                figures[name] = answer
-    for process in running.values():
-        process.communicate()
+    with tempfile.TemporaryDirectory() as folder:
+        Activations(sizes.d_in, 2 * sizes.n_latents, sizes.batch).write(Path(folder), steps)
+        for process in running.values():
+            _tell(process, f"{shape} {steps} {folder}")
+        for _ in range(ROUNDS + 1):
+            for name, process in running.items():
+                figures[name] = _ask(process)
+    _print(shape, figures)
+    print(f"{shape:>10} took {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return figures
 
 
-def _ask(process: subprocess.Popen[str]) -> dict[str, Any] | None:
+def _tell(process: subprocess.Popen[str], line: str) -> None:
     assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def _ask(process: subprocess.Popen[str]) -> dict[str, Any]:
+    _tell(process, "go")
     assert process.stdout is not None
-    if process.poll() is not None:
-        return None
-    try:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        return None
-    line = process.stdout.readline()
-    return json.loads(line) if line.startswith("{") else None
-
-
-def _contest(name: str, shape: Shape, steps: int, chosen: argparse.Namespace) -> int:
-    """Train a share of the steps at every word from the parent, and answer with the figures so far."""
-    torch.set_num_threads(chosen.threads)
-    steps = chosen.steps or steps
-    answers, sys.stdout = sys.stdout, sys.stderr
-    try:
-        contestant = make(name, shape, steps)
-    except ImportError as error:
-        print(f"{name} does not take part: {error}", file=sys.stderr)
-        return 0
-    times: list[tuple[float, float]] = []
-    curve: list[float] = []
-    peak = 0.0
-    for numbers in _shares(steps):
-        if not sys.stdin.readline():
-            break
-        for number in numbers:
-            x = read(chosen.batches, number)
-            start = time.process_time(), time.perf_counter()
-            contestant.step(x)
-            times.append((time.process_time() - start[0], time.perf_counter() - start[1]))
-        # before the first evaluation, whose memory is not that of training
-        peak = peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        held_out = read(chosen.batches, -1)[:HELD_OUT]
-        output, l0 = contestant.reconstruct(held_out)
-        curve.append(float((output - held_out).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()))
-        answers.write(json.dumps(_figures(times, curve, (l0, peak), shape)) + "\n")
-        answers.flush()
-    return 0
-
-
-def _shares(steps: int) -> Iterator[range]:
-    """Yield the steps that warm up, then the others in equal rounds."""
-    yield range(WARM_UP)
-    size = max((steps - WARM_UP) // ROUNDS, 1)
-    for start in range(WARM_UP, WARM_UP + ROUNDS * size, size):
-        yield range(start, start + size)
-
-
-def _figures(
-    times: list[tuple[float, float]], curve: list[float], others: tuple[float, float], shape: Shape
-) -> dict[str, Any]:
-    measured = times[WARM_UP:] or times
-    cpu, wall = (sorted(column)[len(measured) // 2] for column in zip(*measured, strict=True))
-    l0, peak = others
-    return {
-        "cpu_ms": round(cpu * 1e3, 1),
-        "wall_ms": round(wall * 1e3, 1),
-        "tokens_per_cpu_s": round(shape.batch / cpu),
-        "peak_mb": round(peak),
-        "tokens": len(times) * shape.batch,
-        "fvu": round(curve[-1], 5),
-        "fvu_curve": [round(value, 5) for value in curve],
-        "l0": round(l0, 2),
-    }
+    return json.loads(process.stdout.readline())
 
 
 def _print(shape: str, figures: dict[str, Any]) -> None:
