@@ -30,15 +30,15 @@ from contest import ROUNDS, serve
 from contestants import CONTESTANTS, Shape
 
 SHAPES = {
-    "128x1024": (Shape(128, 1024, 4096), 102),
-    "128x8192": (Shape(128, 8192, 4096), 6),
-    "128x16384": (Shape(128, 16384, 2048), 6),
-    "512x1024": (Shape(512, 1024, 4096), 26),
-    "512x8192": (Shape(512, 8192, 4096), 6),
-    "512x16384": (Shape(512, 16384, 2048), 6),
-    "768x1024": (Shape(768, 1024, 2048), 26),
-    "768x8192": (Shape(768, 8192, 2048), 6),
-    "768x16384": (Shape(768, 16384, 2048), 6),
+    "128x1024": (Shape(128, 1024, 4096), 53),
+    "128x8192": (Shape(128, 8192, 4096), 5),
+    "128x16384": (Shape(128, 16384, 2048), 5),
+    "512x1024": (Shape(512, 1024, 4096), 17),
+    "512x8192": (Shape(512, 8192, 4096), 5),
+    "512x16384": (Shape(512, 16384, 2048), 5),
+    "768x1024": (Shape(768, 1024, 2048), 17),
+    "768x8192": (Shape(768, 8192, 2048), 5),
+    "768x16384": (Shape(768, 16384, 2048), 5),
 }
 """Coordinates x latents → sizes and steps; fewer steps where a step of the slowest takes seconds."""
 OURS = "interp-lab"
@@ -148,7 +148,7 @@ def _contestants(chosen: argparse.Namespace) -> dict[str, subprocess.Popen[str]]
         )
         for name in chosen.only
     }
-    return {name: process for name, process in running.items() if process.stdout and process.stdout.readline()}
+    return {name: process for name, process in running.items() if _heard(process)}
 
 
 def _compare(shape: str, steps: int, running: dict[str, subprocess.Popen[str]]) -> dict[str, Any]:
@@ -159,6 +159,7 @@ def _compare(shape: str, steps: int, running: dict[str, subprocess.Popen[str]]) 
         Activations(sizes.d_in, 2 * sizes.n_latents, sizes.batch).write(Path(folder), steps)
         for process in running.values():
             _tell(process, f"{shape} {steps} {folder}")
+            _heard(process)
         for _ in range(ROUNDS + 1):
             for name, process in running.items():
                 figures[name] = _ask(process)
@@ -175,8 +176,12 @@ def _tell(process: subprocess.Popen[str], line: str) -> None:
 
 def _ask(process: subprocess.Popen[str]) -> dict[str, Any]:
     _tell(process, "go")
+    return json.loads(_heard(process))
+
+
+def _heard(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return json.loads(process.stdout.readline())
+    return process.stdout.readline()
 
 
 def _print(shape: str, figures: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from contestants import Contestant, Shape, make
 
 HELD_OUT = 1024
 """Rows that quality is measured on."""
-ROUNDS = 4
+ROUNDS = 3
 WARM_UP = 2
 _TINY = Shape(16, 64, 16)
 
@@ -36,12 +36,13 @@ def serve(name: str, shapes: Mapping[str, Shape], threads: int) -> int:
     except ImportError as error:
         print(f"{name} does not take part: {error}", file=sys.stderr)
         return 0
-    answers.write("ready\n")
-    answers.flush()
+    _answer(answers, "ready")
     for line in iter(sys.stdin.readline, ""):
         shape, steps, folder = line.split(maxsplit=2)
         child = os.fork()
         if not child:
+            # only now may the parent go on: what it said before the fork would be heard twice
+            _answer(answers, "begun")
             _compete(make(name, shapes[shape], int(steps)), int(steps), Path(folder.strip()), answers)
             os._exit(0)
         os.waitpid(child, 0)
@@ -63,8 +64,12 @@ def _compete(contestant: Contestant, steps: int, batches: Path, answers: TextIO)
         fvu, l0 = _quality(contestant, read(batches, -1)[:HELD_OUT])
         curve.append((len(times) * batch, round(fvu, 5)))
         figures = {**_speed(times, batch), "peak_mb": round(peak), "l0": round(l0, 2), **_course(curve)}
-        answers.write(json.dumps(figures) + "\n")
-        answers.flush()
+        _answer(answers, json.dumps(figures))
+
+
+def _answer(answers: TextIO, line: str) -> None:
+    answers.write(line + "\n")
+    answers.flush()
 
 
 def _timed(contestant: Contestant, x: torch.Tensor) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class Contestant(ABC):
 
 
 class Ours(Contestant):
-    """The plain PyTorch path of this project."""
+    """The path of this project, which is plain PyTorch, as it comes."""
 
     select = "auto"
 

@@ -166,7 +166,7 @@ class TrainingConfig(Contract):
     """jumprelu: threshold at the start."""
     threshold_rate: Probability = 0.01
     """batchtopk, matryoshka: rate of the running mean that becomes the finished dictionary's threshold."""
-    select: Literal["auto", "bf16", "fp32"] = "auto"
+    select: Literal["auto", "int8", "bf16", "fp32"] = "auto"
     """Precision in which candidates are chosen; values and gradients are float32 always."""
     tile_rows: PositiveInt = 512
     """Tokens whose pre-activations exist at one time."""

@@ -102,9 +102,10 @@ def test_another_learning_rate_does_not_pass_for_the_same_training() -> None:
     assert max(gaps) > 1e-3
 
 
-def test_low_precision_selection_changes_the_loss_by_less_than_half_a_percent() -> None:
+@pytest.mark.parametrize("select", ["bf16", "int8"])
+def test_low_precision_selection_changes_the_loss_by_less_than_half_a_percent(select: str) -> None:
     theirs = _their_trainer("topk")
-    ours = _our_trainer("topk", theirs.sae, select="bf16")
+    ours = _our_trainer("topk", theirs.sae, select=select)
     for batch in _batches():
         expected = theirs.step(batch).loss.item()
         theirs.n_training_steps += 1

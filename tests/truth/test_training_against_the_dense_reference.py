@@ -11,7 +11,7 @@ from torch import Tensor
 from interp_lab.contracts.dictionaries import ArchitectureName, DictionaryConfig, DictionaryKind, TrainingConfig
 from interp_lab.dictionaries.architectures.base import Moment
 from interp_lab.dictionaries.parameters import Parameters
-from interp_lab.dictionaries.sparse.selection import Selector
+from interp_lab.dictionaries.sparse.selector import Selector
 from interp_lab.dictionaries.training.choosing import choose
 from interp_lab.dictionaries.training.oracle import dense_step
 from interp_lab.dictionaries.training.problem import Outcome, Problem

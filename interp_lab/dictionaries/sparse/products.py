@@ -41,7 +41,7 @@ class LatentMajor(NamedTuple):
 def latent_major(rows: Int[Tensor, " pairs"], latents: Int[Tensor, " pairs"], n_latents: int) -> LatentMajor:
     """Return the pairs sorted by latent, within a latent by token."""
     order = _stable_order(latents, n_latents)
-    return LatentMajor(order, latents[order], rows[order], starts(latents, n_latents))
+    return LatentMajor(order, latents.index_select(0, order), rows.index_select(0, order), starts(latents, n_latents))
 
 
 def starts(indices: Int[Tensor, " pairs"], count: int) -> Int[Tensor, " count_and_one"]:

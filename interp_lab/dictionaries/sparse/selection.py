@@ -9,12 +9,13 @@ and partition many times faster.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 _BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
@@ -31,70 +32,88 @@ class Found(NamedTuple):
     latents: Int[Tensor, " pairs"]
 
 
-class Selector:
-    """Tile-wise choice of candidates, with buffers that are used again and again."""
+class Reader(NamedTuple):
+    """What pre-activations are computed with."""
 
-    def __init__(self, dtype: torch.dtype, tile_rows: int) -> None:
-        self.dtype = dtype
-        self._tile_rows = tile_rows
-        self._buffers: dict[str, Tensor] = {}
+    encoder: Float[Tensor, "n_latents d_in"]
+    bias: Float[Tensor, " n_latents"]
+    lengths: Float[Tensor, " n_latents"] | None = None
+    """Of decoder rows: what scores are multiplied by before latents compete."""
 
-    def scaled(
-        self, encoder: Float[Tensor, "n_latents d_in"], lengths: Float[Tensor, " n_latents"]
-    ) -> Float[Tensor, "n_latents d_in"]:
-        """Return the encoder in the precision of the choice, rows times their lengths; the next call overwrites it."""
-        found = self._room("encoder", encoder.shape, encoder.device)
-        for start in range(0, len(encoder), self._tile_rows):
-            rows = slice(start, start + self._tile_rows)
-            found[rows] = encoder[rows] * lengths[rows, None]
-        return found
 
-    def tiles(
-        self,
-        x: Float[Tensor, "batch d_in"],
-        encoder: Float[Tensor, "n_latents d_in"],
-        bias: Float[Tensor, " n_latents"],
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Yield the first row and the pre-activations of each tile; the next tile overwrites them."""
-        if encoder.dtype != self.dtype:
-            encoder = self._room("encoder", encoder.shape, encoder.device).copy_(encoder)
-        bias = bias.to(self.dtype)
-        step = min(self._tile_rows, max(_TILE // len(encoder), 1), len(x))
-        buffer = self._room("tile", (step, len(encoder)), x.device)
-        for start in range(0, len(x), step):
-            rows = x[start : start + step].to(self.dtype)
-            yield start, torch.addmm(bias, rows, encoder.t(), out=buffer[: len(rows)])
+class Scores(ABC):
+    """The pre-activations of one batch as numbers that order like them, tile after tile."""
 
-    def largest(self, x: Tensor, encoder: Tensor, bias: Tensor, k: int) -> Found:
+    n_latents: int
+
+    @abstractmethod
+    def tiles(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield tokens and their numbers `(tokens, n_latents)`; the next tile overwrites them."""
+
+    @abstractmethod
+    def number(self, score: float, rows: slice) -> float | Int[Tensor, " rows"]:
+        """Return the number, of all or of each of some tokens, from which on candidates reach a score."""
+
+    @abstractmethod
+    def slack(self, rows: slice) -> Int[Tensor, " rows"] | None:
+        """Return by how much numbers of each token may be too low, or nothing where no one need ask."""
+
+    @abstractmethod
+    def values(self, tile: Tensor, rows: slice) -> Float[Tensor, "rows n_latents"]:
+        """Return the pre-activations that the numbers of a tile stand for."""
+
+    def largest(self, k: int) -> Found:
         """Return at least the k largest positive ones of every row."""
-        return _join([(start, largest_of_rows(tile, k)) for start, tile in self.tiles(x, encoder, bias)], len(encoder))
+        return self._join([(rows.start, largest_of_rows(tile, k, self.slack(rows))) for rows, tile in self.tiles()])
 
-    def above(self, x: Tensor, encoder: Tensor, bias: Tensor, *, least: float = 0.0, limit: int = 0) -> Found | None:
+    def above(self, *, least: float = 0.0, limit: int = 0) -> Found | None:
         """Return all positive ones at or above `least`, or nothing where there are more than `limit` (0: no limit)."""
         parts: list[tuple[int, Tensor]] = []
         total = 0
-        for start, tile in self.tiles(x, encoder, bias):
-            parts.append((start, at_least(tile, least)))
+        for rows, tile in self.tiles():
+            parts.append((rows.start, at_least(tile, self.number(least, rows))))
             total += len(parts[-1][1])
             if limit and total > limit:
                 return None
-        return _join(parts, len(encoder))
+        return self._join(parts)
 
-    def level(self, x: Tensor, encoder: Tensor, bias: Tensor, k: float) -> float:
+    def level(self, k: float) -> float:
         """Return the value above which, in the first tile, k per row lie; zero where fewer are positive."""
-        _, tile = next(self.tiles(x, encoder, bias))
+        rows, tile = next(self.tiles())
         count = min(max(int(k * len(tile)), 1), tile.numel())
-        return max(float(tile.flatten().float().topk(count, sorted=False).values.min()), 0.0)
+        return max(float(self.values(tile, rows).flatten().topk(count, sorted=False).values.min()), 0.0)
 
-    def _room(self, name: str, shape: Sequence[int], device: torch.device) -> Tensor:
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.shape[1] != shape[1] or len(buffer) < shape[0]:
-            buffer = self._buffers[name] = torch.empty(*shape, dtype=self.dtype, device=device)
-        return buffer[: shape[0]]
+    def _join(self, parts: list[tuple[int, Tensor]]) -> Found:
+        flat = torch.cat([places + start * self.n_latents for start, places in parts])
+        rows = torch.div(flat, self.n_latents, rounding_mode="floor")
+        return Found(rows.int(), (flat - rows * self.n_latents).int())
 
 
-def largest_of_rows(tile: Float[Tensor, "rows n_latents"], k: int) -> Int[Tensor, " found"]:
-    """Return flat places of at least the k largest positive entries of every row.
+class Buffers:
+    """Memory that is used again and again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def room(self, name: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return a matrix of some size with anything in it; the next of that name overwrites it."""
+        kept = self._kept.get(name)
+        if kept is None or kept.dtype != dtype or kept.shape[1] != shape[1] or len(kept) < shape[0]:
+            kept = self._kept[name] = torch.empty(*shape, dtype=dtype, device=device)
+        return kept[: shape[0]]
+
+
+def tile_slices(n_tokens: int, n_latents: int, tile_rows: int) -> Iterator[slice]:
+    """Yield runs of tokens whose pre-activations exist together."""
+    step = min(tile_rows, max(_TILE // n_latents, 1))
+    for start in range(0, n_tokens, step):
+        yield slice(start, min(start + step, n_tokens))
+
+
+def largest_of_rows(
+    tile: Shaped[Tensor, "rows n_latents"], k: int, slack: Int[Tensor, " rows"] | None = None
+) -> Int[Tensor, " found"]:
+    """Return flat places of at least the k largest positive entries of every row, and of those within its slack.
 
     The k-th largest of the maxima of many blocks is at most the k-th largest entry, so all above it are enough.
     """
@@ -102,20 +121,28 @@ def largest_of_rows(tile: Float[Tensor, "rows n_latents"], k: int) -> Int[Tensor
     if tile.device.type != "cpu":
         chosen = tile.topk(k, dim=1, sorted=False).indices
         return (chosen + torch.arange(rows, device=tile.device)[:, None] * n_latents).flatten()
-    bits = tile.view(_BITS[tile.dtype])
+    bits = _ordered(tile)
     size = _block_size(n_latents, k)
     maxima = bits.view(rows, size, n_latents // size).amax(1).numpy()
-    least = np.maximum(np.partition(maxima, -k, axis=1)[:, -k], 1)
-    return torch.from_numpy(np.flatnonzero(bits.numpy() >= least[:, None]))
+    least = np.partition(maxima, -k, axis=1)[:, -k]
+    if slack is not None:
+        least = least - slack.numpy()
+    return torch.from_numpy(np.flatnonzero(bits.numpy() >= np.maximum(least, 1)[:, None]))
 
 
-def at_least(tile: Float[Tensor, "rows n_latents"], least: float) -> Int[Tensor, " found"]:
-    """Return flat places of the positive entries at or above `least`."""
+def at_least(tile: Shaped[Tensor, "rows n_latents"], least: float | Int[Tensor, " rows"]) -> Int[Tensor, " found"]:
+    """Return flat places of the positive entries at or above `least`, of the whole tile or of each row."""
+    if isinstance(least, Tensor):
+        return torch.from_numpy(np.flatnonzero(tile.numpy() >= np.maximum(least.numpy(), 1)[:, None]))
     if tile.device.type != "cpu":
         return ((tile > 0) & (tile >= least)).flatten().nonzero().flatten()
-    bits = tile.view(_BITS[tile.dtype]).numpy()
-    lowest = torch.tensor(least).to(tile.dtype).view(_BITS[tile.dtype]).item()
-    return torch.from_numpy(np.flatnonzero(bits >= max(lowest, 1)))
+    lowest = _ordered(torch.tensor(least).to(tile.dtype)).item()
+    return torch.from_numpy(np.flatnonzero(_ordered(tile).numpy() >= max(lowest, 1)))
+
+
+def _ordered(tile: Tensor) -> Tensor:
+    """Return integers that order like the positive numbers of a tile."""
+    return tile.view(_BITS[tile.dtype]) if tile.is_floating_point() else tile
 
 
 def _block_size(n_latents: int, k: int) -> int:
@@ -123,9 +150,3 @@ def _block_size(n_latents: int, k: int) -> int:
     while size > 1 and (n_latents % size or n_latents // size < _BLOCKS_PER_PLACE * k):
         size //= 2
     return size
-
-
-def _join(parts: list[tuple[int, Tensor]], n_latents: int) -> Found:
-    flat = torch.cat([places + start * n_latents for start, places in parts])
-    rows = torch.div(flat, n_latents, rounding_mode="floor")
-    return Found(rows.int(), (flat - rows * n_latents).int())

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -21,12 +22,19 @@ def best_of_rows(
     longest = int(counts.max()) if n_rows else 0
     if longest <= k:
         return ~kept
-    places = begins[:-1, None] + torch.arange(longest, device=scores.device)
-    inside = torch.arange(longest, device=scores.device) < counts[:, None]
-    padded = torch.where(inside, scores[places.clamp_(max=len(scores) - 1)], -torch.inf)
-    best = padded.topk(k, dim=1, sorted=False).indices
-    kept[places.gather(1, best)[inside.gather(1, best)]] = True
-    return kept
+    places = torch.arange(longest, device=scores.device)
+    inside = places < counts[:, None]
+    padded = torch.where(inside, scores.take(places.add(begins[:-1, None]).clamp_(max=len(scores) - 1)), -torch.inf)
+    return _best(padded, k)[inside]
+
+
+def _best(padded: Float[Tensor, "rows places"], k: int) -> Bool[Tensor, "rows places"]:
+    """Return which are among the k best of their row."""
+    if padded.device.type == "cpu":
+        best = torch.from_numpy(np.argpartition(padded.numpy(), -k, axis=1)[:, -k:])
+    else:
+        best = padded.topk(k, dim=1, sorted=False).indices
+    return torch.zeros_like(padded, dtype=torch.bool).scatter_(1, best, value=True)
 
 
 def best_of_all(scores: Float[Tensor, " pairs"], count: int) -> Bool[Tensor, " pairs"]:

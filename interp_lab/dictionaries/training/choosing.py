@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from interp_lab.dictionaries.parameters import Parameters
 from interp_lab.dictionaries.sparse.products import dots, latent_major
-from interp_lab.dictionaries.sparse.selection import Found, Selector
+from interp_lab.dictionaries.sparse.selection import Found, Reader, Scores
+from interp_lab.dictionaries.sparse.selector import Selector
 from interp_lab.dictionaries.sparse.trimming import best_of_all, best_of_rows
 from interp_lab.dictionaries.training.problem import Problem
 
@@ -39,16 +41,14 @@ def choose(
     if problem.rule.choice == "above":
         return _above(problem, parameters, selector, limit)
     centred = problem.centred(parameters)
-    encoder, bias, norms = parameters["encoder"], parameters["b_enc"], None
-    if not problem.unit_rows:
-        norms = torch.linalg.vector_norm(parameters["decoder"], dim=1)
-        encoder, bias = selector.scaled(encoder, norms), bias * norms
+    norms = None if problem.unit_rows else torch.linalg.vector_norm(parameters["decoder"], dim=1)
+    found = selector.scores(centred, Reader(parameters["encoder"], parameters["b_enc"], norms))
     k = problem.moment.k or 1.0
     if problem.rule.choice == "per_token":
-        pairs = _exact(selector.largest(centred, encoder, bias, int(k)), centred, parameters, "b_enc")
+        pairs = _exact(found.largest(int(k)), centred, parameters, "b_enc")
         return _keep(pairs, best_of_rows(_scores(pairs, norms), pairs.rows, len(centred), int(k)))
     count = int(k * len(centred))
-    pairs = _exact(_enough(selector, (centred, encoder, bias), count, level), centred, parameters, "b_enc")
+    pairs = _exact(_enough(found, count, found.level(k) if level is None else level), centred, parameters, "b_enc")
     scores = _scores(pairs, norms)
     kept = best_of_all(scores, count)
     active = scores[kept & (scores > 0)]
@@ -56,7 +56,7 @@ def choose(
 
 
 def _scores(pairs: Pairs, norms: Tensor | None) -> Tensor:
-    return pairs.pre if norms is None else pairs.pre * norms[pairs.latents]
+    return pairs.pre if norms is None else pairs.pre * norms.index_select(0, pairs.latents)
 
 
 def _above(problem: Problem, parameters: Parameters, selector: Selector, limit: int) -> Pairs | None:
@@ -64,28 +64,30 @@ def _above(problem: Problem, parameters: Parameters, selector: Selector, limit: 
     centred = problem.centred(parameters)
     floor = rule.floor(parameters, problem.moment)
     bias = parameters[rule.bias] if floor is None else parameters[rule.bias] - floor
-    found = selector.above(centred, parameters["encoder"], bias, limit=limit)
+    found = selector.scores(centred, Reader(parameters["encoder"], bias), compete=False).above(limit=limit)
     return None if found is None else _exact(found, centred, parameters, rule.bias)
 
 
-def _enough(selector: Selector, data: tuple[Tensor, Tensor, Tensor], count: int, level: float | None) -> Found:
+def _enough(scores: Scores, count: int, least: float) -> Found:
     """Return at least `count` positive candidates of the whole batch, or all there are."""
-    least = selector.level(*data, count / len(data[0])) if level is None else level
     least *= _MARGIN
     for _ in range(_ATTEMPTS):
-        found = selector.above(*data, least=least)
+        found = scores.above(least=least)
         if found is not None and len(found.rows) >= count:
             return found
         least *= _LOWER
-    return selector.above(*data) or Found(*(torch.zeros(0, dtype=torch.int32),) * 2)
+    return scores.above() or Found(*(torch.zeros(0, dtype=torch.int32),) * 2)
 
 
 def _exact(found: Found, centred: Tensor, parameters: Parameters, bias: str) -> Pairs:
     by_latent = latent_major(*found, n_latents=len(parameters["encoder"]))
     pre = torch.empty(len(found.rows), device=centred.device)
-    pre[by_latent.order] = dots(parameters["encoder"], centred, by_latent) + parameters[bias][by_latent.latents]
+    pre[by_latent.order] = dots(parameters["encoder"], centred, by_latent)
+    pre += parameters[bias].index_select(0, found.latents)
     return Pairs(*found, pre)
 
 
 def _keep(pairs: Pairs, kept: Tensor) -> Pairs:
-    return Pairs(pairs.rows[kept], pairs.latents[kept], pairs.pre[kept])
+    # numpy finds the places of a mask five times as fast, and taking by place is ten times as fast as by mask
+    places = torch.from_numpy(np.flatnonzero(kept.numpy())) if kept.device.type == "cpu" else kept.nonzero().flatten()
+    return Pairs(*(each.index_select(0, places) for each in (pairs.rows, pairs.latents, pairs.pre)))

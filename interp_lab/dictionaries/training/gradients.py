@@ -18,6 +18,9 @@ from interp_lab.dictionaries.parameters import Parameters, project_out_rows
 _BLOCK = 1 << 17
 """Numbers of one block on a CPU: half a megabyte stays in cache."""
 
+_KEPT = 1 << 22
+"""Numbers that are kept, instead of summed twice, between measuring gradients and moving along them: 16 MB."""
+
 RowGradient = Callable[[slice], Tensor]
 """Rows of a matrix → their gradients, new at every call."""
 
@@ -28,6 +31,8 @@ class Gradients:
 
     whole: Parameters
     by_rows: Mapping[str, RowGradient] = field(default_factory=dict[str, RowGradient])
+    kept: Mapping[tuple[str, int], Tensor] = field(default_factory=dict[tuple[str, int], Tensor])
+    """Parameter and first row → the gradient of that block, of those that were not let go after measuring."""
 
     def names(self) -> set[str]:
         """Return the parameters that there are gradients of."""
@@ -37,6 +42,8 @@ class Gradients:
         """Return the gradient of some rows of a parameter, or of all of it."""
         if name in self.whole:
             return self.whole[name] if rows is None else self.whole[name][rows]
+        if rows is not None and (name, rows.start) in self.kept:
+            return self.kept[name, rows.start]
         return self.by_rows[name](slice(0, None) if rows is None else rows)
 
     def at_hand(self) -> Gradients:
@@ -53,17 +60,18 @@ class Gradients:
         return Gradients(rest, {**self.by_rows, "decoder": turned})
 
     def measured(self, parameters: Parameters) -> tuple[Gradients, float]:
-        """Return the same, keeping what is one block, and the length of all gradients as one vector."""
-        kept, square = dict(self.whole), torch.zeros((), device=parameters["b_dec"].device)
+        """Return the same, with as many blocks kept as may be, and the length of all gradients as one vector."""
+        kept: dict[tuple[str, int], Tensor] = {}
+        square, room = torch.zeros((), device=parameters["b_dec"].device), _KEPT
         for name, parameter in parameters.items():
             for rows in blocks(parameter):
                 gradient = self.of(name, rows)
                 square += torch.linalg.vector_norm(gradient).square_()
-                if len(gradient) == len(parameter):
-                    kept[name] = gradient
+                if name in self.by_rows and gradient.numel() <= room:
+                    kept[name, rows.start] = gradient
+                    room -= gradient.numel()
                 del gradient  # before the next one is made
-        rest = {name: each for name, each in self.by_rows.items() if name not in kept}
-        return Gradients(kept, rest), float(square.sqrt_())
+        return Gradients(self.whole, self.by_rows, kept), float(square.sqrt_())
 
 
 def blocks(parameter: Tensor) -> Iterator[slice]:

@@ -44,7 +44,7 @@ def sparse_step(problem: Problem, parameters: Parameters, pairs: Pairs, tile_row
     _sum_over_larger_prefixes(residuals)
     rate = 2.0 / len(problem.x)
     flat = residuals.flatten(0, 1)
-    by_latent, pre = batch.by_latent, pairs.pre[batch.by_latent.order]
+    by_latent, pre = batch.by_latent, pairs.pre.index_select(0, batch.by_latent.order)
     upstream = rate * dots(parameters["decoder"], flat, by_latent)
     pull = problem.rule.pull(Chosen(by_latent.latents, pre), upstream, parameters, problem.moment)
     gate, pull = _gate(batch, pull, pre)
@@ -106,7 +106,7 @@ def _matrix_gradients(
 ) -> dict[str, RowGradient]:
     """Return how any rows of decoder and encoder get their gradients: sums over the tokens of their latents."""
     by_latent, decoder = batch.by_latent, batch.parameters["decoder"]
-    weights = codes[by_latent.order] * (2.0 / len(batch.wanted))
+    weights = codes.index_select(0, by_latent.order) * (2.0 / len(batch.wanted))
     tokens = by_latent.rows if batch.n_groups == 1 else by_latent.rows // batch.n_groups
     lengths = None if pull.norm_weight is None else segment_sum(pull.norm_weight, by_latent.offsets)
 
@@ -149,7 +149,7 @@ def _summed_pull(batch: _Batch, gradients: Parameters) -> Tensor:
 
 
 def _fired(by_latent: LatentMajor, codes: Tensor) -> Tensor:
-    return segment_sum((codes[by_latent.order] > 0).float(), by_latent.offsets)
+    return segment_sum((codes.index_select(0, by_latent.order) > 0).float(), by_latent.offsets)
 
 
 def _squared(matrix: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from interp_lab.dictionaries.architectures import ARCHITECTURES
 from interp_lab.dictionaries.architectures.base import Moment
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.parameters import Parameters, normalise_rows
-from interp_lab.dictionaries.sparse.selection import Selector
+from interp_lab.dictionaries.sparse.selector import Selector
 from interp_lab.dictionaries.training.choosing import choose
 from interp_lab.dictionaries.training.finish import finished
 from interp_lab.dictionaries.training.gradients import Gradients
@@ -33,7 +33,13 @@ from interp_lab.dictionaries.training.state import Progress
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.errors import InvalidDictionary, TrainingDiverged
 
-_NATIVE = ("avx512_bf16", "amx_bf16", "bf16")
+_NATIVE = {
+    torch.int8: ("avx512_vnni", "amx_int8"),
+    torch.bfloat16: ("avx512_bf16", "amx_bf16", "bf16"),
+}
+_SMALL = 1 << 18
+"""Weights of an encoder below which integers save no time."""
+_SELECT = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 Exchange = Callable[[Sequence[Tensor]], None]
 """Replaces tensors by their means over all processes that train together."""
@@ -63,7 +69,7 @@ class Trainer:
         self.scaling = no_scaling(config)
         self.progress = Progress.fresh(config.n_latents, self.device)
         self._exchange = exchange
-        self._selector = Selector(select_type(training, self.device), training.tile_rows)
+        self._selector = Selector(select_type(config, training, self.device), training.tile_rows)
         self._optimiser: Optimiser | None = None
 
     @property
@@ -238,11 +244,14 @@ class Trainer:
             raise TrainingDiverged(f"Step {self.progress.step + 1}: {what} is not finite (loss {loss}, norm {norm}).")
 
 
-def select_type(training: TrainingConfig, device: torch.device) -> torch.dtype:
-    """Return the precision that candidates are chosen in: bfloat16 wherever the device multiplies it natively."""
-    if training.select != "auto":
-        return torch.bfloat16 if training.select == "bf16" else torch.float32
+def select_type(config: DictionaryConfig, training: TrainingConfig, device: torch.device) -> torch.dtype:
+    """Return the precision that candidates are chosen in: the lowest that the device multiplies natively."""
     if device.type != "cpu":
-        return torch.bfloat16
+        return torch.float32 if training.select == "fp32" else torch.bfloat16
+    if training.select != "auto":
+        return _SELECT[training.select]
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.bfloat16 if any(capabilities.get(name) for name in _NATIVE) else torch.float32
+    native = [dtype for dtype, names in _NATIVE.items() if any(capabilities.get(name) for name in names)]
+    if config.n_latents * config.d_in < _SMALL and torch.int8 in native:
+        native.remove(torch.int8)
+    return [*native, torch.float32][0]

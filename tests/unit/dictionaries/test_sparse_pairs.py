@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interp_lab.dictionaries.sparse.integer_scores import IntegerScores
 from interp_lab.dictionaries.sparse.products import dots, gathered_sum, latent_major, segment_sum, starts
-from interp_lab.dictionaries.sparse.selection import Selector, at_least, largest_of_rows
+from interp_lab.dictionaries.sparse.selection import Reader, at_least, largest_of_rows
+from interp_lab.dictionaries.sparse.selector import Selector
 from interp_lab.dictionaries.sparse.trimming import best_of_all, best_of_rows
 
 SEEDS = st.integers(0, 10_000)
@@ -92,8 +95,50 @@ def test_the_best_of_all_are_as_many_as_asked_or_as_there_are() -> None:
 
 def test_a_batch_that_is_denser_than_the_limit_yields_nothing() -> None:
     x, encoder = torch.ones(8, 3), torch.ones(5, 3)
-    selector = Selector(torch.float32, tile_rows=3)
-    assert selector.above(x, encoder, torch.zeros(5), limit=39) is None
-    found = selector.above(x, encoder, torch.zeros(5), limit=40)
+    scores = Selector(torch.float32, tile_rows=3).scores(x, Reader(encoder, torch.zeros(5)))
+    assert scores.above(limit=39) is None
+    found = scores.above(limit=40)
     assert found is not None
     assert len(found.rows) == 40
+
+
+def _reader(draw: torch.Generator, width: int) -> Reader:
+    encoder = torch.randn(512, width, generator=draw) / width**0.5
+    return Reader(encoder, torch.randn(512, generator=draw) * 0.3, torch.rand(512, generator=draw) + 0.5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.sampled_from([64, 200]), st.integers(1, 16))
+def test_integers_of_eight_bits_find_nearly_all_of_the_best_and_few_others(seed: int, width: int, k: int) -> None:
+    draw = _generator(seed)
+    reader = _reader(draw, width)
+    x = torch.randn(90, width, generator=draw) * (torch.rand(90, 1, generator=draw) * 4 + 0.2)
+    scores = Selector(torch.int8, tile_rows=25).scores(x, reader)
+    assert isinstance(scores, IntegerScores)
+    found = scores.largest(k)
+    assert reader.lengths is not None
+    exact = (x @ reader.encoder.T + reader.bias) * reader.lengths
+    wanted = torch.zeros_like(exact, dtype=torch.bool).scatter_(1, exact.topk(k, dim=1).indices, True) & (exact > 0)
+    chosen = torch.zeros_like(wanted)
+    chosen[found.rows.long(), found.latents.long()] = True
+    assert int((wanted & ~chosen).sum()) <= 0.01 * int(wanted.sum()) + 1
+    assert int(chosen.sum()) <= (1.4 * k + 2) * len(x)
+    level = float(exact.flatten().topk(90 * k).values.min())
+    above = scores.above(least=level)
+    assert above is not None
+    assert len(above.rows) >= 0.99 * 90 * k
+
+
+@pytest.mark.parametrize("spoilt", ["one latent is everything", "a bias is everything", "all are zero"])
+def test_where_eight_bits_would_tell_too_little_candidates_are_chosen_in_bfloat16(spoilt: str) -> None:
+    draw = _generator(3)
+    reader, x = _reader(draw, 64), torch.randn(40, 64, generator=draw)
+    if spoilt == "one latent is everything":
+        reader.encoder[5] *= 1e3
+    elif spoilt == "a bias is everything":
+        reader = reader._replace(bias=reader.bias * 1e3)
+    else:
+        x.zero_()
+    scores = Selector(torch.int8, tile_rows=25).scores(x, reader)
+    assert not isinstance(scores, IntegerScores)
+    assert next(scores.tiles())[1].dtype == torch.bfloat16
