@@ -52,7 +52,7 @@ class IntegerScores(Scores):
         for rows in tile_slices(len(self._x), self.n_latents, self._tile_rows):
             x = self._x[rows]
             buffer = self._buffers.room("tile", (len(x), self.n_latents), torch.int32, x.device)
-            yield rows, torch._int_mm(x, self._encoder.t(), out=buffer)
+            yield rows, torch.ops.aten._int_mm.out(x, self._encoder.t(), out=buffer)
 
     def number(self, score: float, rows: slice) -> Tensor:
         """Return the sum of each token that stands for a score, less what rounding may have taken from it."""

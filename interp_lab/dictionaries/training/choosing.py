@@ -90,4 +90,5 @@ def _exact(found: Found, centred: Tensor, parameters: Parameters, bias: str) -> 
 def _keep(pairs: Pairs, kept: Tensor) -> Pairs:
     # numpy finds the places of a mask five times as fast, and taking by place is ten times as fast as by mask
     places = torch.from_numpy(np.flatnonzero(kept.numpy())) if kept.device.type == "cpu" else kept.nonzero().flatten()
-    return Pairs(*(each.index_select(0, places) for each in (pairs.rows, pairs.latents, pairs.pre)))
+    rows, latents, pre = (each.index_select(0, places) for each in (pairs.rows, pairs.latents, pairs.pre))
+    return Pairs(rows, latents, pre)
