@@ -73,8 +73,9 @@ def main() -> None:
     records = options.out / "records"
     records.mkdir(parents=True, exist_ok=True)
     request = CalibrateRequest(size=options.size, worlds=options.worlds, first_seed=options.first_seed)
-    pipeline = recording(records) if options.peer else investigate
     with LocalRun(options.out) as run:
+        finished = run.checkpoint_dir
+        pipeline = recording(records, lambda: len(list(finished.glob("*.json")))) if options.peer else investigate
         result = calibrate(request, run, suggest=lambda _: (), pipeline=pipeline)
     report = json.loads((run.written[-1] / "report.json").read_text(encoding="utf-8"))
     lines = (run.written[-1] / "worlds.jsonl").read_text(encoding="utf-8").splitlines()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,12 +38,16 @@ from interp_lab.workflows.inspection.passes import pool_prompts
 _CONTROLS = {None, "random", "matched_frequency", "placebo"}
 
 
-def recording(out: Path) -> Callable[[Question, Stop], Answer]:
-    """Return the pipeline itself, with what the peer needs written beside it."""
+def recording(out: Path, done: Callable[[], int] | None = None) -> Callable[[Question, Stop], Answer]:
+    """Return the pipeline itself, with what the peer needs written beside it.
+
+    `done` says how many models are finished, if a run that was cut off may go on: what that had begun is written again.
+    """
 
     def run(question: Question, stop: Stop) -> Answer:
         answer = investigate(question, stop)
-        folder = out / f"{len(list(out.iterdir())):04d}"
+        folder = out / f"{done() if done else len(list(out.iterdir())):04d}"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         n_latents = _write_activations(question, folder)
         _write_interventions(question, folder, stop)

@@ -95,6 +95,8 @@ class InterveneRequest(JobRequest):
     """Units with the largest linear estimate on explore positives, among all of a place, instead."""
     together: bool = False
     """Also edit all units at once, for causes of which any one suffices."""
+    alone: bool = True
+    """Edit each unit by itself; false, with together, edits them only all at once, at a fraction of the runs."""
     edits: Annotated[tuple[EditName, ...], Field(min_length=1, max_length=8)] = ("ablate_zero", "amplify")
     """Which edits."""
     strengths: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0, le=100)], ...], Field(min_length=1, max_length=8)] = (
@@ -141,6 +143,8 @@ class InterveneRequest(JobRequest):
     def _names_units(self) -> Self:
         if sum(map(bool, (self.report, self.units, self.search, self.screen))) != 1:
             raise ValueError("name units, or a report, a search or a screen to take them from")
+        if not (self.alone or self.together):
+            raise ValueError("with alone=false nothing is edited unless together is true")
         if len(set(self.edits)) != len(self.edits) or len(set(self.strengths)) != len(self.strengths):
             raise ValueError("edits and strengths must differ from each other")
         if (self.metric == "downstream") != (self.downstream is not None):

@@ -97,6 +97,16 @@ def test_a_redundant_pair_is_seen_only_together(intervene_in: Intervene) -> None
         assert "effect_like_control" in units[member].reasons
 
 
+def test_units_asked_only_together_give_the_same_effect_of_all_and_no_run_of_each(intervene_in: Intervene) -> None:
+    both, _, _ = intervene_in(2, ("redundant_a", "redundant_b"), together=True)
+    only, _, _ = intervene_in(2, ("redundant_a", "redundant_b"), together=True, alone=False)
+    (found,) = only.units
+    assert found.unit == "all together"
+    assert found.effect == pytest.approx(by_name(both)["all together"].effect, rel=1e-4)
+    assert found.reasons == by_name(both)["all together"].reasons
+    assert only.n_runs < both.n_runs / 2
+
+
 def test_words_that_the_cause_has_no_say_in_show_no_effect(intervene_in: Intervene) -> None:
     """The negative twin: the same unit and edit, with targets that are not its own."""
     truth = intervene_in(2, ("cause",))[1]

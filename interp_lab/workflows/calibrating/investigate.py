@@ -141,27 +141,28 @@ def investigate(question: Question, stop: Stop) -> Answer:
 def stand_ins(lab: Lab, report: str, ranks: Sequence[int]) -> tuple[int, ...]:
     """Return the smallest set found of units that show nothing alone and are confirmed when ablated together.
 
-    Explore prompts choose: all together must exceed their control, and a unit is left out if the rest keep most of that
-    effect. Confirm prompts are asked about what is left. Controls are as many as elsewhere: of many units together a
-    single random direction each may do more than the units themselves.
+    Explore prompts choose: all together must have an effect, and a unit is left out if the rest keep most of it. Only
+    what is left is held against its control, on confirm prompts: random directions as long as many units together can
+    do more than the few of them that matter.
     """
     kept = list(ranks)
-    if len(kept) < 2 or not _exceeds(whole := _together(lab, report, kept)):
+    if len(kept) < 2 or not _moves(whole := _together(lab, report, kept)):
         return ()
+    last = whole
     for rank in ranks:
         rest = [other for other in kept if other != rank]
-        if len(rest) > 1 and _keeps(_together(lab, report, rest), whole):
-            kept = rest
-    reasons = {reason.code for reason in _together(lab, report, kept).reasons}
+        if len(rest) > 1 and _keeps(card := _together(lab, report, rest), whole):
+            kept, last = rest, card
+    reasons = {reason.code for reason in last.reasons}
     return tuple(kept) if "effect_confirmed" in reasons else ()
 
 
 def _together(lab: Lab, report: str, ranks: Sequence[int]) -> UnitCard:
-    return lab.intervene(report, ranks, together=True, edits=("ablate_zero",)).units[-1]
+    return lab.intervene(report, ranks, together=True, alone=False, edits=("ablate_zero",)).units[-1]
 
 
-def _exceeds(card: UnitCard) -> bool:
-    interval = card.edits[0].explore.difference_interval
+def _moves(card: UnitCard) -> bool:
+    interval = card.edits[0].explore.effect_interval
     return interval.low > 0 or interval.high < 0
 
 

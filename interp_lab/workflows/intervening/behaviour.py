@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.contracts.intervene import Metric
 from interp_lab.engine.intervention.measures import Behaviour
-from interp_lab.engine.intervention.resume import base_run
+from interp_lab.engine.intervention.resume import base_runs
+from interp_lab.engine.intervention.run import CPU_TOKENS
 from interp_lab.errors import TargetTokensUnclear
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt, special_ids
@@ -124,12 +125,17 @@ def flags(metric: Metric, chosen: Chosen, largest_change: float) -> tuple[Reason
 
 
 def _next_token(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt], check: Callable[[], None]) -> Floats:
-    rows: list[Floats] = []
-    for prompt in prompts:
-        check()
-        logits = base_run(loaded, prompt.ids, [], keep_cache=False, final=True).logits[-1]
-        rows.append(torch.softmax(logits.double(), dim=-1).cpu().numpy())
-    return np.stack(rows)
+    """Probabilities after each prompt; prompts of one length share a pass, so that nothing is padded."""
+    found: dict[int, Floats] = {}
+    by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for length, same in groupby(by_length, key=lambda place: len(prompts[place])):
+        alike, n = list(same), max(1, CPU_TOKENS // length)
+        for places in (alike[start : start + n] for start in range(0, len(alike), n)):
+            check()
+            runs = base_runs(loaded, [prompts[i].ids for i in places], [], keep_cache=False, final=True)
+            for place, run in zip(places, runs, strict=True):
+                found[place] = torch.softmax(run.logits[-1].double(), dim=-1).cpu().numpy()
+    return np.stack([found[place] for place in range(len(prompts))])
 
 
 def _exact(loaded: LoadedModel, texts: Sequence[str]) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from interp_lab.models.rates import known_rate, macs_per_token
 from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.cost import device_key
-from interp_lab.workflows.intervening.plan import EFFECT_ALIKE, strengths_of
+from interp_lab.workflows.intervening.plan import EFFECT_ALIKE, edited_at_once, strengths_of
 
 ASSUMED_RATE = 5e9
 """Multiply-adds per second of one processor core that are taken for granted before anything was measured."""
@@ -93,10 +93,8 @@ def work_of(
     head = (facts.n_vocab or 0) * facts.d_model
     seen = 1.0 if request.where == "last" else tokens
     n_rows, macs, n_written = 0, 3.0 * n_prompts * tokens * whole, 0
-    units = list(zip(kinds, blocks, strict=True))
-    if request.together and len(units) > 1:
-        units.append((min(kinds), max(blocks)))
-    for kind, n_blocks in units:
+    for places in edited_at_once(request, len(kinds)):
+        kind, n_blocks = min(kinds[i] for i in places), max(blocks[i] for i in places)
         for (positive, negative), n_edits in ((halves.explore, _doses(request)), (halves.confirm, len(request.edits))):
             rows = n_edits * (EFFECT_ALIKE + request.n_controls * kind) * positive
             n_rows += rows + n_edits * negative

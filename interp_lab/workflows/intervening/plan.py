@@ -44,11 +44,19 @@ def refuse_unfit(request: InterveneRequest, *, has_pairs: bool, has_heads: bool)
         raise ImpossibleEdit("A head is active everywhere.", remedy="Choose other tokens with where.")
 
 
+def edited_at_once(request: InterveneRequest, n_units: int) -> tuple[tuple[int, ...], ...]:
+    """Return the places of the units that each edited run edits; one unit is always edited alone."""
+    each = tuple((place,) for place in range(n_units))
+    if n_units < 2 or not request.together:
+        return each
+    return (*(each if request.alone else ()), tuple(range(n_units)))
+
+
 def n_trials(request: InterveneRequest, *, kinds: Sequence[int], once: bool = False) -> tuple[int, int]:
     """Return the edited runs per positive and per negative; `kinds` has the controls per unit and control number.
 
     `once` counts each edit at one strength, as confirm prompts see it.
     """
     per_unit = sum(1 if once else len(strengths_of(name, request)) for name in request.edits)
-    units = [*kinds, *([min(kinds)] if request.together and len(kinds) > 1 else [])]
+    units = [min(kinds[place] for place in places) for places in edited_at_once(request, len(kinds))]
     return per_unit * sum(EFFECT_ALIKE + request.n_controls * n for n in units), per_unit * len(units)

@@ -125,9 +125,9 @@ def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequen
     validated = [card for card in cards if card.grade == "validated"]
     if not validated:
         n = len([card for card in cards if not card.members])
+        none = f"None of {n} units is" if n else f"{len(cards[0].members)} units edited together are not"
         return (
-            f"None of {n} units is validated as a cause of '{request.criterion}' on these prompts; "
-            "the reasons tell what is missing."
+            f"{none} validated as a cause of '{request.criterion}' on these prompts; the reasons tell what is missing."
         )
     best = max(validated, key=lambda card: abs(card.edits[0].confirm.effect) if card.edits[0].confirm else 0.0)
     found = best.edits[0].confirm

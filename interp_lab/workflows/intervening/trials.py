@@ -24,7 +24,7 @@ from interp_lab.engine.edits import (
     steer,
     suppress,
 )
-from interp_lab.workflows.intervening.plan import strengths_of
+from interp_lab.workflows.intervening.plan import edited_at_once, strengths_of
 from interp_lab.workflows.intervening.units import Subject
 from interp_lab.workflows.intervening.values import Reading, rested
 
@@ -61,12 +61,9 @@ class Maker:
         Raises:
             ImpossibleEdit: A head is to be clamped or steered.
         """
-        groups: list[tuple[int, ...]] = [(place,) for place in range(len(self.subjects))]
-        if self.request.together and len(self.subjects) > 1:
-            groups.append(tuple(range(len(self.subjects))))
         return tuple(
             trial
-            for group in groups
+            for group in edited_at_once(self.request, len(self.subjects))
             for name in self.request.edits
             for strength in strengths_of(name, self.request)
             for trial in self._trials(group, name, strength)

@@ -95,6 +95,19 @@ def test_units_that_name_nothing_or_two_things_are_refused(units: list[dict[str,
         InterveneRequest.model_validate({**EXAMPLE, "units": units})
 
 
+def test_units_edited_only_together_cost_the_passes_of_one(lab: Lab) -> None:
+    units = [{"address": "resid_post.2", "index": index} for index in range(4)]
+    only, one = (plan(lab, units=u, together=t, alone=not t) for u, t in ((units, True), (units[:1], False)))
+    assert only.plan is not None
+    assert one.plan is not None
+    assert only.plan["n_passes"] == one.plan["n_passes"]
+
+
+def test_nothing_to_edit_alone_or_together_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing is edited"):
+        InterveneRequest.model_validate({**EXAMPLE, "alone": False})
+
+
 def test_two_units_of_one_name_are_refused(lab: Lab) -> None:
     with pytest.raises(errors.InvalidRequest, match="Two units"):
         plan(lab, units=[UNIT, UNIT])
