@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from interp_lab.contracts.path_report import PathCard
 from interp_lab.contracts.trace_paths import PathsResult, TracePathsRequest
+from interp_lab.engine.precision import decided_matmul
 from interp_lab.evidence.path_grade import grade_found
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
@@ -18,19 +19,32 @@ from interp_lab.workflows.tracing.opening import open_context, positives, prepar
 from interp_lab.workflows.tracing.records import record_lines
 from interp_lab.workflows.tracing.report import assemble, publish, reason_codes, short_form
 from interp_lab.workflows.tracing.screening import Screened, screen, screen_facts
+from interp_lab.workflows.tracing.shares import Share
 
 
-def trace_paths(request: TracePathsRequest, run: Run, *, settings: Settings, suggest: Suggest) -> PathsResult:
+def trace_paths(
+    request: TracePathsRequest, run: Run, *, settings: Settings, suggest: Suggest, share: Share | None = None
+) -> PathsResult:
     """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    With a `share`, only its prompts are run, and what they give is kept in the checkpoint.
 
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is edited.
+        ShareDone: the prompts of the share have been run.
     """
+    with decided_matmul(run.checkpoint_dir):
+        return _traced(request, run, settings, suggest, share=share)
+
+
+def _traced(
+    request: TracePathsRequest, run: Run, settings: Settings, suggest: Suggest, *, share: Share | None
+) -> PathsResult:
     context = open_context(request, run, settings, suggest)
     ends = prepared(context, _ends(request, context, settings))
     inputs, plan = context.inputs, context.design
     explore = positives(plan, plan.split.rows("explore"))
-    screened = screen(context, ends, explore, chooses=len(ends.sources) > request.n_measured)
+    screened = screen(context, ends, explore, chooses=len(ends.sources) > request.n_measured, share=share)
     chosen = _chosen(screened, request.n_measured)
     companions = with_controls(
         ends,
@@ -41,7 +55,7 @@ def trace_paths(request: TracePathsRequest, run: Run, *, settings: Settings, sug
         seed=request.seed,
     )
     rows = rows_of(ends, chosen, request.scales, companions)
-    measured = measure(context, ends, rows, explore, what="edits of explore prompts")
+    measured = measure(context, ends, rows, explore, what="edits of explore prompts", share=share)
     pairs, n_searched = strongest(measured, chosen, request.scales[0], request.top_k), screened.slopes.size
     cards = _cards(context, measured, ends, pairs=pairs, n_searched=n_searched)
     texts = inputs.prompts.texts()

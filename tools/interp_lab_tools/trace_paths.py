@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -16,6 +17,7 @@ from interp_lab.contracts.trace_paths import PathRequest, PathsResult, TracePath
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable
+from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
@@ -29,6 +31,7 @@ from interp_lab_tools.path_calls import COMMON, next_for
 from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
+    from interp_lab.jobs.parts.partrun import PartRun
     from interp_lab.jobs.run import Run
 
 
@@ -131,6 +134,25 @@ def _handle(request: TracePathsRequest, run: Run) -> PathsResult:
     return trace_paths(request, run, settings=Settings.from_env(), suggest=after)
 
 
+def _plan_shards(request: TracePathsRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:
+    from interp_lab.workflows import trace_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+
+    return sharded.plan(request, run, stage, settings=Settings.from_env())
+
+
+def _run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue) -> None:
+    from interp_lab.workflows import trace_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+
+    sharded.run_shard(request, run, payload, settings=Settings.from_env())
+
+
+def _gather(request: TracePathsRequest, run: PartRun, outputs: Sequence[Path]) -> None:
+    del request
+    from interp_lab.workflows import trace_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+
+    sharded.gather(run, outputs)
+
+
 def suggest(request: TracePathsRequest, report: PathReport, artifact: str) -> tuple[NextAction, ...]:
     """Return the call that reruns the candidates on held-out prompts, ready to be made."""
     if isinstance(request.dataset, InlinePrompts) or not any(card.status == "candidate" for card in report.paths):
@@ -158,6 +180,7 @@ TRACE_PATHS = JobCapability(
     result=PathsResult,
     plan=_plan,
     handler=_handle,
+    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=_gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
     example={

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from interp_lab.contracts.base import Interval
 from interp_lab.contracts.path_report import ControlFigures, PathDose, PathFigures
@@ -21,6 +22,7 @@ from interp_lab.statistics.clustered_mean import INTERVAL_METHOD, clustered_mean
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.tracing.context import Context
 from interp_lab.workflows.tracing.ends import Companions, Ends
+from interp_lab.workflows.tracing.shares import Passes, Share
 
 Floats = NDArray[np.float64]
 STANDS_OUT = 4.0
@@ -28,6 +30,7 @@ STANDS_OUT = 4.0
 ControlKind = Literal["random_direction", "matched_latent", "other_coordinate"]
 _NOBODY = Companions((), (), ())
 Part = Literal["explore", "confirm"]
+_EFFECTS = ("base", "total", "passed", "direct", "size", "relative")
 
 
 class Row(NamedTuple):
@@ -99,27 +102,40 @@ def rows_of(
     )
 
 
-def measure(context: Context, ends: Ends, rows: Sequence[Row], prompts: Sequence[int], *, what: str) -> Measured:
-    """Return what the rows do to the targets on these prompts.
+def measure(
+    context: Context,
+    ends: Ends,
+    rows: Sequence[Row],
+    prompts: Sequence[int],
+    *,
+    what: str,
+    share: Share | None = None,
+) -> Measured:
+    """Return what the rows do to the targets on these prompts; with a share, keep that of its prompts.
 
     Raises:
         NonFiniteActivations: A target is NaN or infinite.
+        ShareDone: The prompts of the share have been run.
     """
     runner, tokens = (
         PathRunner(context.inputs.loaded, [Push(row.unit, row.scale) for row in rows], ends.route),
         context.inputs.tokens,
     )
-    found = []
+
+    def effects(prompt: int) -> dict[str, Tensor]:
+        found = runner(tokens[prompt])
+        if not bool(found.total.isfinite().all() and found.base.isfinite().all()):
+            raise NonFiniteActivations(f"A target is not finite in {tokens[prompt].id}.")
+        each = {name: getattr(found, name) for name in _EFFECTS}
+        return {name: tensor for name, tensor in each.items() if tensor is not None}
+
+    asked = [[row.unit.key, row.scale, row.source, row.control] for row in rows]
+    passes = Passes.of(context, "edits", [what, asked])
     with matmul_precision():
-        for done, prompt in enumerate(prompts):
-            context.run.progress(done, len(prompts), what, "prompts")
-            effects = runner(tokens[prompt])
-            if not bool(effects.total.isfinite().all() and effects.base.isfinite().all()):
-                raise NonFiniteActivations(f"A target is not finite in {tokens[prompt].id}.")
-            found.append(effects)
+        found = list(passes.over(prompts, effects, context.run, share, what=what))
 
     def stacked(name: str) -> Floats:
-        return np.stack([getattr(effects, name).numpy() for effects in found]).astype(np.float64)
+        return np.stack([each[name].numpy() for each in found]).astype(np.float64)
 
     direct = stacked("direct") if ends.route.has_direct else None
     return Measured(

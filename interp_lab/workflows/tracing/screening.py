@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from interp_lab.contracts.path_report import ScreenError, ScreenFacts
 from interp_lab.engine.paths.screen import Screen
@@ -16,6 +17,7 @@ from interp_lab.methods.path_effect import estimate_error
 from interp_lab.workflows.tracing.context import Context
 from interp_lab.workflows.tracing.ends import Ends
 from interp_lab.workflows.tracing.measure import Measured, typical_size
+from interp_lab.workflows.tracing.shares import Passes, Share
 
 Floats = NDArray[np.float64]
 MOST_PROMPTS, FEW_PROMPTS = 64, 8
@@ -40,18 +42,29 @@ class Screened:
         return tuple(int(place) for place in order if strongest[place] > 0)
 
 
-def screen(context: Context, ends: Ends, prompts: Sequence[int], *, chooses: bool) -> Screened:
-    """Return the estimates on the first prompts of these."""
+def screen(
+    context: Context, ends: Ends, prompts: Sequence[int], *, chooses: bool, share: Share | None = None
+) -> Screened:
+    """Return the estimates on the first prompts of these; with a share of a screen that chooses, keep its prompts'.
+
+    Raises:
+        ShareDone: The prompts of the share have been run.
+    """
     prepared = Screen(context.inputs.loaded, [ends.unit(place) for place in range(len(ends.sources))], ends.route)
     total = np.zeros((len(ends.sources), ends.route.n_targets))
     used = list(prompts)[: MOST_PROMPTS if chooses else FEW_PROMPTS]
     bases: list[Floats] = []
+
+    def estimate(prompt: int) -> dict[str, Tensor]:
+        found = prepared(context.inputs.tokens[prompt])
+        return {"slopes": found.slopes.cpu(), "base": found.base.cpu()}
+
+    passes = Passes.of(context, "screen", [subject.key for subject in ends.sources])
+    told = "estimating all pairs"
     with matmul_precision():
-        for done, prompt in enumerate(used):
-            context.run.progress(done, len(used), "estimating all pairs", "prompts")
-            slopes, base = prepared(context.inputs.tokens[prompt])
-            total += slopes.double().numpy()
-            bases.append(base.double().numpy())
+        for found in passes.over(used, estimate, context.run, share if chooses else None, what=told):
+            total += found["slopes"].double().numpy()
+            bases.append(found["base"].double().numpy())
     return Screened(total / len(used), typical_size(np.stack(bases)), len(used))
 
 

@@ -1,0 +1,61 @@
+# pyright: standard
+"""A path sweep in shards of its prompts: those of the screen first, where it chooses, then those that are edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.trace_paths import TracePathsRequest
+from interp_lab.engine.precision import decided_matmul
+from interp_lab.jobs.parts.partrun import PartRun
+from interp_lab.settings import Settings
+from interp_lab.store.joining import link
+from interp_lab.workflows.dictionary_facts import dictionary_configs
+from interp_lab.workflows.trace_paths import trace_paths
+from interp_lab.workflows.tracing.context import Suggest
+from interp_lab.workflows.tracing.shares import SUFFIX, Share, ShareDone, Stage
+
+
+def plan(request: TracePathsRequest, run: PartRun, stage: int, *, settings: Settings) -> Sequence[JsonValue]:
+    """Return the places of the shards, once for each stage."""
+    with decided_matmul(run.checkpoint_dir):
+        stages = _stages(request, settings)
+        return [[stages[stage], place] for place in range(request.shards)] if stage < len(stages) else ()
+
+
+def run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue, *, settings: Settings) -> None:
+    """Run the prompts of one shard in one stage; what they give becomes its output.
+
+    Raises:
+        LabError: As for the sweep in one process.
+    """
+    assert isinstance(payload, list)
+    stage: Stage = "screen" if payload[0] == "screen" else "edits"
+    share = Share(int(str(payload[1])), request.shards, stage)
+    for path in (path for path in run.gathered.iterdir() if path.is_file()):
+        if not (run.checkpoint_dir / path.name).exists():
+            link(path, run.checkpoint_dir / path.name)
+    with suppress(ShareDone):
+        trace_paths(request, run, settings=settings, suggest=Suggest(), share=share)
+    for path in run.checkpoint_dir.glob(f"{stage}-*{SUFFIX}"):
+        link(path, run.output / path.name)
+
+
+def gather(run: PartRun, outputs: Sequence[Path]) -> None:
+    """Put what all shards of a stage made where the sweep reads it."""
+    for output in outputs:
+        for path in output.glob(f"*{SUFFIX}"):
+            link(path, run.checkpoint_dir / path.name)
+
+
+def _stages(request: TracePathsRequest, settings: Settings) -> tuple[Stage, ...]:
+    """A screen that does not choose is of a few prompts, and every process makes it itself."""
+    n_sources = len(request.sources)
+    if request.source_dictionary is not None:
+        (config,) = dictionary_configs([request.source_dictionary], settings)
+        n_sources = config.n_latents
+    return ("screen", "edits") if n_sources > request.n_measured else ("edits",)

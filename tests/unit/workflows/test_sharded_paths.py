@@ -1,0 +1,108 @@
+"""A path sweep in shards: every number of one process, also when a shard is lost or damaged on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_lab.contracts.trace_paths import TracePathsRequest
+from interp_lab.engine.paths.effects import Effects, PathRunner
+from interp_lab.jobs.parts.record import PartName
+from interp_lab.jobs.run import LocalRun
+from interp_lab.models.tokens import TokenizedPrompt
+from interp_lab.settings import Settings
+from interp_lab.workflows.trace_paths import trace_paths
+from interp_lab.workflows.tracing.context import Suggest
+from interp_lab_server.worker import find_work
+from tests.parts_here import HerePlace, damage, in_parts, job_of, part
+from tests.unit.workflows.test_sharded_interventions import PROMPTS
+
+SOURCES = [{"address": "resid_post.1", "index": index} for index in (3, 7, 11)]
+REQUEST: dict[str, Any] = {
+    "model": "builtin:pocket-llama",
+    "criterion": "a distance is named",
+    "dataset": {"kind": "inline", "prompts": PROMPTS},
+    "sources": SOURCES,
+    "targets": [{"address": "resid_post.3", "index": index} for index in (2, 5)],
+    "scales": [-1.0, 1.0],
+    "hold": ["attention"],
+    "n_controls": 2,
+    "n_measured": 2,
+    "target_tokens": [" and"],
+    "alternative_tokens": [" to"],
+    "dry_run": False,
+    "shards": 2,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(workspace=tmp_path)
+
+
+def published(folders: list[Path]) -> dict[str, Any]:
+    """Return every file but the pages, the report without what says how and when it was run."""
+    found: dict[str, Any] = {}
+    for folder in folders:
+        for path in folder.iterdir():
+            if path.suffix in {".jsonl", ".json"} and path.name not in {"manifest.json", "report.json"}:
+                found[path.name] = path.read_text()
+            if path.name == "report.json":
+                report = json.loads(path.read_text())
+                found["report"] = {name: value for name, value in report.items() if name != "run"}
+                found["report"]["agent_next_actions"] = None
+                for card in found["report"]["paths"]:
+                    card["next_action"] = None
+    return found
+
+
+def in_one(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
+    with LocalRun(settings.workspace / "whole", workspace=settings.workspace) as run:
+        trace_paths(TracePathsRequest.model_validate(request), run, settings=settings, suggest=Suggest())
+        assert not list(run.checkpoint_dir.glob("edits-*")), "alone, nothing is put by for others"
+        return published(run.written)
+
+
+def test_shards_give_every_number_of_one_process_though_one_is_lost_and_one_damaged(settings: Settings) -> None:
+    def spoil(task: str) -> None:
+        if task == "shard-1-00000-1":
+            damage(next(part(settings, PartName(1, 0)).output.glob("edits-*")))
+
+    run = job_of(settings, "trace_paths", REQUEST)
+    lost = "shard-0-00001-1"
+    place = HerePlace(find_work, settings.to_env(), vanish=lambda task: task == lost, after=spoil)
+    in_parts(run, settings, place)
+    assert place.started == [
+        *("lead-0-1", "shard-0-00000-1", "shard-0-00001-1", "shard-0-00001-2"),
+        *("lead-1-1", "shard-1-00000-1", "shard-1-00001-1"),
+        *("lead-2-1", "shard-1-00000-2", "lead-2-2"),
+    ]
+    found, expected = published([sealed.folder for sealed in run.sealed]), in_one(settings, REQUEST)
+    assert expected["report"]["paths"]
+    assert found == expected
+    other = in_one(Settings(workspace=settings.workspace), REQUEST | {"scales": [1.0, -1.0]})
+    assert other["report"]["paths"] != expected["report"]["paths"], "another question has other numbers"
+
+
+def test_a_screen_that_does_not_choose_costs_no_stage_and_no_prompt_is_run_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request: dict[str, Any] = REQUEST | {"n_measured": 3, "hold": []}
+    run = job_of(settings, "trace_paths", request)
+    seen: list[str] = []
+    plain = PathRunner.__call__
+
+    def counted(self: PathRunner, prompt: TokenizedPrompt) -> Effects:
+        seen.append(prompt.id)
+        return plain(self, prompt)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PathRunner, "__call__", counted)
+        place = HerePlace(find_work, settings.to_env())
+        in_parts(run, settings, place)
+    assert place.started == ["lead-0-1", "shard-0-00000-1", "shard-0-00001-1", "lead-1-1"]
+    assert len(seen) == len(set(seen)) >= 4
+    assert published([sealed.folder for sealed in run.sealed]) == in_one(settings, request)
