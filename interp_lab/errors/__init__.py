@@ -22,7 +22,7 @@ from interp_lab.errors.base import (
     StateError,
     all_errors,
 )
-from interp_lab.errors.cluster import CannotBeSharded, ClusterUnavailable
+from interp_lab.errors.cluster import CannotBeSharded, ClusterSilent, ClusterUnavailable
 from interp_lab.errors.comparing import DifferentAnchors, InvalidMatches
 from interp_lab.errors.dictionary_files import DictionaryMismatch, InvalidDictionary, UnsupportedDictionary
 from interp_lab.errors.evidence import (
@@ -174,6 +174,7 @@ __all__ = [
     "CatalogTooNew",
     "ChallengeSpent",
     "CheckpointMismatch",
+    "ClusterSilent",
     "ClusterUnavailable",
     "CorruptWeights",
     "DamagedAsset",

@@ -12,6 +12,13 @@ class ClusterUnavailable(OperationError):
     default_remedy = "Run 'interp-lab doctor' for what is missing, then submit the same request again: it goes on."
 
 
+class ClusterSilent(OperationError):
+    """The place where processes run does not answer, and none of them gives a sign of life."""
+
+    code = "cluster_silent"
+    default_remedy = "When the cluster answers again ('interp-lab doctor'), submit the same request: it goes on."
+
+
 class CannotBeSharded(RequestError):
     """The work cannot be cut into independent parts with the same result."""
 

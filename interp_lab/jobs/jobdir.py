@@ -68,6 +68,12 @@ class JobFolder:
         """Remove the folder in which an attempt wrote its artifacts."""
         shutil.rmtree(self._paths.staging(self.job_id, attempt), ignore_errors=True)
 
+    def drop_parts(self) -> None:
+        """Remove what parts made for others, once the job's artifacts are published; how they ended stays on record."""
+        for pattern in ("*/out", "*/ckpt", "*/staged-*"):
+            for folder in self.parts.glob(pattern):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def write_progress(self, values: dict[str, Any]) -> None:
         """Replace the progress file; a power cut may lose it."""
         replace_quickly(self._progress, json.dumps(values, allow_nan=False).encode())

@@ -171,6 +171,7 @@ class _Worker:
             ending = Ending(state="succeeded", result_sha256=digest, duration_s=self._duration())
             if not self._ledger.end(self._attempt, ending, manifests):
                 return self._record(Ending(state="cancelled", duration_s=self._duration()))
+        self._folder.drop_parts()
         self._note_ending()
         return EXIT_OK
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from interp_lab.artifacts.manifest import Manifest
 from interp_lab.artifacts.writer import Sealed, hash_file
-from interp_lab.errors import ClusterUnavailable, JobFilesCorrupt, WorkerKilled
+from interp_lab.errors import ClusterSilent, ClusterUnavailable, JobFilesCorrupt, WorkerKilled
 from interp_lab.jobs.environment import marker
 from interp_lab.jobs.failures import error_of
 from interp_lab.jobs.jobdir import JobFolder
@@ -72,6 +72,8 @@ class Conductor:
         self._shown: _Under | None = None
         self._refused_s: float | None = None
         """When its place first refused a task that it has not taken since."""
+        self._remade = 0
+        """How often the last lead's artifacts were not there whole."""
 
     def finish(self) -> Mapping[str, Any]:
         """Return the job's result once every part is done; its artifacts are then the run's.
@@ -103,10 +105,9 @@ class Conductor:
                 self._do(shards_of(self._folder.parts, stage, len(outcome.payloads)))
                 stage += 1
             elif self._take(lead, outcome):
-                self._discard(stage)
                 return outcome.result or {}
             else:
-                lead.forget()
+                self._not_whole(lead)
 
     def _take(self, lead: PartFolder, outcome: Outcome) -> bool:
         """Take over the lead's artifacts; return False if they are not there whole, as after a cut publication."""
@@ -128,11 +129,16 @@ class Conductor:
         self._run.sealed.extend(sealed)
         return True
 
-    def _discard(self, stage: int) -> None:
-        for before in range(stage):
-            outcome = PartFolder(self._folder.parts, PartName(before)).read_outcome()
-            for shard in shards_of(self._folder.parts, before, len(outcome.payloads or ()) if outcome else 0):
-                shard.discard()
+    def _not_whole(self, lead: PartFolder) -> None:
+        """Let the lead make its artifacts again.
+
+        Raises:
+            JobFilesCorrupt: They were not there whole as often as processes may die.
+        """
+        self._remade += 1
+        if self._remade > self._settings.crash_budget:
+            raise JobFilesCorrupt(f"What {lead.name} made was not there whole {self._remade} times.")
+        lead.forget()
 
     def _do(self, parts: Sequence[PartFolder]) -> None:
         """Return once all of them are done."""
@@ -152,7 +158,7 @@ class Conductor:
         start = part.read_start()
         if not (self._place.detached and start.handle is not None and self._still(start.handle)):
             part.forget()
-            start = Start(number=start.number + 1, deaths=start.deaths)
+            start = start.model_copy(update={"number": start.number + 1, "handle": None})
             part.write_start(start)
             try:
                 start = start.model_copy(update={"handle": self._place.start(self._task(part, start.number))})
@@ -212,21 +218,51 @@ class Conductor:
     def _settle(self, under: _Under, outcome: Outcome) -> list[PartFolder]:
         if outcome.state == "failed" and outcome.error is not None:
             raise error_of(outcome.error)
-        return [] if outcome.state in _SETTLED else [under.part]
+        return [] if outcome.state in _SETTLED else [self._asked_to_end(under.part)]
+
+    def _asked_to_end(self, part: PartFolder) -> PartFolder:
+        """Let a part that was asked to end go on: as often as it gets further, and a few times if it does not.
+
+        Raises:
+            WorkerKilled: It was asked to end too often before it got further.
+        """
+        start = part.read_start()
+        done = float(part.read_progress().get("done") or 0)
+        fruitless = 0 if done > start.reached else start.fruitless + 1
+        if fruitless >= self._settings.start_budget:
+            raise WorkerKilled(f"{part.name} of the job was asked to end {fruitless} times before it got further.")
+        part.write_start(start.model_copy(update={"fruitless": fruitless, "reached": max(done, start.reached)}))
+        return part
 
     def _is_lost(self, under: _Under, state: TaskState) -> bool:
-        """Whether a part is gone without a word, or has given no sign of life for too long."""
+        """Whether a part is gone without a word, or has given no sign of life for too long.
+
+        Raises:
+            ClusterSilent: Neither its place nor the part has been heard of for too long.
+        """
         now = time.monotonic()
         if state == "ended":
             under.ended_s = under.ended_s or now
             return now - under.ended_s >= self._place.lag_s
         pulse = under.part.pulse()
-        if pulse != under.pulse or state != "running" or not self._place.detached:
+        if pulse != under.pulse or state == "waiting" or not self._place.detached:
             under.pulse, under.heard_s = pulse, now
         if now - under.heard_s < self._settings.silence_s:
             return False
+        if state == "unknown":
+            self._supersede_all()
+            raise ClusterSilent(
+                f"The cluster has not answered, nor {under.part.name} given a sign of life, for "
+                f"{self._settings.silence_s:.0f} s."
+            )
         self._place.stop(under.start.handle or "", force=True)
         return True
+
+    def _supersede_all(self) -> None:
+        """Let tries that nobody can reach stop by themselves when they see that they are not the newest."""
+        for under in self._under.values():
+            start = under.part.read_start()
+            under.part.write_start(start.model_copy(update={"number": start.number + 1, "handle": None}))
 
     def _lost(self, under: _Under) -> PartFolder:
         self._run.log.warning("%s was lost (start %d) and is done again.", under.part.name, under.start.number)

@@ -112,6 +112,7 @@ class _Program:
             found = self._lead(work, run) if self._part.name.shard is None else self._shard(work, run)
             run.flush_progress()
         except InterruptedJob:
+            self._keep_house()  # how far it got decides how often it may be asked to end
             return self._ended("interrupted")
         except CancelledJob:
             return self._ended("cancelled")

@@ -93,6 +93,10 @@ class Start(Contract):
     """By which its place knows it; absent until the place has answered."""
     deaths: NonNegativeInt = 0
     """Tries that ended without a word."""
+    fruitless: NonNegativeInt = 0
+    """Tries in a row that were asked to end before they got further than those before."""
+    reached: float = 0.0
+    """How far the farthest try had come when it was asked to end."""
 
 
 class PartFolder:
@@ -138,11 +142,6 @@ class PartFolder:
         """Let the part be done again from its last checkpoint."""
         self._outcome.unlink(missing_ok=True)
         shutil.rmtree(self.output, ignore_errors=True)
-
-    def discard(self) -> None:
-        """Remove what the part made, once others have it; how it ended stays on record."""
-        for folder in (self.output, self.checkpoint):
-            shutil.rmtree(folder, ignore_errors=True)
 
     def write_progress(self, values: Mapping[str, Any]) -> None:
         """Replace the progress file."""

@@ -1,0 +1,150 @@
+"""What the attendant of a job in parts does when things go wrong: finished shards are kept, nothing goes on for ever."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interp_lab.errors import ClusterSilent, JobFilesCorrupt, WorkerKilled
+from interp_lab.jobs.jobdir import JobFolder
+from interp_lab.jobs.parts.program import FindWork, Work
+from interp_lab.jobs.parts.record import PartName
+from interp_lab.jobs.places.base import Task, TaskState
+from interp_lab.jobs.run import Run
+from interp_lab.jobs.signals import InterruptedJob
+from interp_lab.jobs.spec import JobSpec
+from interp_lab.settings import Settings
+from tests.contract.part_worker import find_work
+from tests.parts_here import JOB, HerePlace, in_parts, job_of, part
+
+LEAD, LAST = PartName(0), PartName(1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(workspace=tmp_path, silence_s=1, kill_grace_s=0, min_free_bytes=0, ballast_bytes=0)
+
+
+def asked(settings: Settings, **request: Any) -> dict[str, Any]:
+    return {"book": str(settings.workspace / "book.txt"), "steps": 2, **request}
+
+
+def cut_off_while_it_published(settings: Settings) -> None:
+    """What is left when an attendant dies after it moved a first file away."""
+    staged = part(settings, LAST).staging(1)
+    (file,) = staged.rglob("tally.txt")
+    file.unlink()
+
+
+def test_a_publication_that_was_cut_off_costs_the_last_step_and_no_shard(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings, shards=2))
+    place = HerePlace(find_work, settings.to_env())
+    in_parts(run, settings, place)
+    shards = ["shard-0-00000-1", "shard-0-00001-1"]
+    assert place.started == ["lead-0-1", *shards, "lead-1-1"]
+    cut_off_while_it_published(settings)
+    run.sealed.clear()
+    again = HerePlace(find_work, settings.to_env())
+    result = in_parts(run, settings, again)
+    assert again.started == ["lead-1-2"]
+    assert (result["first"], len(run.sealed)) == (2, 1)
+
+
+def test_what_is_published_leaves_nothing_that_parts_made(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings, shards=2))
+    in_parts(run, settings, HerePlace(find_work, settings.to_env()))
+    folder = JobFolder(run._paths, JOB)  # pyright: ignore[reportPrivateUsage]
+    assert list(folder.parts.glob("*/out/*"))
+    folder.drop_parts()
+    assert not list(folder.parts.glob("*/out")) + list(folder.parts.glob("*/staged-*"))
+    assert part(settings, LAST).read_outcome() is not None
+
+
+def test_artifacts_that_are_never_whole_are_given_up(settings: Settings) -> None:
+    def lose(task: str) -> None:
+        shutil.rmtree(part(settings, LEAD).path / f"staged-{task.rpartition('-')[2]}")
+
+    run = job_of(settings, "count", asked(settings))
+    place = HerePlace(find_work, settings.to_env(), after=lose)
+    with pytest.raises(JobFilesCorrupt, match="not there whole 4 times"):
+        in_parts(run, settings, place)
+    assert len(place.started) == settings.crash_budget + 1
+
+
+def asked_to_end(gets: Callable[[int], float], ends_at: int) -> FindWork:
+    """A part that is asked to end in each of its tries, having got as far as is said, until one ends."""
+
+    def whole(run: Run) -> Mapping[str, Any]:
+        run.progress(gets(run.attempt), 100, "counting", "steps")
+        if run.attempt < ends_at:
+            raise InterruptedJob
+        return {"tries": run.attempt}
+
+    def find(spec: JobSpec) -> Work:
+        return Work(spec.request, whole, None)
+
+    return find
+
+
+def test_a_part_that_is_asked_to_end_goes_on_as_long_as_it_gets_further(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings))
+    place = HerePlace(asked_to_end(float, ends_at=12), settings.to_env())
+    assert in_parts(run, settings, place) == {"tries": 12}
+
+
+def test_a_part_that_is_asked_to_end_and_gets_no_further_is_given_up(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings))
+    place = HerePlace(asked_to_end(lambda _: 3.0, ends_at=12), settings.to_env())
+    with pytest.raises(WorkerKilled, match="asked to end 5 times before it got further"):
+        in_parts(run, settings, place)
+    assert len(place.started) == settings.start_budget + 1
+
+
+class FarAway(HerePlace):
+    """A cluster that takes tasks and then says the same for ever."""
+
+    says: TaskState = "unknown"
+    lives: bool = False
+    looks: int = 0
+    patience: int = -1
+    detached = True
+    interval_s = 0.05
+
+    def start(self, task: Task) -> str:
+        self.started.append(task.name.removeprefix(f"{JOB}-"))
+        return task.name
+
+    def states(self, handles: Sequence[str]) -> Mapping[str, TaskState]:
+        self.looks += 1
+        if self.lives:
+            part(Settings(workspace=Path(self.environment["INTERP_LAB_WORKSPACE"])), LEAD).beat(self.looks)
+        if self.looks == self.patience:
+            raise InterruptedJob
+        return dict.fromkeys(handles, self.says)
+
+
+def test_a_cluster_that_never_answers_fails_the_job_in_its_own_words_and_its_tries_end_by_themselves(
+    settings: Settings,
+) -> None:
+    run = job_of(settings, "count", asked(settings))
+    place = FarAway(find_work, settings.to_env())
+    with pytest.raises(ClusterSilent, match="for 1 s"):
+        in_parts(run, settings, place)
+    assert place.started == ["lead-0-1"]
+    assert part(settings, LEAD).read_start().number == 2, "the try that nobody reaches sees that it is not the newest"
+
+
+@pytest.mark.parametrize(("says", "lives"), [("waiting", False), ("unknown", True)])
+def test_a_long_queue_and_a_part_that_gives_signs_of_life_are_waited_for(
+    settings: Settings, says: TaskState, *, lives: bool
+) -> None:
+    run = job_of(settings, "count", asked(settings))
+    place = FarAway(find_work, settings.to_env())
+    place.says, place.lives, place.patience = says, lives, 60
+    with pytest.raises(InterruptedJob):
+        in_parts(run, settings, place)
+    assert place.looks >= 60
