@@ -1,4 +1,4 @@
-"""What the attendant of a job in parts does when things go wrong: finished shards are kept, nothing goes on for ever."""
+"""What the attendant of a job in parts does when it goes wrong: finished shards are kept, nothing goes on for ever."""
 
 from __future__ import annotations
 
