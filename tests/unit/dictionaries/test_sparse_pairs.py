@@ -107,8 +107,8 @@ def _reader(draw: torch.Generator, width: int) -> Reader:
     return Reader(encoder, torch.randn(512, generator=draw) * 0.3, torch.rand(512, generator=draw) + 0.5)
 
 
-@settings(max_examples=15, deadline=None)
-@given(SEEDS, st.sampled_from([64, 200]), st.integers(1, 16))
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("width", "k"), [(64, 4), (64, 16), (200, 8)])
 def test_integers_of_eight_bits_find_nearly_all_of_the_best_and_few_others(seed: int, width: int, k: int) -> None:
     draw = _generator(seed)
     reader = _reader(draw, width)
@@ -121,7 +121,7 @@ def test_integers_of_eight_bits_find_nearly_all_of_the_best_and_few_others(seed:
     wanted = torch.zeros_like(exact, dtype=torch.bool).scatter_(1, exact.topk(k, dim=1).indices, True) & (exact > 0)
     chosen = torch.zeros_like(wanted)
     chosen[found.rows.long(), found.latents.long()] = True
-    assert int((wanted & ~chosen).sum()) <= 0.01 * int(wanted.sum()) + 1
+    assert int((wanted & ~chosen).sum()) <= 0.01 * int(wanted.sum())
     assert int(chosen.sum()) <= (1.4 * k + 2) * len(x)
     level = float(exact.flatten().topk(90 * k).values.min())
     above = scores.above(least=level)
