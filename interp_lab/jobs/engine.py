@@ -140,6 +140,11 @@ class JobEngine:
         self._row(job_id)
         return self._launcher.logs(job_id, offset=offset, max_bytes=max_bytes)
 
+    def live_page(self, job_id: str) -> str | None:
+        """Return the page that shows how the job stands, or None where it draws none; see `get` for the error."""
+        self._row(job_id)
+        return JobFolder(self.paths, job_id).read_live()
+
     def progress(self, job_id: str) -> JobProgress | None:
         """Return how far the job has come, or None before its first word; see `get` for the error."""
         raw = JobFolder(self.paths, job_id).read_progress()

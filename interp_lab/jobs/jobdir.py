@@ -27,6 +27,7 @@ class JobFolder:
         self.checkpoint = self.path / "ckpt"
         self.parts = self.path / "parts"
         self.metrics = self.path / "metrics.jsonl"
+        self.live = self.path / "live.html"
         self.cancel_flag = self.path / "cancel"
         self._result = self.path / "result.json"
         self._progress = self.path / "progress.json"
@@ -86,6 +87,17 @@ class JobFolder:
         """Add one line to the metrics."""
         with disk_full_as_error(self.path, len(line)), self.metrics.open("ab") as file:
             file.write(line)
+
+    def write_live(self, page: str) -> None:
+        """Replace the page that shows how the work stands; a power cut may lose it."""
+        replace_quickly(self.live, page.encode())
+
+    def read_live(self) -> str | None:
+        """Return that page, or None where there is none yet."""
+        try:
+            return self.live.read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     def write_claim(self, attempt: int, slot: str) -> None:
         """Note the attempt that is about to start, for a rebuild of the catalogue."""

@@ -57,6 +57,12 @@ class JobRun(PacedRun):
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append to metrics.jsonl in the job's folder."""
         self._folder.append_metrics(metrics_line(step, values))
+        if self.on_record is not None:
+            self.on_record(step, values)
+
+    def show(self, page: str) -> None:
+        """Write live.html into the job's folder."""
+        self._folder.write_live(page)
 
     def _write_progress(self, latest: dict[str, Any]) -> None:
         self._folder.write_progress(latest)

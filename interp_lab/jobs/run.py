@@ -10,7 +10,7 @@ import logging
 import math
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -21,7 +21,7 @@ from typing import Any, Self
 from pydantic import JsonValue
 
 from interp_lab.artifacts.checkpoints import Checkpoints
-from interp_lab.artifacts.durable import write_durably
+from interp_lab.artifacts.durable import replace_quickly, write_durably
 from interp_lab.artifacts.writer import ArtifactWriter, Origin, Sealed
 
 _PACKAGES = ("interp-lab-mcp", "numpy", "torch", "transformers", "safetensors", "tokenizers", "sae-lens", "nnsight")
@@ -56,6 +56,8 @@ class Run(ABC):
         """Name → artifact id, model at revision, or content hash; every artifact records it."""
         self.log = logging.getLogger("interp_lab.job")
         self.started = datetime.now(UTC)
+        self.on_record: Callable[[int, Mapping[str, float]], None] | None = None
+        """Told of every line of measurements that is recorded."""
         self.artifact_ids: list[str] = []
         """Ids of the artifacts that are complete, in their order."""
 
@@ -70,6 +72,10 @@ class Run(ABC):
     @abstractmethod
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line of measurements to metrics.jsonl; a value that is not finite is named, not written."""
+
+    def show(self, page: str) -> None:
+        """Replace the page, live.html, that shows people how the work stands; nothing where nobody could look."""
+        del page
 
     @property
     @abstractmethod
@@ -148,6 +154,13 @@ class LocalRun(Run):
         self._output.mkdir(parents=True, exist_ok=True)
         with (self._output / "metrics.jsonl").open("ab") as file:
             file.write(metrics_line(step, values))
+        if self.on_record is not None:
+            self.on_record(step, values)
+
+    def show(self, page: str) -> None:
+        """Write live.html into the output folder."""
+        self._output.mkdir(parents=True, exist_ok=True)
+        replace_quickly(self._output / "live.html", page.encode())
 
     def _staging(self) -> Path:
         self._count += 1

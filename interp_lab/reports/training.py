@@ -1,10 +1,13 @@
-"""The training report as a self-contained HTML page with its curves, and as a Markdown table."""
+"""The training report as a self-contained HTML page with its curves and as Markdown; and the page before it."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 from jinja2 import Environment
 from markupsafe import Markup
@@ -25,15 +28,68 @@ _TITLES = {
     "loss": "Loss",
     "tokens_per_s": "Tokens per second",
 }
+_WHOLE = 1000
+
+
+class LiveView(NamedTuple):
+    """What is known of a training besides its measurements."""
+
+    what: str
+    state: str
+    """training, finished, or stopped with a reason."""
+    total_tokens: int
+    at: datetime
+    job_id: str | None
+
+
+class Latest(NamedTuple):
+    """The last figure of one quantity, for every dictionary."""
+
+    figure: str
+    title: str
+    values: tuple[tuple[str, float], ...]
 
 
 def render_training(report: TrainingReport, lines: Sequence[Mapping[str, float]]) -> str:
     """Return a complete HTML document; `lines` are rows of measurements along the way."""
+    template = _environment().get_template("training.html.j2")
+    return template.render(report=report, panels=training_panels(lines), names=_owners(lines))
+
+
+def render_live(view: LiveView, lines: Sequence[Mapping[str, float]]) -> str:
+    """Return a complete HTML document that asks to be loaded again until the training has ended."""
+    last = lines[-1] if lines else {}
+    tokens = last.get("tokens", 0.0)
     return (
         _environment()
-        .get_template("training.html.j2")
-        .render(report=report, panels=training_panels(lines), names=[row.name for row in report.dictionaries])
+        .get_template("training_live.html.j2")
+        .render(
+            view=view,
+            running=view.state == "training",
+            n_steps=int(last.get("step", 0)),
+            tokens=int(tokens),
+            share=min(1.0, tokens / view.total_tokens),
+            latest=_latest(lines),
+            panels=training_panels(lines),
+            names=_owners(lines),
+        )
     )
+
+
+def _owners(lines: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the dictionaries that measurements are of, in order; one alone has no name there."""
+    return list(dict.fromkeys(name.rpartition("/")[0] for line in lines for name in line if "/" in name))
+
+
+def _latest(lines: Sequence[Mapping[str, float]]) -> tuple[Latest, ...]:
+    """Return the last finite value of every quantity that was measured."""
+    found: dict[str, dict[str, float]] = {}
+    for line in lines:
+        for name, value in line.items():
+            owner, _, figure = name.rpartition("/")
+            if figure in _TITLES and math.isfinite(value):
+                found.setdefault(figure, {})[owner] = value
+    return tuple(Latest(each, _TITLES[each], tuple(found[each].items())) for each in _TITLES if each in found)
 
 
 def training_panels(lines: Sequence[Mapping[str, float]]) -> tuple[Panel, ...]:
@@ -70,7 +126,12 @@ def render_training_markdown(report: TrainingReport) -> str:
 @cache
 def _environment() -> Environment:
     sizes = {"width": curves.WIDTH, "height": curves.HEIGHT, "left": curves.LEFT, "right": curves.RIGHT}
-    return environment(_printable, names=sizes)
+    return environment(_printable, names=sizes, filters={"figure": _figure})
+
+
+def _figure(value: float) -> str:
+    """Return a figure as short as it is read: speeds as whole numbers."""
+    return count(round(value)) if abs(value) >= _WHOLE else short(value)
 
 
 def _printable(value: object) -> object:

@@ -25,6 +25,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.training.columns import open_stored
 from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
+from interp_lab.workflows.training.live import LivePage
 from interp_lab.workflows.training.loop import Loop, make_trainers
 from interp_lab.workflows.training.plan import Planned, planned
 from interp_lab.workflows.training.ranks import train_in_ranks
@@ -41,7 +42,7 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         LabError: whatever is wrong with the request, the activations or the machine, before or while it trains.
     """
     run.progress(0, None, "opening the activations")
-    with decided_matmul(run.checkpoint_dir):
+    with decided_matmul(run.checkpoint_dir), LivePage(request, run) as live:
         if request.ranks > 1:
             train_in_ranks(request, run, settings)
         feed = open_feed(request, settings, run.checkpoint_dir)
@@ -51,6 +52,7 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         run.seed, run.device = request.seed, str(device)
         run.inputs |= feed.inputs
         loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
+        live.take(loop.state.lines)
         loop.train()  # after ranks there is nothing left to do
         loop.save()
         if request.ranks == 1:

@@ -24,10 +24,12 @@ LISTED_ARTIFACTS = 10
 JSON = "application/json"
 OVERVIEW_URI = f"{URI_SCHEME}://overview"
 JOB_TEMPLATE = f"{URI_SCHEME}://jobs/{{job_id}}"
+LIVE_TEMPLATE = f"{URI_SCHEME}://jobs/{{job_id}}/live.html"
 ARTIFACT_TEMPLATE = f"{URI_SCHEME}://artifacts/{{artifact_id}}"
 FILE_TEMPLATE = f"{URI_SCHEME}://artifacts/{{artifact_id}}/{{name}}"
 
 _JOB = re.compile(rf"{URI_SCHEME}://jobs/([0-9a-f]{{32}})")
+_LIVE = re.compile(rf"{URI_SCHEME}://jobs/([0-9a-f]{{32}})/live\.html")
 _ARTIFACT = re.compile(rf"{URI_SCHEME}://artifacts/([0-9a-f]{{64}})")
 _FILE = re.compile(rf"{URI_SCHEME}://artifacts/([0-9a-f]{{64}})/([A-Za-z0-9][A-Za-z0-9._-]{{0,99}})")
 _TEXT = ("text/", JSON, "application/x-ndjson", "image/svg+xml")
@@ -51,6 +53,7 @@ class LabResources:
         """Return the forms a URI can take."""
         return [
             _template(JOB_TEMPLATE, "job", "A job: state, progress, result", JSON),
+            _template(LIVE_TEMPLATE, "job_page", "The page of a training job: its curves so far", "text/html"),
             _template(ARTIFACT_TEMPLATE, "artifact", "An artifact: its files and where they came from", JSON),
             _template(FILE_TEMPLATE, "artifact_file", "A file of an artifact, as text", None),
         ]
@@ -84,6 +87,8 @@ class LabResources:
             return await self._overview()
         if match := _JOB.fullmatch(uri):
             return await in_thread(lambda: self._job(match.group(1)))
+        if match := _LIVE.fullmatch(uri):
+            return await in_thread(lambda: self._live(match.group(1)))
         if match := _ARTIFACT.fullmatch(uri):
             return await in_thread(lambda: self._artifact(match.group(1)))
         if match := _FILE.fullmatch(uri):
@@ -97,6 +102,10 @@ class LabResources:
 
     def _job(self, job_id: str) -> Content:
         return _json(as_json(callable_view(self._boundary.lab, job_id)))
+
+    def _live(self, job_id: str) -> Content | None:
+        page = self._boundary.lab.engine.live_page(job_id)
+        return None if page is None else Content(page, "text/html")
 
     def _artifact(self, artifact_id: str) -> Content:
         lab = self._boundary.lab

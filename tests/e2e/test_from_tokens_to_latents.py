@@ -47,6 +47,8 @@ def test_an_agent_gets_from_a_corpus_to_ranked_latents_by_the_calls_it_is_handed
         dry = call(lab, "train_sae", follow(store, "train_sae") | few | {"dry_run": True})
         assert isinstance(dry, JobView)
         trained = done(lab, "train_sae", follow(dry, "train_sae"))
+        assert "<b>finished</b>" in str(lab.engine.live_page(str(trained.job_id)))
+        assert lab.engine.live_page(str(store.job_id)) is None
         (dictionary,) = [artifact for artifact in trained.artifacts if artifact.kind == "dictionary"]
         encoded = done(lab, "encode_store", follow(trained, "encode_store"))
         (column,) = encoded.result["columns"]  # type: ignore[index,misc]

@@ -180,7 +180,8 @@ TRAIN_SAE = JobCapability(
         "(FVU with an interval, L0, cosine) is of those; flags say what is wrong with a dictionary (dead latents, poor "
         "reconstruction, still improving). Low FVU says that activations can be rebuilt, not that latents mean "
         "anything or that the model uses them. Interrupted runs go on from their checkpoint. Runs as a job: call "
-        "job_wait. Each dictionary is an artifact in the SAELens layout; the report has learning curves."
+        "job_wait; interp-lab://jobs/JOB_ID/live.html shows its curves on the way. Each dictionary is an artifact in "
+        "the SAELens layout; the report has learning curves."
     ),
     request=TrainSaeRequest,
     result=TrainSaeResult,

@@ -17,6 +17,7 @@ from mcp_types import (
     ResourceUpdatedNotification,
 )
 
+from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.spec import JobSpec
 from interp_lab_server.app import LabServer, build_server
 from interp_lab_server.resources import FILE_TEMPLATE, TEXT_BYTES_MAX
@@ -246,6 +247,17 @@ async def test_a_report_is_a_listed_resource_and_its_text_is_printable(server: L
     assert whole["manifest"]["kind"] == "count_report"
 
 
+async def test_the_page_of_a_job_is_a_resource_once_the_job_draws_it(server: LabServer, lab: Lab) -> None:
+    async with Client(server) as client:
+        view = await finished(client, steps=0)
+        page = f"{view['resource']}/live.html"
+        with pytest.raises(MCPError):
+            await client.read_resource(page)
+        JobFolder(lab.engine.paths, view["job_id"]).write_live("<p>drawn</p>")
+        drawn = (await client.read_resource(page)).contents[0]
+    assert (drawn.mime_type, drawn.text) == ("text/html", "<p>drawn</p>")
+
+
 async def test_the_overview_is_a_resource(server: LabServer) -> None:
     async with Client(server) as client:
         overview = json.loads((await client.read_resource("interp-lab://overview")).contents[0].text)
@@ -282,6 +294,8 @@ NOT_RESOURCES = (
     "interp-lab://artifacts/" + "0" * 64,
     "interp-lab://jobs/" + "0" * 32,
     "interp-lab://jobs/" + "0" * 32 + "/log.txt",
+    "interp-lab://jobs/" + "0" * 32 + "/live.html",
+    "interp-lab://jobs/../live.html",
     "interp-lab://jobs/",
     "interp-lab://",
     "interp-lab://overview/",
