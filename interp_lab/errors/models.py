@@ -143,3 +143,24 @@ class NoUnembedding(RequestError):
 
     code = "no_unembedding"
     default_remedy = "Leave model out, or name a decoder of a known family (GPT-2, NeoX, Llama, Qwen, Gemma, Phi, OPT)."
+
+
+class NotOnThisMachine(RequestError):
+    """The text model was not downloaded before, and one is never fetched by itself."""
+
+    code = "not_on_this_machine"
+    default_remedy = "Download it first (hf download OWNER/NAME), or name a model directory of the workspace."
+
+
+class NoEntailmentLabel(RequestError):
+    """It is not clear which label of the classifier says entailment."""
+
+    code = "no_entailment_label"
+    default_remedy = "Name one that was trained for natural language inference, or give its label as entailment_label."
+
+
+class EncoderUnfit(RequestError):
+    """The text encoder was made to be read in another way."""
+
+    code = "encoder_unfit"
+    default_remedy = "Name an encoder with mean pooling, or leave the encoder out and compare words."

@@ -97,8 +97,8 @@ def load_model(
     facts = preflight(source.directory, allow_remote_code=allow_remote_code, part=part)
     place = pick_device(device)
     trusted = allow_remote_code and needs_remote_code(source.directory)
-    with _loading, _quiet():
-        tokenizer = _load_tokenizer(source.directory, trusted=trusted)
+    with loading_quietly():
+        tokenizer = load_tokenizer(source.directory, trusted=trusted)
         model = _load_weights(source.directory, facts, _pick_dtype(dtype, place), trusted=trusted)
     facts = facts_of(model.config.to_dict() | {"architectures": [type(model).__name__]}, facts.weights, part=part)
     if facts.family.part == "encoder":
@@ -112,7 +112,7 @@ def load_model(
         blocks=find_blocks(model, facts.n_layers),
         device=place,
         dtype=model.dtype,
-        files=() if source.kind == "hub" else _hash_files(source.directory, facts.weights.files),
+        files=() if source.kind == "hub" else hash_files(source.directory, facts.weights.files),
         accepts=frozenset(inspect.signature(model.forward).parameters),
     )
 
@@ -138,7 +138,12 @@ def _pick_dtype(name: DtypeName, device: torch.device) -> torch.dtype | str:
     return getattr(torch, name)
 
 
-def _load_tokenizer(directory: Path, *, trusted: bool) -> PreTrainedTokenizerBase:
+def load_tokenizer(directory: Path, *, trusted: bool) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model directory.
+
+    Raises:
+        InvalidModel: transformers cannot build it.
+    """
     try:
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=trusted)
     except (OSError, ValueError, KeyError) as error:
@@ -172,7 +177,8 @@ def _auto_class(facts: ModelFacts) -> type[Any]:
     return AutoModel if facts.family.kind == "encoder" else AutoModelForCausalLM
 
 
-def _hash_files(directory: Path, weights: tuple[str, ...]) -> tuple[FileHash, ...]:
+def hash_files(directory: Path, weights: tuple[str, ...]) -> tuple[FileHash, ...]:
+    """Return the hashes of the weight files and of every small file that a model is made from."""
     small = {path.name for path in directory.iterdir() if path.is_file() and path.suffix in _IDENTITY_SUFFIXES}
     names = sorted({name for name in small if not name.endswith(".safetensors")} | set(weights))
     return tuple(FileHash(name, _sha256(directory / name)) for name in names)
@@ -185,6 +191,23 @@ def _sha256(path: Path) -> str:
 
 def _first(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200]
+
+
+def digest_of(files: tuple[FileHash, ...]) -> str | None:
+    """Return one hash over the names and contents of a model's files; None for a hub model, which has a commit."""
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\0{file.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def loading_quietly() -> Iterator[None]:
+    """Let one model be loaded at a time, and transformers say nothing; its own settings come back afterwards."""
+    with _loading, _quiet():
+        yield
 
 
 @contextmanager

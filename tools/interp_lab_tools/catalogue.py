@@ -45,6 +45,7 @@ from interp_lab_tools.profile_env import PROFILE_ENV
 from interp_lab_tools.query_activations import QUERY_ACTIVATIONS
 from interp_lab_tools.read_peer_file import READ_PEER_FILE
 from interp_lab_tools.register_hypothesis import REGISTER_HYPOTHESIS
+from interp_lab_tools.score_prompts import SCORE_PROMPTS
 from interp_lab_tools.search_features import SEARCH_FEATURES
 from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.steer import STEER
@@ -61,6 +62,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     PLAN_SCALE,
     BUILD_PROMPTS,
     AUDIT_PROMPTS,
+    SCORE_PROMPTS,
     QUERY_ACTIVATIONS,
     HARVEST,
     HARVEST_POLICY,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from interp_lab.corpus.sources import open_prompts
 from interp_lab.engine.lens import Site, addresses_of
 from interp_lab.engine.selfcheck import SelfCheck, self_check
 from interp_lab.errors import InvalidRequest
-from interp_lab.models.load import LoadedModel, load_model
+from interp_lab.models.load import LoadedModel, digest_of, load_model
 from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import every_layer
@@ -130,12 +129,7 @@ def _sites(
 
 def weights_hash(loaded: LoadedModel) -> str | None:
     """Return one hash over the names and contents of the model's files; None for a hub model, which has a commit."""
-    if not loaded.files:
-        return None
-    digest = hashlib.sha256()
-    for file in loaded.files:
-        digest.update(f"{file.name}\0{file.sha256}\n".encode())
-    return digest.hexdigest()
+    return digest_of(loaded.files)
 
 
 def model_facts(loaded: LoadedModel) -> ModelFacts:
