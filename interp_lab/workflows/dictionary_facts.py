@@ -45,12 +45,17 @@ def addresses_read(config: DictionaryConfig, facts: ModelFacts) -> tuple[Address
     """Return the addresses that a dictionary reads, after checking that they are this model's and as wide.
 
     Raises:
-        DictionaryMismatch: It does not say where it reads, or its width is not that of this model there.
+        DictionaryMismatch: It does not say where it reads, reads several models, or is of another width than the model.
         HookPointUnavailable, LayerOutOfRange: The model does not have the place.
     """
     name = (config.source or "the dictionary")[:80]
     if not config.addresses_in:
         raise DictionaryMismatch(f"{name} does not say which address it reads.")
+    if len(set(config.owners)) > 1 or len(set(config.addresses_in)) < len(config.addresses_in):
+        raise DictionaryMismatch(
+            f"{name} is a crosscoder of several models, and this would read one.",
+            remedy="Harvest every model, then give the stores: evaluate_sae (kind stores) and encode_store (beside).",
+        )
     addresses = tuple(Address.parse(text) for text in config.addresses_in)
     for address in addresses:
         facts.check(address)

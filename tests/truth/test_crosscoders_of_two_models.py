@@ -11,13 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.diff_models import LatentOwner
 from interp_lab.contracts.encode_store import EncodeStoreRequest
 from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest
 from interp_lab.contracts.store import DenseColumn, StoredDataset, StoredModel, StoreHeader
 from interp_lab.contracts.train_sae import TrainSaeRequest, TrainSaeResult
 from interp_lab.dictionaries.dictionary import Dictionary
-from interp_lab.dictionaries.formats.saelens import load_dictionary
+from interp_lab.dictionaries.formats.saelens import load_dictionary, save_dictionary
 from interp_lab.errors import DictionaryMismatch, StoresNotAligned
 from interp_lab.jobs.run import LocalRun
 from interp_lab.methods.latent_scaling import decoder_share, owner_of
@@ -239,3 +240,19 @@ def test_stores_of_other_tokens_are_refused_with_the_row_that_differs(tmp_path: 
 def test_only_a_crosscoder_reads_several_models() -> None:
     with pytest.raises(ValueError, match="set kind to crosscoder"):
         TrainSaeRequest.model_validate({"source": {"kind": "stores", "stores": ["one", "two"]}})
+
+
+def test_a_crosscoder_of_two_models_is_not_read_from_one(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"kind": "crosscoder", "architecture": "topk", "k": 1, "n_latents": 4}
+    fields |= {"d_in": 320, "d_out": 320, "sections": (160, 160), "addresses_in": ("resid_post.1", "resid_post.1")}
+    for owners in ((0, 1), ()):
+        config = DictionaryConfig.model_validate(fields | {"owners": owners})
+        folder = tmp_path / f"owners-{len(owners)}"
+        folder.mkdir()
+        rows = torch.zeros(4, 320)
+        save_dictionary(Dictionary(config, rows.T, rows, torch.zeros(320), b_enc=torch.zeros(4)), folder)
+        source = {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:question"}
+        asked = EvaluateSaeRequest.model_validate({"dictionary": folder.name, "source": source})
+        run = LocalRun(tmp_path / "out", workspace=tmp_path)
+        with pytest.raises(DictionaryMismatch, match="several models"):
+            evaluate_sae(asked, run, settings=Settings(workspace=tmp_path), suggest=lambda _report: ())

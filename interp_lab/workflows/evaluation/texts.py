@@ -85,7 +85,8 @@ class TextTokens(Tokens):
         texts = [self.texts[index] for index in swept.pieces]
         keep = torch.tensor([kept for text in texts for kept in text.keep])
         values = {str(a): value.float()[keep.to(value.device)] for a, value in swept.values.items()}
-        x, target = (torch.cat([values[key] for key in keys], dim=1) for keys in self.places)
+        ends = (self.places.reads, self.places.writes)
+        x, target = (torch.cat([values[key] for key in keys], dim=1) for keys in ends)
         counts = [sum(text.keep) for text in texts]
         groups, prompts = (_each([getattr(t, of) for t in texts], counts) for of in ("group", "prompt"))
         ids = [token for text in texts for token, kept in zip(text.ids, text.keep, strict=True) if kept]
