@@ -94,6 +94,8 @@ class CompareRequest(JobRequest):
     """How token values become one value per prompt."""
     threshold: FiniteFloat = 0.5
     """Prompts scored at or above it are positives."""
+    text_encoder: ModelArgument | None = None
+    """Sentence encoder on this machine by which explanations are compared; left out, by the words they share."""
     n_permutations: Annotated[int, Field(ge=99, le=100_000)] = 999
     """Exchanges of prompts behind every p-value."""
     seed: Seed = 0
@@ -178,7 +180,7 @@ class Match(Contract):
     promoted_overlap: FiniteFloat | None = None
     """Share of promoted tokens in common; absent without an unembedding on either side."""
     explanation_cosine: FiniteFloat | None = None
-    """Cosine of the words said of both, by shared words and not by meaning; absent where nothing was said of one."""
+    """Cosine of what was said of both, as text_encoder has it; absent where nothing was said of one."""
     effect_agrees: bool | None = None
     """Whether confirmed effects have the same sign, turned by the sign of the similarity; absent without both."""
     left_out: tuple[Component, ...]
@@ -233,6 +235,8 @@ class ComparisonReport(Contract):
     """Words that both models have as one token, on which effects were compared."""
     imported: str | None = None
     """File whose pairs were tested; absent where pairs were chosen here."""
+    text_encoder: str = ""
+    """What compared explanations: shared words, or a sentence encoder with its files' hash. Never two in one report."""
     matches: tuple[Match, ...]
     """Pairs, the closest first."""
     unmatched: tuple[ComparedUnit, ...]

@@ -304,13 +304,18 @@ class DensitySearch(Contract):
     """Rarest first."""
 
 
+VectorsId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ExplanationSearch(Contract):
     """Explained in words like these."""
 
     kind: Literal["explanation"]
     """Names the search."""
     words: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    """Compared by words, not by meaning."""
+    """Compared by words, not by meaning, unless vectors are given."""
+    vectors: Annotated[tuple[VectorsId, ...], Field(max_length=10)] = ()
+    """Artifacts of embed_explanations, all of one encoder."""
 
 
 Search = Annotated[

@@ -20,7 +20,7 @@ from interp_lab.workflows.comparing.opening import open_sides
 from interp_lab.workflows.comparing.pairs import choose_pairs, judge
 from interp_lab.workflows.comparing.report import Found, Suggest, assemble, publish, short_form
 from interp_lab.workflows.comparing.sides import ReadSide
-from interp_lab.workflows.comparing.words import said_of
+from interp_lab.workflows.comparing.words import alike_in_words, said_of
 
 
 def compare(request: CompareRequest, run: Run, *, settings: Settings, suggest: Suggest) -> CompareResult:
@@ -49,6 +49,8 @@ def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, *, run: 
     tested = judge(left, right, given or choose_pairs(left, right, request), request) if acted is None else acted.tested
     pairs = tested.pairs
     maps = fitted_maps(left, right, pairs, run)
+    places = [(pair.left, pair.right) for pair in pairs]
+    said = [said_of(side, [place[n] for place in places]) for n, side in enumerate((left, right))]
     return Found(
         tested,
         direction_cosines(left, right, pairs, maps),
@@ -57,8 +59,9 @@ def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, *, run: 
         promoted(right, [pair.right for pair in pairs]),
         effects_of(left) if acted is None else acted.left_effects,
         effects_of(right) if acted is None else acted.right_effects,
-        said_of(left, [pair.left for pair in pairs]),
-        said_of(right, [pair.right for pair in pairs]),
+        said[0],
+        said[1],
+        alike_in_words(said[0], said[1], places, encoder=request.text_encoder, settings=settings),
         () if named is None else named.unread,
         acted,
         {} if acted is None else transfers(left, right, acted, maps, request=request, run=run),

@@ -21,6 +21,7 @@ from interp_lab_tools.compare_runs import COMPARE_RUNS
 from interp_lab_tools.criterion_graph import CRITERION_GRAPH
 from interp_lab_tools.diff_models import DIFF_MODELS
 from interp_lab_tools.dossier import DOSSIER
+from interp_lab_tools.embed_explanations import EMBED_EXPLANATIONS
 from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.explain_latent import EXPLAIN_LATENT
@@ -74,6 +75,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     SEARCH_FEATURES,
     SHOW_FEATURE,
     EXPLAIN_LATENT,
+    EMBED_EXPLANATIONS,
     INSPECT,
     REGISTER_HYPOTHESIS,
     INTERVENE,

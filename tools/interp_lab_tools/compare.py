@@ -22,6 +22,7 @@ from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import HubUnreachable
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
+from interp_lab.models.text_files import local_source, refuse_other_pooling
 from interp_lab.settings import Settings
 from interp_lab.workflows.comparing.anchors import asked_of, named_anchors
 from interp_lab.workflows.comparing.described import described
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 def _plan(request: CompareRequest, lab: Lab) -> Plan:
     prompts = named_anchors(request, lab.settings)
     inputs: dict[str, str] = {}
+    if request.text_encoder is not None:
+        refuse_other_pooling(local_source(request.text_encoder, lab.settings).directory)
+        inputs["text encoder"] = fingerprint(request.text_encoder, lab.settings)
     for name, side in (("left", request.left), ("right", request.right)):
         described(side, request, prompts, lab.settings)
         inputs[name] = _check_side(side, request, prompts, lab)

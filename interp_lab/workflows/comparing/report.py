@@ -31,7 +31,7 @@ from interp_lab.workflows.comparing.components import Effects, overlap, same_beh
 from interp_lab.workflows.comparing.named import peer_matches
 from interp_lab.workflows.comparing.pairs import Pair, Tested
 from interp_lab.workflows.comparing.sides import ReadSide
-from interp_lab.workflows.comparing.words import alike_in_words
+from interp_lab.workflows.comparing.words import Alike
 from interp_lab.workflows.report_facts import run_facts
 
 SHOWN = 12
@@ -54,6 +54,7 @@ class Found(NamedTuple):
     left_said: Mapping[int, str]
     right_said: Mapping[int, str]
     """Explanations by column."""
+    alike: Alike
     unread: tuple[str, ...] = ()
     """Pairs of a file whose units are not read here."""
     acted: Acted | None = None
@@ -84,6 +85,7 @@ def assemble(
         by=request.by,
         n_words=None if found.acted is None else len(found.acted.words.texts),
         imported=request.matches,
+        text_encoder=found.alike.encoder,
         matches=tuple(matches),
         unmatched=tuple({(u.address, u.index): u for u in rest if (u.address, u.index) not in matched}.values()),
         caveats=tuple(_caveats(matches, left, right, found=found, request=request)),
@@ -147,7 +149,7 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             )
         grading = grade_match(evidence)
         words = overlap(one.promoted, two.promoted) if one.promoted and two.promoted else None
-        said = alike_in_words(one.explanation, two.explanation)
+        said = found.alike.cosines.get((pair.left, pair.right))
         measured = {"promoted_tokens": words is not None, "explanation": said is not None, "effect": comparable}
         agrees = {"effects_agree": True, "effects_disagree": False}
         yield Match(

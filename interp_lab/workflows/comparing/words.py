@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.explain import EXPLANATION_KIND, EXPLANATIONS_FILE, ExplanationRecord
 from interp_lab.contracts.inspect_evidence import StoreEvidence
+from interp_lab.contracts.models import ModelRef
 from interp_lab.errors import InvalidRequest
 from interp_lab.methods.text_similarity import cosines, lexical_vectors
+from interp_lab.settings import Settings
 from interp_lab.store.locate import open_named_store
 from interp_lab.workflows.comparing.sides import ReadSide
+from interp_lab.workflows.explaining.encoding import sentence_vectors
 from interp_lab.workflows.explaining.records import about, read_records
 from interp_lab.workflows.features.weights import open_dictionary
 from interp_lab.workflows.training.columns import store_hash
@@ -38,11 +42,36 @@ def said_of(side: ReadSide, columns: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def alike_in_words(one: str | None, two: str | None) -> float | None:
-    """Return the cosine of two texts by the words in them; None without either."""
-    if not one or not two:
-        return None
-    return float(cosines(lexical_vectors([one]), lexical_vectors([two]))[0, 0])
+class Alike(NamedTuple):
+    """How alike what was said of pairs is, and by which encoder."""
+
+    cosines: Mapping[tuple[int, int], float]
+    """By left and right column; absent where nothing was said of one."""
+    encoder: str
+
+
+def alike_in_words(
+    left: Mapping[int, str],
+    right: Mapping[int, str],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    encoder: ModelRef | None,
+    settings: Settings,
+) -> Alike:
+    """Return the cosine of what was said of both units of each pair: by shared words, or as one encoder has it.
+
+    Raises:
+        NotOnThisMachine, EncoderUnfit: see `sentence_vectors`.
+    """
+    known = [(one, two) for one, two in dict.fromkeys(pairs) if left.get(one) and right.get(two)]
+    texts = list(dict.fromkeys(text for one, two in known for text in (left[one], right[two])))
+    if encoder is None or not texts:
+        vectors = lexical_vectors(texts)
+    else:
+        vectors, _ = sentence_vectors(texts, encoder, settings)
+    at = {text: place for place, text in enumerate(texts)}
+    like = cosines(vectors, vectors)
+    return Alike({(one, two): float(like[at[left[one]], at[right[two]]]) for one, two in known}, vectors.encoder)
 
 
 def _records(artifact: str, side: ReadSide) -> tuple[ExplanationRecord, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -192,14 +193,14 @@ def publish_other(
         engine.close()
 
 
-def publish_files(settings: Settings, kind: str, texts: dict[str, str]) -> str:
+def publish_files(settings: Settings, kind: str, texts: Mapping[str, str | bytes]) -> str:
     """Return the artifact id of something with these files."""
     origin = Origin(job=None, attempt=0, started=START, code_version="test", inputs={}, spec={})
     engine = JobEngine(settings)
     try:
         with engine.inline.artifact(kind, f"A {kind}", origin) as files:
             for name, text in texts.items():
-                files.write_text(name, text)
+                files.write_bytes(name, text.encode() if isinstance(text, str) else text)
         return files.manifest.id
     finally:
         engine.close()
