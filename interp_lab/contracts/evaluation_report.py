@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import FiniteFloat, JsonValue, NonNegativeInt
 
 from interp_lab.contracts.base import Contract, Probability
+from interp_lab.contracts.crosscoder_figures import AddressRow, Estimate, OwnersSection, Subject
 from interp_lab.contracts.dictionaries import ArchitectureName, DictionaryKind
 
 EVALUATION_KIND = "evaluation_report"
@@ -14,26 +15,6 @@ EVALUATION_KIND = "evaluation_report"
 TrainingOverlap = Literal["excluded", "other_data", "possible", "unknown"]
 """Whether it was trained on what was measured: its training prompts were left out; it was trained on other data; it was
 trained on the same data and which prompts is not known, or all were asked for; its record says nothing."""
-
-Subject = Literal["dictionary", "random"]
-"""The dictionary, or the random one of the same size and sparsity."""
-
-
-class Estimate(Contract):
-    """A number with its interval and its sample."""
-
-    value: FiniteFloat
-    """The number."""
-    low: FiniteFloat | None = None
-    """Lower end of its 95 % interval; absent where the number has none."""
-    high: FiniteFloat | None = None
-    """Upper end."""
-    unit: str
-    """Its unit."""
-    n: NonNegativeInt
-    """How many tokens, prompts, latents or features it is over; the unit of the section says which."""
-    n_groups: NonNegativeInt | None = None
-    """Independent groups that the interval counts."""
 
 
 class Spread(Contract):
@@ -334,6 +315,10 @@ class EvaluationReport(Contract):
     """Whether it was trained on what was measured."""
     reconstruction: tuple[ReconstructionSection, ...]
     """Of the dictionary and its control."""
+    addresses: tuple[AddressRow, ...] = ()
+    """Of a crosscoder: every address, dictionary and control."""
+    owners: OwnersSection | None = None
+    """Of a crosscoder of two models: whose its latents look."""
     sparsity: tuple[SparsitySection, ...]
     """Of the dictionary and its control."""
     geometry: GeometrySection

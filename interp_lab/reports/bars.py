@@ -8,7 +8,7 @@ from typing import NamedTuple
 from interp_lab.reports.numbers import short
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 420.0, 198.0, 52.0, 12.0, 22.0, 26.0
-ROW, NAME, ROWS_WIDTH = 26.0, 190.0, 640.0
+ROW, NAME, ROWS_WIDTH = 22.0, 172.0, 460.0
 
 
 class Column(NamedTuple):
@@ -61,6 +61,8 @@ class Rows(NamedTuple):
     height: float
     zero: float
     one: float
+    grid: tuple[tuple[float, str], ...]
+    """Lines across, each with its label."""
 
 
 class Value(NamedTuple):
@@ -73,9 +75,12 @@ class Value(NamedTuple):
     title: str
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int]) -> Columns:
-    """Return the columns of counts between edges, of equal width because the edges are of equal ratio."""
-    highest = max(counts, default=0)
+def histogram(edges: Sequence[float], counts: Sequence[int], *, highest: int | None = None) -> Columns:
+    """Return the columns of counts between edges, of equal width because the edges are of equal ratio.
+
+    `highest` is the count that fills the plot, the largest unless it is shared with another histogram.
+    """
+    highest = max(counts, default=0) if highest is None else highest
     step = (WIDTH - LEFT - RIGHT) / max(1, len(counts))
     plot = HEIGHT - TOP - FOOT
     columns = tuple(
@@ -97,10 +102,11 @@ def histogram(edges: Sequence[float], counts: Sequence[int]) -> Columns:
 def rows(values: Sequence[tuple[str, Sequence[Value]]]) -> Rows:
     """Return named figures on a scale from 0 to 1; what lies outside is drawn at its end."""
     drawn = tuple(
-        Row(round(TOP + place * ROW, 1), name, tuple(_mark(each) for each in marks))
+        Row(round(TOP + (place + 0.5) * ROW, 1), name, tuple(_mark(each) for each in marks))
         for place, (name, marks) in enumerate(values)
     )
-    return Rows(drawn, TOP + len(values) * ROW, _across(0.0), _across(1.0))
+    grid = tuple((_across(at), f"{at:g}") for at in (0.0, 0.25, 0.5, 0.75, 1.0))
+    return Rows(drawn, TOP + len(values) * ROW, _across(0.0), _across(1.0), grid)
 
 
 def _mark(found: Value) -> Mark:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from jinja2 import Environment
-from markupsafe import Markup
-
-from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport, Spread
+from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport, Spread, TrainingOverlap
 from interp_lab.reports import bars
 from interp_lab.reports.bars import Value, histogram, rows
-from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.markdown import MarkdownText, escaped
-from interp_lab.reports.numbers import count, fixed, short
+from interp_lab.reports.numbers import count, fixed, percent, short
+from interp_lab.reports.sheet import html_templates
 from interp_lab.reports.visible import visible
+
+_OVERLAP: Final[dict[TrainingOverlap, str]] = {
+    "excluded": "no, left out",
+    "other_data": "no, by the names of the data",
+    "possible": "possibly",
+    "unknown": "not known",
+}
 
 
 class Table(NamedTuple):
@@ -28,20 +31,58 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
+class Tile(NamedTuple):
+    """One main figure."""
+
+    title: str
+    value: str
+    note: str
+
+
 def render_evaluation(report: EvaluationReport) -> str:
     """Return a complete HTML document."""
-    codes = report.sparsity[0]
+    codes, *others = report.sparsity
+    own = codes.density_counts
+    highest = max((count for each in report.sparsity for count in each.density_counts), default=0)
+    beside = [histogram(each.density_edges, each.density_counts, highest=highest).columns for each in others]
     return (
-        _environment()
+        html_templates()
         .get_template("evaluation.html.j2")
         .render(
+            bars=bars,
             report=report,
+            overlap=_OVERLAP[report.training_overlap],
+            tiles=tuple(_tiles(report)),
             tables=tables(report),
-            density=histogram(codes.density_edges, codes.density_counts),
+            density=histogram(codes.density_edges, own, highest=highest),
+            twin=beside[0] if beside else (),
             shares=rows(_shares(report)),
             n_unfired=codes.n_unfired,
         )
     )
+
+
+def _tiles(report: EvaluationReport) -> Iterator[Tile]:
+    """Yield the main figures, each beside its control where it has one."""
+    made, *made_beside = report.reconstruction
+    codes = report.sparsity[0]
+    yield Tile("FVU", fixed(made.fvu.value), _beside([each.fvu for each in made_beside]))
+    yield Tile("L0", short(codes.l0.value), f"of {count(report.n_latents)} latents")
+    yield Tile("Dead", percent(codes.unfired_share), f"in {count(codes.window_tokens)} tokens")
+    yield Tile("Dense", count(codes.n_dense), f"fired on over {percent(codes.dense_above)} of tokens")
+    if report.spliced is not None:
+        shares = {row.subject: row.loss_recovered for row in report.spliced.recovered if row.ablation == "mean"}
+        if (own := shares.get("dictionary")) is not None:
+            yield Tile("Loss recovered", fixed(own.value), f"mean ablation; {_beside([shares.get('random')])}")
+        divergence = {row.replacement: row.divergence for row in report.spliced.rows}
+        yield Tile("KL", f"{fixed(divergence['dictionary'].value)}", f"nats; {_beside([divergence.get('random')])}")
+    for each in report.recovery[:1]:
+        yield Tile("True features found", percent(each.recovered), f"MCC {fixed(each.mcc)}, F1 {fixed(each.f1)}")
+
+
+def _beside(control: Sequence[Estimate | None]) -> str:
+    found = [each for each in control if each is not None]
+    return f"random {fixed(found[0].value)}" if found else "no control"
 
 
 def render_evaluation_markdown(report: EvaluationReport) -> str:
@@ -63,6 +104,8 @@ def tables(report: EvaluationReport) -> tuple[Table, ...]:
 def _tables(report: EvaluationReport) -> Iterator[Table]:
     yield _about(report)
     yield _reconstruction(report)
+    yield _addresses(report)
+    yield _owners(report)
     yield _sparsity(report)
     yield _spliced(report)
     yield _recovery(report)
@@ -95,6 +138,30 @@ def _reconstruction(report: EvaluationReport) -> Table:
     note = "FVU: share of variance unexplained; length: reconstruction over activation; 95 % intervals count groups."
     head = ("of", "FVU", "cosine", "length", "bias", "squared error")
     return Table("reconstruction", "Reconstruction", note, head, tuple(found))
+
+
+def _addresses(report: EvaluationReport) -> Table:
+    found = [(each.place, each.subject, _est(each.fvu), _est(each.cosine)) for each in report.addresses]
+    note = "The same at every address by itself: the figures of all together follow the address of the largest values."
+    return Table("addresses", "Every address", note, ("address", "of", "FVU", "cosine"), tuple(found))
+
+
+def _owners(report: EvaluationReport) -> Table:
+    head, title = ("latents that look to be", "how many"), "Whose the latents look"
+    if (found := report.owners) is None:
+        return Table("owners", title, "", head, ())
+    note = (
+        "By the lengths of their two decoder rows, each in units of its model's activations: one model's alone from "
+        "0.9 of the length on, shared between 0.3 and 0.7. An L1 penalty makes latents look exclusive that are not: "
+        "diff_models checks each."
+    )
+    cells = (
+        (f"{found.first} alone", found.n_first),
+        ("shared", found.n_shared),
+        ("between", found.n_between),
+        (f"{found.second} alone", found.n_second),
+    )
+    return Table("owners", title, note, head, tuple((name, count(n)) for name, n in cells))
 
 
 def _sparsity(report: EvaluationReport) -> Table:
@@ -259,7 +326,7 @@ def _shares(report: EvaluationReport) -> list[tuple[str, Sequence[Value]]]:
         pairs = [
             (row.of == "random_latents", row.accuracy) for row in section.rows if row.k == 1 and row.of != "coordinates"
         ]
-        named.append((f"1 latent: {section.criterion}", list(pairs)))
+        named.append((f"1 latent: {section.criterion.removeprefix('builtin:')}", list(pairs)))
     for each in report.spurious:
         rows = [r for r in each.rows if (r.removes, r.k) == (each.stronger, 10)]
         named.append((f"bias of 10: {each.label}", [(r.of == "random", r.score) for r in rows]))
@@ -288,12 +355,3 @@ def _opt(value: float | None) -> str:
 
 def _line(cells: tuple[str | MarkdownText, ...]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-@cache
-def _environment() -> Environment:
-    return environment(_printable, names={"bars": bars})
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value

@@ -21,6 +21,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.evaluation import sections
 from interp_lab.workflows.evaluation.attributes import Labelled, open_attributes, removable
 from interp_lab.workflows.evaluation.criteria import decoder_of, open_criteria, read_criteria
+from interp_lab.workflows.evaluation.crosscoders import address_rows, owners
 from interp_lab.workflows.evaluation.measure import Subjects, measure, recover, weights_geometry, with_twin
 from interp_lab.workflows.evaluation.places import training_of
 from interp_lab.workflows.evaluation.probing import probe, remove
@@ -100,6 +101,8 @@ def _evaluate(request: EvaluateSaeRequest, subjects: Subjects, tokens: Tokens, *
         n_groups=tokens.n_groups,
         training_overlap=tokens.overlap,
         reconstruction=tuple(sections.reconstruction(name, each) for name, each in measured.items()),
+        addresses=address_rows(dictionary.config, measured),
+        owners=owners(dictionary, measured["dictionary"]),
         sparsity=tuple(sections.sparsity(name, each) for name, each in measured.items()),
         geometry=sections.geometry(lies, dictionary.config.d_out),
         monosemanticity=tuple(

@@ -15,6 +15,7 @@ from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.diff_models import LatentOwner
 from interp_lab.contracts.encode_store import EncodeStoreRequest
 from interp_lab.contracts.evaluate_sae import EvaluateSaeRequest
+from interp_lab.contracts.evaluation_report import EvaluationReport
 from interp_lab.contracts.store import DenseColumn, StoredDataset, StoredModel, StoreHeader
 from interp_lab.contracts.train_sae import TrainSaeRequest, TrainSaeResult
 from interp_lab.dictionaries.dictionary import Dictionary
@@ -205,7 +206,7 @@ def test_without_a_penalty_faint_features_do_not_look_exclusive(tmp_path: Path) 
 
 def test_a_crosscoder_of_two_models_encodes_and_is_measured_on_both_stores(tmp_path: Path) -> None:
     pair = planted(private=True)
-    _, crosscoder = trained(tmp_path, pair, training={"total_tokens": 5000, "batch_tokens": 256})
+    _, crosscoder = trained(tmp_path, pair)
     (folder,) = (tmp_path / "out").glob("dictionary-*")
     settings, name = Settings(workspace=tmp_path), str(folder.relative_to(tmp_path))
     with LocalRun(tmp_path / "encoded", workspace=tmp_path) as run:
@@ -217,10 +218,17 @@ def test_a_crosscoder_of_two_models_encodes_and_is_measured_on_both_stores(tmp_p
     assert store.codes(column.key).units(range(N))[:50] == pytest.approx(codes, abs=1e-5)
     measured = {"dictionary": name, "source": {"kind": "stores", "stores": ["base", "changed"]}}
     with LocalRun(tmp_path / "measured", workspace=tmp_path) as run:
-        found = evaluate_sae(
-            EvaluateSaeRequest.model_validate(measured), run, settings=settings, suggest=lambda _report: ()
-        )
+        request = EvaluateSaeRequest.model_validate(measured)
+        found = evaluate_sae(request, run, settings=settings, suggest=lambda _report: ())
+    (folder,) = run.written
+    report = EvaluationReport.model_validate_json((folder / "report.json").read_bytes())
     assert found.place == f"{PLACE} of model-a + {PLACE} of model-b"
+    own = {each.place.rpartition(" ")[2]: each.fvu.value for each in report.addresses if each.subject == "dictionary"}
+    assert set(own) == {"model-a", "model-b"}
+    assert max(own.values()) < 0.05
+    assert report.owners is not None
+    assert (report.owners.n_first, report.owners.n_second) == (ONLY_BASE, ONLY_CHANGED)
+    assert "Whose the latents look" in (folder / "report.html").read_text()
     alone = EvaluateSaeRequest.model_validate(measured | {"source": "base"})
     with pytest.raises(DictionaryMismatch, match="of model-b"), LocalRun(tmp_path / "alone", workspace=tmp_path) as run:
         evaluate_sae(alone, run, settings=settings, suggest=lambda _report: ())

@@ -48,6 +48,7 @@ class ReconstructionSum:
     """Takes blocks of tokens and holds what the figures need: a few numbers per token, a vector per group."""
 
     def __init__(self, n_groups: int, width: int) -> None:
+        self.width = width
         self._sums = torch.zeros(n_groups, width, dtype=torch.float64)
         self._squares, self._errors = (np.zeros(n_groups) for _ in range(2))
         self._counts = np.zeros(n_groups, dtype=np.int64)

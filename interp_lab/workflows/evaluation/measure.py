@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,15 @@ from interp_lab.workflows.evaluation.tokens import Block, Tokens, Truth, Wholes
 
 Subjects = Mapping[Subject, Dictionary]
 """The dictionary and, where there can be one, its random twin."""
-_Sums = tuple[ReconstructionSum, SparsitySum, MonosemanticitySum]
+
+
+class _Sums(NamedTuple):
+    made: ReconstructionSum
+    parts: tuple[ReconstructionSum, ...]
+    fired: SparsitySum
+    one: MonosemanticitySum
+
+
 _SAMPLE = 4096
 
 
@@ -41,6 +50,8 @@ class Measured:
     sparsity: Sparsity
     mean: torch.Tensor
     """Mean of what it is to give, over the tokens."""
+    parts: tuple[Reconstruction, ...]
+    """Of a crosscoder, the same for every address."""
     monosemanticity: Monosemanticity | None
     """None where rows are no tokens of a text, or no latent fired often enough."""
 
@@ -69,10 +80,11 @@ def with_twin(dictionary: Dictionary, tokens: Tokens, seed: int) -> Subjects:
 
 def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measured]:
     """Return the figures of each over all tokens, in one pass over them."""
-    width = next(iter(subjects.values())).config.d_out
+    config = subjects["dictionary"].config
     sums: dict[Subject, _Sums] = {
-        name: (
-            ReconstructionSum(tokens.n_groups, width),
+        name: _Sums(
+            ReconstructionSum(tokens.n_groups, config.d_out),
+            tuple(ReconstructionSum(tokens.n_groups, width) for width in config.sections),
             SparsitySum(each.n_latents),
             MonosemanticitySum(each.n_latents),
         )
@@ -86,19 +98,29 @@ def measure(subjects: Subjects, tokens: Tokens, run: Run) -> dict[Subject, Measu
             done += len(block.groups)
             run.progress(done, tokens.n_tokens, "reconstructing", "tokens")
     return {
-        name: Measured(made.figures(), codes.figures(), made.mean, one.figures())
-        for name, (made, codes, one) in sums.items()
+        name: Measured(
+            found.made.figures(),
+            found.fired.figures(),
+            found.made.mean,
+            tuple(part.figures() for part in found.parts),
+            found.one.figures(),
+        )
+        for name, found in sums.items()
     }
 
 
 def _add(dictionary: Dictionary, block: Block, groups: Wholes, sums: _Sums) -> None:
-    made, fired, one = sums
     codes, output = dictionary.encode_and_reconstruct(block.x.to(dictionary.device))
-    made.add(block.target, output, groups)
+    sums.made.add(block.target, output, groups)
+    widths = [part.width for part in sums.parts]
+    if widths:
+        each = zip(sums.parts, block.target.split(widths, dim=1), output.split(widths, dim=1), strict=True)
+        for part, target, given in each:
+            part.add(target, given, groups)
     owners = {"groups": block.groups, "prompts": block.prompts}
-    fired.add(codes.indptr, codes.latents, codes.values, **owners)
+    sums.fired.add(codes.indptr, codes.latents, codes.values, **owners)
     if block.tokens is not None:
-        one.add(codes.indptr, codes.latents, codes.values, tokens=block.tokens, **owners)
+        sums.one.add(codes.indptr, codes.latents, codes.values, tokens=block.tokens, **owners)
 
 
 def weights_geometry(dictionary: Dictionary) -> Geometry:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from interp_lab.contracts.crosscoder_figures import AddressRow
 from interp_lab.contracts.evaluation_report import (
     Estimate,
     GeometrySection,
@@ -31,6 +32,7 @@ from interp_lab.methods.dictionary_evaluation.behaviour import Recovered as Reco
 from interp_lab.methods.dictionary_evaluation.behaviour import effect, recovered
 from interp_lab.methods.dictionary_evaluation.geometry import Geometry
 from interp_lab.methods.dictionary_evaluation.monosemanticity import LEAST_TOKENS
+from interp_lab.methods.dictionary_evaluation.reconstruction import Reconstruction
 from interp_lab.methods.dictionary_evaluation.sparsity import DENSE, QUANTILES
 from interp_lab.statistics.clustered_mean import MeanEstimate, clustered_mean
 from interp_lab.statistics.clustered_ratio import RatioEstimate
@@ -53,12 +55,22 @@ def reconstruction(subject: Subject, found: Measured) -> ReconstructionSection:
     made = found.reconstruction
     return ReconstructionSection(
         subject=subject,
-        fvu=_ratio(made.fvu, "share of variance", made.n_tokens),
+        fvu=unexplained(made),
         cosine=_mean(made.cosine, "cosine"),
         norm_ratio=_mean(made.norm_ratio, "ratio of lengths"),
         bias=None if made.bias is None else _round(made.bias),
         squared_error=_round(made.squared_error),
     )
+
+
+def unexplained(made: Reconstruction) -> Estimate:
+    """Return the fraction of variance unexplained."""
+    return _ratio(made.fvu, "share of variance", made.n_tokens)
+
+
+def address(place: str, subject: Subject, made: Reconstruction) -> AddressRow:
+    """Return how much comes back at one address of a crosscoder."""
+    return AddressRow(place=place, subject=subject, fvu=unexplained(made), cosine=_mean(made.cosine, "cosine"))
 
 
 def sparsity(subject: Subject, found: Measured) -> SparsitySection:

@@ -51,12 +51,17 @@ NOWHERE: Final = Origin()
 
 
 def place_of_models(config: DictionaryConfig) -> str:
-    """Return every address that a crosscoder of several models reads, with its model."""
+    """Return every address that a crosscoder of several models reads, with its model, in words."""
+    return " + ".join(places_of_models(config))
+
+
+def places_of_models(config: DictionaryConfig) -> tuple[str, ...]:
+    """Return the address of every section of a crosscoder of several models, with its model."""
     models = config.models or tuple(f"model {owner + 1}" for owner in config.owners)
     owners = dict(zip(config.owners, models, strict=True))
     alike = len(set(owners.values())) < len(owners)
     names = {owner: f"{model} ({owner + 1})" if alike else model for owner, model in owners.items()}
-    return " + ".join(
+    return tuple(
         f"{address} of {names[owner]}" for address, owner in zip(config.addresses_in, config.owners, strict=True)
     )
 
