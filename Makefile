@@ -12,7 +12,7 @@ help:
 	@echo "make test          install, then run all mandatory tests"
 	@echo "make check         format, lint, types, import layers, budgets, drift"
 	@echo "make generate      rewrite schemas, tool reference and error index"
-	@echo "make ray           the launcher tests on a Ray cluster of two nodes"
+	@echo "make ray           the launcher tests on a Ray cluster of two nodes; make test has one of them"
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
@@ -36,8 +36,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not ray"
+	$(BIN)/python -m pytest -q -m ray tests/e2e/test_a_node_dies.py
 
-# a Ray cluster of two nodes on this machine, which it must have for itself
+# every test on a Ray cluster of two nodes on this machine, which it must have for itself
 ray: $(STAMP)
 	$(BIN)/python -m pytest -q -m ray
 

@@ -1,3 +1,4 @@
+# pyright: standard
 """Harvest, train and inspect through Ray on two nodes, one of which is killed, beside the same jobs on this machine.
 
 `make scale-e2e` prints what was equal and what it cost, and keeps both in `benchmarks/results/scale_e2e.json`. Both
@@ -19,6 +20,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from interp_lab.jobs.parts.record import PartFolder, PartName
 from interp_lab.settings import Settings
 from interp_lab_tools.call import call
@@ -31,6 +34,7 @@ N_DOCUMENTS, N_WORDS = 1500, 150
 TOKENS = 200_000
 PATIENCE_S = 1800.0
 _SHARDS = 2
+_RANKS = 2
 
 
 def main() -> int:
@@ -38,21 +42,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ray_cluster() as cluster:
         places = {name: _workspace(Path(folder) / name) for name in ("local", "ray")}
         local = _investigation(_settings(places["local"], "local"), shards=1)
-        plain = _train_alone(_settings(places["ray"], "ray", cluster), local)
         ray = _investigation(_settings(places["ray"], "ray", cluster), shards=_SHARDS, cluster=cluster)
-        ranks = {f"{n}": _torchrun(places["local"], local["store"], n) for n in (1, 2)}
+        alone = _train_alone(_settings(places["local"], "local"), local["store"])
+        ranks = {n: _torchrun(places["local"], local["store"], n) for n in (1, 2)}
     equal = {name: local["made"][name] == ray["made"][name] for name in local["made"]}
     seconds = {where: each["seconds"] for where, each in (("local", local), ("ray", ray))}
+    here = seconds["local"]["train_sae"]
     report = {
         "measured": date.today().isoformat(),
-        "what": f"{N_DOCUMENTS} documents, {ADDRESS} of {MODEL}; 1,024 latents, {TOKENS:,} tokens; one node killed",
+        "what": f"{N_DOCUMENTS} documents, {ADDRESS} of {MODEL}, 2 shards, one node killed; "
+        f"1,024 latents, {TOKENS:,} tokens, {_RANKS} ranks",
         "equal": equal,
         "lost_and_done_again": ray["deaths"],
-        "seconds": seconds | {"ray_train_before_the_kill": plain, "torchrun": ranks},
+        "two_ranks_against_one": _differences(places["local"]),
+        "seconds": seconds | {"local_train_one_process": alone, "torchrun": ranks},
         "over_local": {
-            "ray_train": round(plain / local["seconds"]["train_sae"], 2),
-            "torchrun_1": round(ranks["1"] / local["seconds"]["train_sae"], 2),
-            "torchrun_2": round(ranks["2"] / local["seconds"]["train_sae"], 2),
+            "ray_train_2_ranks": round(seconds["ray"]["train_sae"] / here, 2),
+            "ray_inspect": round(seconds["ray"]["inspect"] / seconds["local"]["inspect"], 2),
+            "torchrun_1": round(ranks[1] / alone, 2),
+            "torchrun_2": round(ranks[2] / here, 2),
+            "job_of_2_ranks_over_1": round(here / alone, 2),
         },
         "load": os.getloadavg()[0],
     }
@@ -90,6 +99,8 @@ def _investigation(settings: Settings, *, shards: int, cluster: RayCluster | Non
         if cluster is not None:
             _kill_when_both_read(lab, job, cluster)
         store = _end(lab, job, "activation_store", seconds=seconds, name="harvest")
+        if cluster is not None:
+            cluster.add_node()  # another takes the place of the lost one
         made["store"] = {file.name: file.sha256 for file in lab.engine.artifacts.open(store).files}
         trained = _end(lab, _begin(lab, "train_sae", _training(store)), "dictionary", seconds=seconds, name="train_sae")
         made["dictionary"] = _weights(lab, trained)
@@ -106,33 +117,39 @@ def _investigation(settings: Settings, *, shards: int, cluster: RayCluster | Non
     return {"seconds": seconds, "made": made, "deaths": deaths, "store": store}
 
 
-def _training(store: str) -> dict[str, Any]:
+def _training(store: str, *, ranks: int = _RANKS) -> dict[str, Any]:
     return {
         "source": {"kind": "store", "store": store},
         "addresses": [ADDRESS],
         "widths": [1024],
         "sparsities": [16],
         "training": {"total_tokens": TOKENS, "batch_tokens": 1024},
+        "ranks": ranks,
     }
 
 
-def _train_alone(settings: Settings, local: Mapping[str, Any]) -> float:
-    """Return how long Ray takes for the training that was done here, with both nodes alive."""
+def _train_alone(settings: Settings, store: str) -> float:
+    """Return how long a job of one process takes for the same training."""
     seconds: dict[str, float] = {}
     with Lab.open(settings) as lab:
-        source = settings.workspace.parent / "local" / ".interp-lab" / "artifacts" / local["store"] / "files"
-        (settings.workspace / "store").mkdir()
-        for file in source.iterdir():
-            os.link(file, settings.workspace / "store" / file.name)
-        request = _training("") | {"source": {"kind": "store", "store": "store"}}
-        _end(lab, _begin(lab, "train_sae", request), "dictionary", seconds=seconds, name="train_sae")
+        job = _begin(lab, "train_sae", _training(store, ranks=1))
+        _end(lab, job, "dictionary", seconds=seconds, name="train_sae")
     return seconds["train_sae"]
+
+
+def _differences(workspace: Path) -> dict[str, float]:
+    """Return the largest difference of each tensor between two processes and one, as a share of its largest entry."""
+    one, two = (load_file(next(workspace.glob(f"together-{n}/dictionary-*/sae_weights.safetensors"))) for n in (1, 2))
+    return {
+        name: float(f"{float((two[name] - one[name]).abs().max() / one[name].abs().max().clamp(min=1e-30)):.2g}")
+        for name in sorted(one)
+    }
 
 
 def _torchrun(workspace: Path, store: str, n: int) -> float:
     """Return the seconds of the same training by so many processes of torchrun."""
     request = workspace / f"train-{n}.json"
-    request.write_text(json.dumps(_training(store)))
+    request.write_text(json.dumps(_training(store, ranks=n)))
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"),
         *("-m", "interp_lab.workflows.train_together", str(request)),

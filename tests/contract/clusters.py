@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import json
+import select
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+import psutil
+
+_START_S = 150.0
+_END_S = 60.0
 
 _SBATCH = """#!/bin/bash
 dir=@DIR@
@@ -61,39 +67,82 @@ def slurm_commands(folder: Path) -> Path:
 class RayCluster:
     """Two nodes with one processor each."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], said: Path) -> None:
         self._process = process
-        self.address: str = json.loads(self._line())["address"]
+        self._said = said
+        self.address: str = json.loads(self._line(_START_S))["address"]
 
     def kill_second_node(self) -> None:
         """Let a node be gone, with all that runs on it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("kill\n")
-        self._process.stdin.flush()
-        assert self._line() == "killed\n"
+        self._ask("kill", "killed")
 
-    def _line(self) -> str:
+    def add_node(self) -> None:
+        """Let one with two processors come."""
+        self._ask("add", "added")
+
+    def _ask(self, what: str, done: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        assert self._line(_START_S) == f"{done}\n"
+
+    def _line(self, within_s: float) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        ready, _, _ = select.select([self._process.stdout], [], [], within_s)
+        line = self._process.stdout.readline() if ready else ""
+        if not line:
+            raise ClusterDidNotStart(f"Ray said nothing for {within_s:.0f} s:\n{self._said.read_text()[-4000:]}")
+        return line
+
+
+class ClusterDidNotStart(Exception):
+    """Ray could not be started here."""
 
 
 @contextmanager
-def ray_cluster() -> Iterator[RayCluster]:
-    """Run a cluster for the block, the only one of this machine: agents of two would take each other's ports."""
-    program = Path(__file__).with_name("ray_cluster.py")
+def ray_cluster() -> Generator[RayCluster]:
+    """Run a cluster for the block, the only one of this machine: agents of two would take each other's ports.
+
+    A machine that is busy when a node starts may make it miss a deadline of Ray's own, so it may be started twice.
+    """
     alone = (Path(tempfile.gettempdir()) / "interp-lab-tests-ray.lock").open("w")
     fcntl.flock(alone, fcntl.LOCK_EX)
+    with alone, tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+        said = Path(folder) / "ray.txt"
+        try:
+            cluster = running.enter_context(_started(said))
+        except ClusterDidNotStart:
+            cluster = running.enter_context(_started(said))
+        yield cluster
+
+
+@contextmanager
+def _started(said: Path) -> Generator[RayCluster]:
+    program = Path(__file__).with_name("ray_cluster.py")
     with (
-        alone,
+        said.open("w") as words,
         subprocess.Popen(
             [sys.executable, str(program)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=words,
             text=True,
+            start_new_session=True,
         ) as process,
     ):
-        yield RayCluster(process)
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(60)
+        try:
+            yield RayCluster(process, said)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                _kill_tree(process.pid)
+
+
+def _kill_tree(pid: int) -> None:
+    root = psutil.Process(pid)
+    for process in (*root.children(recursive=True), root):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

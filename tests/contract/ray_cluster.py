@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +16,9 @@ import psutil
 _VARIABLES = {
     "RAY_raylet_start_wait_time_s": "120",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "no_proxy": "127.0.0.1,localhost",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "20000",
@@ -38,18 +43,23 @@ def kill_tree(pids: list[int]) -> None:
 
 
 def main() -> None:
-    """Run until stdin is closed; the line 'kill' kills the raylet of the second node and all that runs under it."""
+    """Run until stdin is closed.
+
+    The line 'kill' kills the raylet of the second node and all that runs under it, 'add' adds one with two processors.
+    """
     os.environ |= _VARIABLES
     answers, sys.stdout = sys.stdout, sys.stderr
     from ray.cluster_utils import Cluster  # lazy: after the variables that it reads
 
-    small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "num_gpus": 0}
+    folder = tempfile.mkdtemp(prefix="lab-ray-")  # short: sockets lie in it
+    # no shared memory, which is small in many containers; a container with little memory is as good as another
+    small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "memory": 2**30, "num_gpus": 0, "num_cpus": 1}
+    small |= {"plasma_directory": folder, "node_ip_address": "127.0.0.1"}
     port = free_port()
-    cluster: Any = Cluster(
-        initialize_head=True,
-        head_node_args=small | {"num_cpus": 1, "include_dashboard": True, "dashboard_port": port},
-    )
-    second = cluster.add_node(num_cpus=1, **small)
+    ports = {"dashboard_port": port, "gcs_server_port": free_port(), "dashboard_agent_listen_port": free_port()}
+    head = small | ports | {"include_dashboard": True, "temp_dir": folder}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+    second = cluster.add_node(**small)
     cluster.wait_for_nodes(60)
     print(json.dumps({"address": f"http://127.0.0.1:{port}"}), file=answers, flush=True)
     for line in sys.stdin:
@@ -57,7 +67,11 @@ def main() -> None:
             kill_tree([one.process.pid for several in second.all_processes.values() for one in several])
             cluster.remove_node(second, allow_graceful=False)
             print("killed", file=answers, flush=True)
+        if line.strip() == "add":
+            cluster.add_node(**small | {"num_cpus": 2})
+            print("added", file=answers, flush=True)
     cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _read = Reading._read
 
 def read_unless_held(reading: Reading, stretch: Stretch) -> None:
     """Read a stretch; not before the file is gone, if something has been read."""
-    deadline = time.monotonic() + 120  # the test may have failed long ago
+    deadline = time.monotonic() + 900  # the test may have failed long ago
     while time.monotonic() < deadline and reading.writer.finished_rows and (reading.run.workspace / "hold").exists():
         reading.run.check()
         time.sleep(0.05)

@@ -25,7 +25,7 @@ from tests.e2e import holding_worker, small_shards_worker
 REQUEST = {"model": "builtin:pocket-llama", "dataset": "corpus.txt", "addresses": ["resid_post.5"], "shards": 2}
 
 
-def until(lab: Lab, condition: Callable[[], object], *, within_s: float = 300.0) -> None:
+def until(lab: Lab, condition: Callable[[], object], *, within_s: float = 600.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline
