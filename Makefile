@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test ray check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
+.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -13,6 +13,7 @@ help:
 	@echo "make check         format, lint, types, import layers, budgets, drift"
 	@echo "make generate      rewrite schemas, tool reference and error index"
 	@echo "make ray           the launcher tests on a Ray cluster of two nodes; make test has one of them"
+	@echo "make slurm-e2e     the same tests and a small investigation on a real Slurm of one node"
 	@echo "make faults        the long fault tests of the job engine"
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
@@ -35,12 +36,16 @@ demo: $(STAMP)
 	$(BIN)/python -m interp_lab_server.demo --workspace demo-workspace
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not ray"
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not ray and not slurm"
 	$(BIN)/python -m pytest -q -m ray tests/e2e/test_a_node_dies.py
 
 # every test on a Ray cluster of two nodes on this machine, which it must have for itself
 ray: $(STAMP)
 	$(BIN)/python -m pytest -q -m ray
+
+# a real slurmctld with one node here: apt-get install slurm-wlm munge, and root
+slurm-e2e: $(STAMP)
+	$(BIN)/python -m pytest -q -m slurm tests/contract/test_launchers.py tests/e2e/test_on_slurm.py
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

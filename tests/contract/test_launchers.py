@@ -22,6 +22,7 @@ from interp_lab.jobs.processes import kill_leftovers, marked_processes
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.settings import Settings
 from tests.contract.clusters import RayCluster, ray_cluster, slurm_commands
+from tests.contract.slurm_cluster import slurm_cluster
 
 WORKER = Path(__file__).with_name("part_worker.py")
 LEAD = PartName(0)
@@ -33,13 +34,29 @@ def ray() -> Iterator[RayCluster]:
         yield cluster
 
 
-@pytest.fixture(params=["local", "slurm", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.fixture(scope="module")
+def slurmctld() -> Iterator[Path]:
+    with slurm_cluster() as configuration:
+        yield configuration
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        "slurm",
+        pytest.param("slurmctld", marks=pytest.mark.slurm),
+        pytest.param("ray", marks=pytest.mark.ray),
+    ]
+)
 def settings(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    options: dict[str, Any] = {"launcher": request.param}
+    options: dict[str, Any] = {"launcher": "slurm" if request.param == "slurmctld" else request.param}
     if request.param == "slurm":
         monkeypatch.setenv("PATH", f"{slurm_commands(tmp_path / 'slurm')}:{os.environ['PATH']}")
+    if request.param == "slurmctld":
+        monkeypatch.setenv("SLURM_CONF", str(request.getfixturevalue("slurmctld")))
+    if options["launcher"] == "slurm":
         options["slurm_options"] = ("partition=test",)
     if request.param == "ray":
         options["ray_address"] = request.getfixturevalue("ray").address

@@ -1,0 +1,102 @@
+"""A real Slurm of one node on this machine: munged, slurmctld and slurmd with everything in one folder, as root.
+
+Debian has all of it: `apt-get install slurm-wlm munge`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.contract.ray_cluster import free_port
+
+DAEMONS = ("munged", "slurmctld", "slurmd")
+_PATIENCE_S = 60.0
+_CONFIGURATION = """\
+ClusterName=lab
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmUser=root
+SlurmctldPort={control}
+SlurmdPort={node}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+ReturnToService=2
+MailProg=/bin/true
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+KillWait=5
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 State=UNKNOWN
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@contextmanager
+def slurm_cluster() -> Generator[Path]:
+    """Run the daemons for the block and return the configuration, which SLURM_CONF has to name."""
+    if missing := [name for name in DAEMONS if shutil.which(name) is None]:
+        raise RuntimeError(f"{', '.join(missing)} not found: apt-get install slurm-wlm munge")
+    folder = Path(tempfile.mkdtemp(prefix="lab-slurm-"))  # short: a socket lies in it
+    try:
+        yield _started(folder)
+    finally:
+        for name in ("slurmd", "slurmctld", "munged"):
+            _end(folder / f"{name}.pid")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: Path) -> Path:
+    configuration = folder / "slurm.conf"
+    facts = {"host": socket.gethostname(), "folder": folder, "control": free_port(), "node": free_port()}
+    configuration.write_text(_CONFIGURATION.format(**facts))
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    own = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munged.pid"}
+    own |= {"log-file": folder / "munged.log", "seed-file": folder / "munged.seed"}
+    environment = os.environ | {"SLURM_CONF": str(configuration)}
+    for command in (["munged", "--force", *(f"--{name}={path}" for name, path in own.items())], *_CONTROLLERS):
+        subprocess.run(command, check=True, env=environment)
+    deadline = time.monotonic() + _PATIENCE_S
+    while "idle" not in _told(environment):
+        if time.monotonic() > deadline:
+            raise RuntimeError((folder / "slurmctld.log").read_text()[-3000:])
+        time.sleep(0.2)
+    return configuration
+
+
+_CONTROLLERS = (["slurmctld"], ["slurmd"])
+
+
+def _told(environment: dict[str, str]) -> str:
+    command = ["sinfo", "--noheader", "--format", "%T"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+def _end(pid_file: Path) -> None:
+    with suppress(OSError, ValueError):
+        pid = int(pid_file.read_text())
+        os.kill(pid, signal.SIGTERM)
+        for _ in range(50):
+            os.kill(pid, 0)  # raises once it is gone
+            time.sleep(0.1)
