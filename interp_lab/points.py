@@ -9,6 +9,7 @@ whether a layer exists or a family offers a point is decided in `interp_lab.mode
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from interp_lab.errors import InvalidAddress, LabError, UnknownHookPoint
+from interp_lab.errors import ImpossibleEdit, InvalidAddress, LabError, UnknownHookPoint
 
 Scope = Literal["layer", "global"]
 Side = Literal["in", "out"]
@@ -180,6 +181,32 @@ def _kept_or_read(given: Any, read: ValidatorFunctionWrapHandler) -> Address:
 def every_layer(point: str, n_layers: int) -> tuple[Address, ...]:
     """Return the addresses of one layered hook point in all of `n_layers` layers."""
     return tuple(Address(point, layer) for layer in range(n_layers))
+
+
+_IN_A_BLOCK = (
+    "resid_pre", "q", "k", "v", "attn_probs", "z", "attn_out", "resid_mid", "mlp_in", "mlp_act", "mlp_out", "resid_post"
+)  # fmt: skip
+
+
+def place_in_order(address: Address) -> tuple[int, int]:
+    """Return where a pass meets an address, later ones larger; before everything what belongs to no known block."""
+    if address.layer is None or address.point not in _IN_A_BLOCK:
+        return (-1, 0)
+    return (address.layer, _IN_A_BLOCK.index(address.point))
+
+
+def refuse_not_later(name: str, read: Address, edited: Iterable[tuple[str, Address]]) -> None:
+    """Return if every edit, named with its address, is made before the unit of that name is read.
+
+    Raises:
+        ImpossibleEdit: The unit is read where, or before, something is edited.
+    """
+    for unit, address in edited:
+        if place_in_order(address) >= place_in_order(read):
+            raise ImpossibleEdit(
+                f"{name} is not read after {address}, where {unit} is edited.",
+                remedy="Name a unit at a later hook point of the residual stream, attention or MLP.",
+            )
 
 
 def _parse_module(text: str) -> Address:

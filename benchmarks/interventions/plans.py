@@ -1,13 +1,15 @@
-"""Plans beside runs: what a dry run of `intervene` says of seconds and memory, and what the run then takes.
+"""Plans beside runs: what dry runs say of seconds and memory, and what the runs then take.
 
-`python benchmarks/interventions/plans.py --out plans.json` makes one run of each model that counts for nothing but its
-speed, then plans and carries out requests of several sizes, each in a process of its own. Seconds are processor seconds
+`python benchmarks/interventions/plans.py --out plans.json` makes of `intervene`, `patch_activations` and `trace_paths`
+one run per model that counts for nothing but its speed, then plans and carries out several sizes, each in a process of
+its own. Seconds are processor seconds
 of one thread, which are those of the clock on an idle machine; memory is the largest resident size.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import json
 import os
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,94 +29,127 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 RESULTS = Path(__file__).parents[1] / "results" / "intervention_plans.json"
 WITHIN = 1.3
 MODELS = ("builtin:pocket-gpt2", "builtin:pocket-llama")
-SIZES: tuple[dict[str, Any], ...] = (
-    {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 3, "dataset": "person-name"},
-    {"n_units": 2, "layer": 0, "edits": ["ablate_mean", "amplify"], "n_controls": 3, "dataset": "refusal"},
-    {"n_units": 8, "layer": 2, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "negation"},
-    {"n_units": 4, "layer": 1, "edits": ["steer"], "n_controls": 4, "dataset": "question", "where": "last"},
-    {"n_units": 12, "layer": 0, "edits": ["ablate_zero", "amplify"], "n_controls": 2, "dataset": "positive-sentiment"},
-)
-FEW: tuple[dict[str, Any], ...] = (
-    {"n_units": 3, "layer": 2, "edits": ["amplify"], "n_controls": 1, "dataset": "quoted-speech"},
-    {"n_units": 5, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "evaluation-talk"},
-)
-FIRST = {"n_units": 3, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "date-or-month"}
+KINDS = ("intervene", "patch_activations", "trace_paths")
+SIZES: dict[str, tuple[dict[str, Any], ...]] = {
+    "intervene": (
+        {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 3, "dataset": "person-name"},
+        {"n_units": 3, "layer": 2, "edits": ["amplify"], "n_controls": 1, "dataset": "quoted-speech"},
+        {"n_units": 2, "layer": 0, "edits": ["ablate_mean", "amplify"], "n_controls": 1, "dataset": "refusal"},
+        {"n_units": 4, "layer": 1, "edits": ["steer"], "n_controls": 2, "dataset": "question", "where": "last"},
+    ),
+    "patch_activations": (
+        {"dataset": "positive-sentiment", "max_pairs": 6, "components": ["heads"]},
+        {"dataset": "positive-sentiment", "max_pairs": 12, "components": ["attn_out", "mlp_out"], "top_k": 4},
+        {"dataset": "person-name", "max_pairs": 12, "ways": ["denoising"], "n_controls": 2},
+    ),
+    "trace_paths": (
+        {"n_sources": 2, "n_targets": 1, "layer": 1, "dataset": "person-name", "n_controls": 2},
+        {"n_sources": 3, "n_targets": 2, "layer": 0, "dataset": "negation", "n_controls": 4},
+        {"n_sources": 1, "n_targets": 3, "layer": 1, "dataset": "question", "n_controls": 8},
+    ),
+}
+FIRST: dict[str, dict[str, Any]] = {
+    "intervene": {"n_units": 3, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "date-or-month"},
+    "patch_activations": {"dataset": "positive-sentiment", "max_pairs": 8},
+    "trace_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
+}
 
 
-def request_of(model: str, size: dict[str, Any]) -> dict[str, Any]:
+def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
     """Return the request of one size."""
-    units = [{"address": f"resid_post.{size['layer']}", "index": 3 + 5 * i} for i in range(size["n_units"])]
-    rest = {name: value for name, value in size.items() if name not in {"n_units", "layer", "dataset"}}
+    own = {"n_units", "n_sources", "n_targets", "layer", "dataset"}
+    rest = {name: value for name, value in size.items() if name not in own}
+    units = [{"address": f"resid_post.{size.get('layer', 0)}", "index": 3 + 5 * i} for i in range(16)]
+    later = [{"address": "resid_post.3", "index": 2 + 7 * i} for i in range(16)]
+    named: dict[str, Any] = {"intervene": {"units": units[: size.get("n_units", 0)]}, "patch_activations": {}}.get(
+        kind, {"sources": units[: size.get("n_sources", 0)], "targets": later[: size.get("n_targets", 0)]}
+    )
     dataset = f"builtin:{size['dataset']}"
-    return {"model": model, "criterion": "as the set says", "dataset": dataset, "units": units, "threads": 1, **rest}
+    return {"model": model, "criterion": "as the set says", "dataset": dataset, "dry_run": False, **named, **rest}
 
 
-def carry_out(request: dict[str, Any], workspace: Path) -> dict[str, Any]:
+def carry_out(kind: str, request: dict[str, Any], workspace: Path) -> dict[str, Any]:
     """Plan and run one request in this process, and return both."""
-    from interp_lab.contracts.intervene import InterveneRequest
     from interp_lab.jobs.run import LocalRun
     from interp_lab.settings import Settings
-    from interp_lab_tools.intervene import INTERVENE
+    from interp_lab.workflows.tracing.context import Suggest
+    from interp_lab_tools.catalogue import CAPABILITIES
     from interp_lab_tools.lab import Lab
 
     settings = Settings(workspace=workspace, offline=True, cpu_slots=1)
-    request = {name: value for name, value in request.items() if name != "threads"}
-    asked = InterveneRequest.model_validate({**request, "dry_run": False})
+    (capability,) = [each for each in CAPABILITIES if each.name == kind]
+    asked = capability.request.model_validate(request)
     with Lab.open(settings) as lab:
-        plan = INTERVENE.plan(asked, lab).details
-    from interp_lab.workflows.intervene import intervene
+        plan = capability.plan(asked, lab).details  # pyright: ignore[reportAttributeAccessIssue]
+    workflow = getattr(importlib.import_module(f"interp_lab.workflows.{kind}"), kind)
+    suggest = Suggest() if kind == "trace_paths" else lambda _: ()
 
     clock, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as out, LocalRun(Path(out), workspace=workspace) as run:
-        intervene(asked, run, settings=settings, suggest=lambda _: ())
+        workflow(asked, run, settings=settings, suggest=suggest)
     cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    wanted = ("seconds", "peak_bytes", "n_passes")
-    return {"planned": {name: plan[name] for name in wanted}, "cpu_s": cpu, "clock_s": clock, "peak_bytes": peak}
+    planned = {name: plan.get(name) for name in ("seconds", "peak_bytes", "n_passes")}
+    return {"planned": planned, "cpu_s": cpu, "clock_s": clock, "peak_bytes": peak}
 
 
-def in_a_process(request: dict[str, Any], workspace: Path) -> dict[str, Any]:
+def in_a_process(kind: str, request: dict[str, Any], workspace: Path) -> dict[str, Any]:
     """Return what `carry_out` returns, in a process of its own."""
-    call = [sys.executable, __file__, "--one", json.dumps(request), "--workspace", str(workspace)]
+    call = [sys.executable, __file__, "--one", json.dumps([kind, request]), "--workspace", str(workspace)]
     return json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def main() -> None:
-    """Compare plans with runs."""
+    """Compare plans with runs; rows are kept in the workspace, so that a run that was cut off goes on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--few", action="store_true", help="two sizes per model")
     parser.add_argument("--one")
     parser.add_argument("--workspace", type=Path)
     options = parser.parse_args()
     if options.one is not None:
-        sys.stdout.write(json.dumps(carry_out(json.loads(options.one), options.workspace)) + "\n")
+        sys.stdout.write(json.dumps(carry_out(*json.loads(options.one), options.workspace)) + "\n")
         return
-    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for model in MODELS:
-            first = in_a_process(request_of(model, FIRST), Path(folder))
-            rows.append({"model": model, "size": FIRST, "counts": False, **first})
-        for model, size in itertools.product(MODELS, FEW if options.few else SIZES):
-            rows.append(
-                {"model": model, "size": size, "counts": True, **in_a_process(request_of(model, size), Path(folder))}
-            )
-            sys.stderr.write(json.dumps(rows[-1]) + "\n")
+        workspace = options.workspace or Path(folder)
+        kept = workspace / "rows.jsonl"
+        rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
+        for kind, model, size, counts in list(every_run())[len(rows) :]:
+            found = in_a_process(kind, request_of(kind, model, size), workspace)
+            rows.append({"kind": kind, "model": model, "size": size, "counts": counts, **found})
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
     options.out.write_text(json.dumps(summary(rows), indent=1) + "\n", encoding="utf-8")
 
 
+def every_run() -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    """Yield kind, model, size and whether the run counts: the first of a kind and model only tells its speed."""
+    for kind, model in itertools.product(KINDS, MODELS):
+        yield kind, model, FIRST[kind], False
+        for size in SIZES[kind]:
+            yield kind, model, size, True
+
+
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the shares of runs within the factor, and every row."""
-    counted = [row for row in rows if row["counts"]]
+    """Return the shares of runs within the factor, over all and by kind, and every row."""
     for row in rows:
         row["seconds_ratio"] = round(row["planned"]["seconds"] / row["cpu_s"], 3)
-        row["memory_ratio"] = round(row["planned"]["peak_bytes"] / row["peak_bytes"], 3)
+        if (planned := row["planned"]["peak_bytes"]) is not None:
+            row["memory_ratio"] = round(planned / row["peak_bytes"], 3)
+    counted = [row for row in rows if row["counts"]]
+    by_kind = {kind: [row for row in counted if row["kind"] == kind] for kind in KINDS}
     shares = {
-        name: sum(1 / WITHIN <= row[name] <= WITHIN for row in counted) / len(counted)
-        for name in ("seconds_ratio", "memory_ratio")
+        name: _within([row[name] for row in counted if name in row]) for name in ("seconds_ratio", "memory_ratio")
     }
-    middles = {f"median_{name}": median(row[name] for row in counted) for name in ("seconds_ratio", "memory_ratio")}
-    return {"within": WITHIN, "share_within": shares, **middles, "n": len(counted), "rows": rows}
+    kinds = {kind: _within([row["seconds_ratio"] for row in own]) for kind, own in by_kind.items()}
+    return {"within": WITHIN, "share_within": shares, "seconds_by_kind": kinds, "n": len(counted), "rows": rows}
+
+
+def _within(ratios: list[float]) -> dict[str, float]:
+    return {
+        "share": round(sum(1 / WITHIN <= ratio <= WITHIN for ratio in ratios) / len(ratios), 3),
+        "median": round(median(ratios), 3),
+        "n": len(ratios),
+    }
 
 
 if __name__ == "__main__":

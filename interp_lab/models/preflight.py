@@ -9,6 +9,7 @@ from pathlib import Path
 from interp_lab.errors import InvalidModel, PromptTooLong, RemoteCodeNotAllowed
 from interp_lab.models.facts import ModelFacts, read_facts
 from interp_lab.models.families import FAMILIES, PairPart
+from interp_lab.models.file_tokenizer import check_words, token_ids
 from interp_lab.models.weights import read_json
 from interp_lab.points import Address
 
@@ -23,10 +24,12 @@ def preflight(
     prompts: Mapping[str, str] | None = None,
     allow_remote_code: bool = False,
     part: PairPart = "encoder",
+    words: Sequence[str] = (),
 ) -> ModelFacts:
     """Return the facts of the model in `directory` after every check that needs no model in memory.
 
-    `prompts` maps prompt ids to texts; `part` is the part of an encoder-decoder that is meant.
+    `prompts` maps prompt ids to texts; `part` is the part of an encoder-decoder that is meant; `words` must each be one
+    token.
 
     Raises:
         InvalidModel: Configuration, tokenizer or weights are missing.
@@ -36,6 +39,7 @@ def preflight(
         HookPointUnavailable: The family does not offer a hook point.
         LayerOutOfRange: An address names a layer that does not exist.
         PromptTooLong: A prompt does not fit the context.
+        TargetTokensUnclear: One of the words is several tokens.
     """
     check_remote_code(directory, allowed=allow_remote_code)
     facts = read_facts(directory, part=part)
@@ -45,6 +49,8 @@ def preflight(
         facts.check(address)
     if prompts:
         check_prompt_lengths(directory, facts.context_length, prompts)
+    if words:
+        check_words(directory, words)
     return facts
 
 
@@ -70,27 +76,9 @@ def check_prompt_lengths(directory: Path, context_length: int | None, prompts: M
     Raises:
         PromptTooLong: Names the ids and lengths of the prompts that do not fit.
     """
-    lengths = None if context_length is None else _lengths(directory, list(prompts.values()))
-    if lengths is not None and context_length is not None:
-        refuse_long(dict(zip(prompts, lengths, strict=True)), context_length)
-
-
-def mean_tokens(directory: Path, texts: Sequence[str]) -> float:
-    """Return the mean tokens of texts; about one in four characters where files alone do not tell."""
-    lengths = _lengths(directory, texts)
-    return sum(map(len, texts)) / 4 / len(texts) if lengths is None else sum(lengths) / len(lengths)
-
-
-def _lengths(directory: Path, texts: Sequence[str]) -> list[int] | None:
-    file = directory / "tokenizer.json"
-    if not file.is_file() or find_spec("tokenizers") is None:
-        return None
-    from tokenizers import Tokenizer  # lazy: an optional extra that only this check needs in the server process
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()  # a file may ask for either, and both hide how long a prompt is
-    tokenizer.no_padding()
-    return [len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
+    found = None if context_length is None else token_ids(directory, list(prompts.values()))
+    if found is not None and context_length is not None:
+        refuse_long(dict(zip(prompts, map(len, found), strict=True)), context_length)
 
 
 def refuse_long(lengths: Mapping[str, int], context_length: int) -> None:

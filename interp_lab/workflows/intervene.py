@@ -19,7 +19,7 @@ from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.intervening.behaviour import Chosen, choose, flags, words
 from interp_lab.workflows.intervening.cards import unit_cards
-from interp_lab.workflows.intervening.cost import Halves, blocks_after, record_pace, work_of
+from interp_lab.workflows.intervening.cost import Halves, blocks_after, idle_seconds, record_pace, work_of
 from interp_lab.workflows.intervening.grading import associations, grade_units
 from interp_lab.workflows.intervening.measure import Bench, Share, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
@@ -86,8 +86,8 @@ def intervene(
         can_move=not stuck,
     )
     publish(report, list(lines), run)
-    if request.shards == 1:  # of shards nobody knows how long one process would have taken
-        _keep_pace(request, inputs, plan, subjects=subjects, seconds=_idle_seconds(clock), settings=settings)
+    if request.shards == 1 and run.attempt < 2:  # of shards, and of a second attempt, only a part was done here
+        _keep_pace(request, inputs, plan, subjects=subjects, seconds=idle_seconds(clock), settings=settings)
     return short_form(report)
 
 
@@ -134,11 +134,6 @@ def _prepared(
         writer=None if request.scorer is None else Writer.of(request.scorer, inputs.loaded, request.seed, run.check),
     )
     return bench, Maker(request, subjects, reading, partners_of(inputs))
-
-
-def _idle_seconds(began: tuple[float, float]) -> float:
-    """Seconds since then on a machine that has nothing else to do: what this process used, if it had to wait."""
-    return min(time.perf_counter() - began[0], time.process_time() - began[1])
 
 
 def _keep_pace(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from interp_lab.contracts.inspect import InspectRequest
@@ -13,6 +14,9 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.intervening.behaviour import choose
+from interp_lab.workflows.intervening.cost import idle_seconds, record_pace
+from interp_lab.workflows.patching.cost import KIND, work_of
+from interp_lab.workflows.patching.line_up import line_up
 from interp_lab.workflows.patching.measure import Bench, maps, strongest, test
 from interp_lab.workflows.patching.pairs import Pair, pairs_of
 from interp_lab.workflows.patching.report import Found, Suggest, assemble, publish, short_form
@@ -24,6 +28,7 @@ def patch_activations(request: PatchRequest, run: Run, *, settings: Settings, su
     Raises:
         LabError: whatever is wrong with the request, the model or the pairs, before or while they are patched.
     """
+    clock = time.perf_counter(), time.process_time()
     run.progress(0, None, "opening the model and the prompts")
     inputs = open_inputs(_as_inspected(request), settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
@@ -51,6 +56,8 @@ def patch_activations(request: PatchRequest, run: Run, *, settings: Settings, su
     found = Found(inputs, plan, pairs, chosen, mapped, tuple(tested), mapped.n_runs + n_tests)
     report = assemble(request, found, run, suggest)
     publish(report, run)
+    planned = work_of(request, inputs.loaded.facts, line_up(request, inputs.prompts, [t.ids for t in inputs.tokens]))
+    record_pace(planned, idle_seconds(clock), request.model, settings, kind=KIND)
     return short_form(report)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from interp_lab.contracts.path_report import PathCard
@@ -13,6 +14,7 @@ from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.tracing.claims import row_hash
 from interp_lab.workflows.tracing.context import Context, Suggest
+from interp_lab.workflows.tracing.cost import Amount, keep_pace
 from interp_lab.workflows.tracing.ends import Ends, latents_of, open_ends, with_controls
 from interp_lab.workflows.tracing.measure import Measured, doses, figures, measure, rows_of, strongest
 from interp_lab.workflows.tracing.opening import open_context, positives, prepared
@@ -40,6 +42,7 @@ def trace_paths(
 def _traced(
     request: TracePathsRequest, run: Run, settings: Settings, suggest: Suggest, *, share: Share | None
 ) -> PathsResult:
+    clock = time.perf_counter(), time.process_time()
     context = open_context(request, run, settings, suggest)
     ends = prepared(context, _ends(request, context, settings))
     inputs, plan = context.inputs, context.design
@@ -69,7 +72,23 @@ def _traced(
         discovery_rows=[row_hash(texts[row]) for row in plan.split.rows("explore")],
     )
     artifact = publish(report, record_lines(report, measured, inputs.prompts, pairs=pairs, part="explore"), run)
+    if request.shards == 1 and run.attempt < 2:  # of shards, and of a second attempt, only a part was done here
+        keep_pace(request, _amount(request, context, ends), inputs.loaded.facts, settings=settings, began=clock)
     return short_form(report, (suggest.after(report, artifact) + report.agent_next_actions)[:3])
+
+
+def _amount(request: TracePathsRequest, context: Context, ends: Ends) -> Amount:
+    """As the plan counted it, so that its next one is corrected by what this took."""
+    lengths = [len(tokens) for tokens in context.inputs.tokens]
+    return Amount(
+        n_sources=len(ends.sources),
+        n_targets=len(ends.targets),
+        n_measured=min(len(ends.sources), request.n_measured),
+        n_prompts=(sum(context.inputs.prompts.positive(request.threshold)) + 1) // 2,
+        n_negatives=0,
+        tokens=sum(lengths) / len(lengths),
+        screens=True,
+    )
 
 
 def _ends(request: TracePathsRequest, context: Context, settings: Settings) -> Ends:

@@ -45,6 +45,7 @@ def _plan(request: FindCircuitRequest, lab: Lab) -> Plan:
             addresses=(),
             prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
             allow_remote_code=settings.trust_remote_code,
+            words=(*request.target_tokens, *request.alternative_tokens),
         )
     n = len(prompts.prompts)
     found = cost(request, facts, settings, n_prompts=n, n_characters=sum(map(len, prompts.texts())) // max(1, n))

@@ -16,15 +16,14 @@ from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.contracts.unit_selection import UnitScreen
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import CannotBeSharded, HubUnreachable, PlanChanged, SplitImpossible
+from interp_lab.errors import CannotBeSharded, PlanChanged, SplitImpossible
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.jobs.parts.sharding import Sharding
-from interp_lab.models.facts import ModelFacts
-from interp_lab.models.preflight import mean_tokens, preflight
-from interp_lab.models.reference import fingerprint, locate
+from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
-from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.dictionary_facts import dictionary_stamp
+from interp_lab.workflows.intervening.checks import CheckedModel, checked_model, read_units
 from interp_lab.workflows.intervening.cost import Halves, blocks_after, peak_bytes, planned_seconds, work_of
 from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.registered import refuse_unregistered
@@ -64,16 +63,6 @@ class _Halves(NamedTuple):
     """Of confirm positives."""
 
 
-class _Model(NamedTuple):
-    """What files say of the model."""
-
-    facts: ModelFacts
-    layers: dict[str, int | None]
-    """Layer that each dictionary reads."""
-    tokens: float
-    """Mean tokens of a prompt."""
-
-
 def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     if request.shards > 1 and request.scorer is not None:
         raise CannotBeSharded("What the model writes is scored over all prompts at once.")
@@ -87,9 +76,9 @@ def _plan(request: InterveneRequest, lab: Lab) -> Plan:
     refuse_unregistered(request, prompts, found, lab.settings)
     has_pairs = any(prompt.pair for prompt in prompts.prompts)
     refuse_unfit(request, has_pairs=has_pairs, has_heads=any(each.ref.head is not None for each in found))
-    model = _check_model(request, prompts, found, lab.settings)
+    model = checked_model(request, prompts, found, lab.settings)
     halves = _halves(request, prompts)
-    dictionaries = [ref.dictionary for ref in _read_units(request, found) if ref.dictionary is not None]
+    dictionaries = [ref.dictionary for ref in read_units(request, found) if ref.dictionary is not None]
     inputs = {
         "prompts": prompts.sha256,
         "model": fingerprint(request.model, lab.settings),
@@ -126,37 +115,6 @@ def _plan_id(request: InterveneRequest, inputs: Mapping[str, str]) -> str:
     return found
 
 
-def _check_model(
-    request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings
-) -> _Model | None:
-    units = _read_units(request, found)
-    dictionaries = dictionary_configs([ref.dictionary for ref in units if ref.dictionary is not None], settings)
-    source = locate(request.model, settings)
-    if source is None:
-        if settings.offline:
-            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return None
-    facts = preflight(
-        source.directory,
-        addresses=tuple(dict.fromkeys(ref.address for ref in units if ref.address is not None)),
-        prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
-        allow_remote_code=settings.trust_remote_code,
-    )
-    layers: dict[str, int | None] = {}
-    for dictionary in dictionaries:
-        read = addresses_read(dictionary, facts)
-        layers[dictionary.source or ""] = read[0].layer
-    return _Model(facts, layers, mean_tokens(source.directory, prompts.texts()))
-
-
-def _read_units(request: InterveneRequest, found: Sequence[Found]) -> list[UnitRef]:
-    """What is edited, and what is read of it later."""
-    refs = [each.ref for each in found]
-    if request.screen is not None:
-        refs.append(UnitRef(dictionary=request.screen.dictionary, address=request.screen.address, index=0))
-    return [*refs, *([request.downstream] if request.downstream is not None else [])]
-
-
 def _halves(request: InterveneRequest, prompts: PromptSet) -> _Halves | None:
     """Return the sizes of the halves; None for a set that takes too long to compare before the job starts."""
     if len(prompts.prompts) > GROUPED_AT_ONCE:
@@ -181,7 +139,7 @@ def _time(
     found: Sequence[Found],
     halves: _Halves | None,
     *,
-    model: _Model | None,
+    model: CheckedModel | None,
     settings: Settings,
 ) -> dict[str, JsonValue]:
     """Seconds and memory, where the model is on this machine."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -14,12 +14,15 @@ from interp_lab.contracts.patch_report import PatchReport
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable, ImpossibleEdit
+from interp_lab.errors import HubUnreachable
 from interp_lab.models.facts import ModelFacts
+from interp_lab.models.file_tokenizer import token_ids
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.workflows.patching.cost import n_cells, seconds_of
+from interp_lab.workflows.intervening.cost import planned_seconds
+from interp_lab.workflows.patching.cost import KIND, n_cells, n_patched, work_of
+from interp_lab.workflows.patching.line_up import LinedUp, line_up
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -34,17 +37,13 @@ _SAME = ("model", "criterion", "dataset", "threshold", "seed", "targets", "alter
 def _plan(request: PatchRequest, lab: Lab) -> Plan:
     prompts = open_prompts(request.dataset, lab.settings)
     refuse_one_sided(prompts, request.threshold)
-    n_pairs = min(_pairs(prompts, request.threshold), 2 * request.max_pairs)
-    facts = _facts(request, prompts, lab.settings)
-    characters = sum(map(len, prompts.texts())) // len(prompts.prompts)
-    cells = n_cells(request, facts, characters)
-    explore, confirm = (n_pairs + 1) // 2, n_pairs // 2
-    passes = len(request.ways) * (explore * cells + confirm * min(cells, request.top_k) * (1 + request.n_controls))
-    seconds, source = (
-        (None, None)
-        if facts is None
-        else seconds_of(request, facts, passes, characters=characters, settings=lab.settings)
-    )
+    facts, ids = _model(request, prompts, lab.settings)
+    pairs = line_up(request, prompts, ids)
+    cells = n_cells(request, facts, pairs.n_columns)
+    passes, n_pairs = n_patched(request, cells, pairs.n_pairs), pairs.n_pairs
+    seconds, source = (None, None)
+    if facts is not None:
+        seconds, source = planned_seconds(work_of(request, facts, pairs), request.model, lab.settings, kind=KIND)
     plan = PatchPlan(
         n_pairs=n_pairs,
         n_cells=cells,
@@ -52,7 +51,7 @@ def _plan(request: PatchRequest, lab: Lab) -> Plan:
         seconds=seconds,
         seconds_source=source,
         controls=(f"{request.n_controls} random changes of the same tokens by the same length, per place and pair",),
-        advisories=() if request.targets else ("Target words will be chosen from explore pairs, and listed.",),
+        advisories=tuple(_advisories(request, pairs)),
     )
     time = "" if seconds is None else f", about {seconds:g} s"
     return Plan(
@@ -66,29 +65,30 @@ def _plan(request: PatchRequest, lab: Lab) -> Plan:
     )
 
 
-def _pairs(prompts: PromptSet, threshold: float) -> int:
-    """Return how many pairs there are, whatever their tokens."""
-    sides: dict[str, Counter[bool]] = {}
-    for prompt, positive in zip(prompts.prompts, prompts.positive(threshold), strict=True):
-        if prompt.pair is not None:
-            sides.setdefault(prompt.pair, Counter())[positive] += 1
-    found = sum(counted == {True: 1, False: 1} for counted in sides.values())
-    if not found:
-        raise ImpossibleEdit(
-            "No two prompts are a pair of one clean and one corrupt prompt.",
-            remedy="Give prompts with 'pair', one at or above the threshold and one below, or use intervene.",
-        )
-    return found
+def _advisories(request: PatchRequest, pairs: LinedUp) -> Iterator[str]:
+    if pairs.left_out:
+        told = ", ".join(f"{n} ({name})" for name, n in pairs.left_out.items())
+        yield f"Pairs that cannot be patched are left out: {told}."
+    if not request.targets:
+        yield "Target words will be chosen from explore pairs, and listed."
 
 
-def _facts(request: PatchRequest, prompts: PromptSet, settings: Settings) -> ModelFacts | None:
+def _model(
+    request: PatchRequest, prompts: PromptSet, settings: Settings
+) -> tuple[ModelFacts | None, list[list[int]] | None]:
+    """What files say of the model, and the tokens of the prompts; nothing where it is not on this machine yet."""
     source = locate(request.model, settings)
     if source is None:
         if settings.offline:
             raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return None
-    texts = dict(zip(prompts.ids(), prompts.texts(), strict=True))
-    return preflight(source.directory, prompts=texts, allow_remote_code=settings.trust_remote_code)
+        return None, None
+    facts = preflight(
+        source.directory,
+        prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
+        allow_remote_code=settings.trust_remote_code,
+        words=(*request.targets, *request.alternatives),
+    )
+    return facts, token_ids(source.directory, prompts.texts())
 
 
 def _handle(request: PatchRequest, run: Run) -> PatchResult:

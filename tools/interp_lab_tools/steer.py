@@ -63,7 +63,12 @@ def _check_model(request: SteerRequest, prompts: dict[str, str], settings: Setti
         if settings.offline:
             raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
         return
-    preflight(found.directory, prompts=prompts, allow_remote_code=settings.trust_remote_code)
+    preflight(
+        found.directory,
+        prompts=prompts,
+        allow_remote_code=settings.trust_remote_code,
+        words=(*request.targets, *request.alternatives),
+    )
 
 
 def _sizes(request: SteerRequest, prompts: PromptSet) -> tuple[int | None, int | None]:

@@ -19,10 +19,12 @@ from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable
 from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.facts import ModelFacts
+from interp_lab.models.file_tokenizer import mean_tokens
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
+from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS
 from interp_lab.workflows.tracing.cost import Amount, in_words
 from interp_lab.workflows.tracing.cost import plan as cost
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
 def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
     whole = [name for name in (request.source_dictionary, *request.target_dictionaries) if name is not None]
-    prompts, facts = opened(request, (*request.sources, *request.targets, *request.hold_units), whole, lab.settings)
+    prompts, facts, tokens = opened(
+        request, (*request.sources, *request.targets, *request.hold_units), whole, lab.settings
+    )
     sizes = {config.source: config.n_latents for config in dictionary_configs(whole, lab.settings)}
     n_sources = sizes[request.source_dictionary] if request.source_dictionary else len(request.sources)
     n_targets = len(request.targets) + sum(sizes[name] for name in dict.fromkeys(request.target_dictionaries))
@@ -50,7 +54,7 @@ def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
             n_measured=min(n_sources, request.n_measured),
             n_prompts=(n_positive + 1) // 2,
             n_negatives=0,
-            n_characters=sum(map(len, prompts.texts())) // max(1, len(prompts.prompts)),
+            tokens=tokens,
             screens=True,
         ),
         facts,
@@ -69,8 +73,8 @@ def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
 
 def opened(
     request: PathRequest, units: Sequence[UnitRef], whole: Sequence[str], settings: Settings
-) -> tuple[PromptSet, ModelFacts | None]:
-    """Return the prompts, and the facts of a model that is on this machine, after every check that needs no model.
+) -> tuple[PromptSet, ModelFacts | None, float]:
+    """Return the prompts, the facts of a model that is on this machine, and mean tokens, after checks without a model.
 
     Raises:
         LabError: whatever is wrong with prompts, dictionaries, addresses or model.
@@ -82,16 +86,17 @@ def opened(
     if source is None:
         if settings.offline:
             raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return prompts, None
+        return prompts, None, sum(map(len, prompts.texts())) / TOKEN_CHARACTERS / max(1, len(prompts.prompts))
     facts = preflight(
         source.directory,
         addresses=tuple(dict.fromkeys(unit.address for unit in units if unit.address is not None)),
         prompts=dict(zip(prompts.ids(), prompts.texts(), strict=True)),
         allow_remote_code=settings.trust_remote_code,
+        words=(*request.target_tokens, *request.alternative_tokens),
     )
     for dictionary in dictionaries:
         addresses_read(dictionary, facts)
-    return prompts, facts
+    return prompts, facts, mean_tokens(source.directory, prompts.texts())
 
 
 def named(units: Sequence[UnitRef]) -> list[str]:

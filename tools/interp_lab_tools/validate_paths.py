@@ -26,7 +26,7 @@ def _plan(request: ValidatePathsRequest, lab: Lab) -> Plan:
     claims = find_claims(request, lab.settings)
     request = as_traced(request, claims.report)
     sources, targets = ends_of(claims.claims)
-    prompts, facts = opened(request, (*sources, *targets, *request.hold_units), (), lab.settings)
+    prompts, facts, tokens = opened(request, (*sources, *targets, *request.hold_units), (), lab.settings)
     n_positive = sum(prompts.positive(request.threshold))
     same = claims.report is None or claims.report.dataset.sha256 == prompts.sha256
     twice = 2 if (same and claims.report is not None) or claims.imported else 1
@@ -38,7 +38,7 @@ def _plan(request: ValidatePathsRequest, lab: Lab) -> Plan:
             n_measured=len(sources),
             n_prompts=-(-n_positive // twice),
             n_negatives=-(-(len(prompts.prompts) - n_positive) // twice),
-            n_characters=sum(map(len, prompts.texts())) // max(1, len(prompts.prompts)),
+            tokens=tokens,
             screens=False,
         ),
         facts,

@@ -14,13 +14,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp_lab.engine.edits import Variant
-from interp_lab.engine.intervention.order import place_in_order
 from interp_lab.engine.intervention.replace import register
 from interp_lab.engine.lens import Site, addresses_of, coordinates_at
 from interp_lab.engine.sites import find_place
 from interp_lab.errors import ImpossibleEdit
 from interp_lab.models.load import LoadedModel
-from interp_lab.points import Address
+from interp_lab.points import Address, refuse_not_later
 
 DOWNSTREAM: Final = "downstream"
 """Value of a later unit, pooled over the text tokens of the prompt."""
@@ -65,19 +64,14 @@ class Downstream:
         return own[:, -1] if self.pool == "last" else own.mean(1)
 
 
-def refuse_not_later(downstream: Downstream, variants: Sequence[Variant]) -> None:
+def check_later(downstream: Downstream, variants: Sequence[Variant]) -> None:
     """Check that every edit is made before the unit is read.
 
     Raises:
         ImpossibleEdit: The unit is read where, or before, something is edited.
     """
-    end = place_in_order(downstream.address)
-    for edit in (edit for variant in variants for edit in variant.edits):
-        if place_in_order(edit.target.writes) >= end:
-            raise ImpossibleEdit(
-                f"{downstream.key} is not read after {edit.target.writes}, where {edit.target.key} is edited.",
-                remedy="Name a unit at a later hook point of the residual stream, attention or MLP.",
-            )
+    edits = [edit.target for variant in variants for edit in variant.edits]
+    refuse_not_later(downstream.key, downstream.address, [(target.key, target.writes) for target in edits])
 
 
 @contextmanager

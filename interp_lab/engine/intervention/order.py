@@ -10,7 +10,7 @@ from interp_lab.engine.edits import Edit, Slice, Variant
 from interp_lab.engine.sites import Place, find_place
 from interp_lab.errors import ImpossibleEdit
 from interp_lab.models.load import LoadedModel
-from interp_lab.points import Address
+from interp_lab.points import Address, place_in_order
 
 _WITHIN = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_in", "mlp_act", "mlp_out", "resid_post")
 _ONE_AFTER_ANOTHER = frozenset(_WITHIN)
@@ -73,13 +73,6 @@ def is_live(edit: Edit, variant: Variant) -> bool:
     return isinstance(edit.target, Slice) or any(
         place_in_order(other.target.writes) < first for other in variant.edits if other is not edit
     )
-
-
-def place_in_order(address: Address) -> tuple[int, int]:
-    """Return where a pass meets an address: later ones are larger."""
-    if address.layer is None:
-        return (-1, 0)
-    return (address.layer, _WITHIN.index(address.point))
 
 
 def _refuse_unclear(variant: Variant) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from interp_lab.engine.edits import Variant
 from interp_lab.engine.intervention.batch import Batch, Layout, Segment, applied
 from interp_lab.engine.intervention.changes import Tokens
-from interp_lab.engine.intervention.downstream import refuse_not_later, tapped, until_there, with_before
+from interp_lab.engine.intervention.downstream import check_later, tapped, until_there, with_before
 from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use, run_rows
 from interp_lab.engine.intervention.measures import Measures
 from interp_lab.engine.intervention.order import Group, groups_of
@@ -84,7 +84,7 @@ class Runner:
         default = CPU_TOKENS if loaded.device.type == "cpu" else ACCELERATOR_TOKENS
         self._budget = token_budget or default
         if behaviour.downstream is not None:
-            refuse_not_later(behaviour.downstream, self._variants)
+            check_later(behaviour.downstream, self._variants)
         self._layouts = [Layout.of(loaded, variants, group) for group in groups_of(loaded, self._variants)]
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,18 @@ _RUN, _PROMPT, _ROW, _MACS, _WRITTEN = 2.0, 0.01, 3e-5, 3.7e10, 6e-4
 _KEPT: Final = 8
 _LIBRARIES, _PASS_TOKENS, _ALIVE = 1300 * 2**20, 1024, 8
 """Memory of libraries; tokens of a pass; tensors of the MLP's width that are alive in one."""
+
+
+INTERVENE: Final = "intervene"
+"""The kind of runs whose speeds are kept together, where no other is named."""
+
+
+def idle_seconds(began: tuple[float, float]) -> float:
+    """Return the seconds since then (of the clock, of the process) on a machine with nothing else to do.
+
+    That is what this process used, if it had to wait for others.
+    """
+    return min(time.perf_counter() - began[0], time.process_time() - began[1])
 
 
 class Pace(Contract):
@@ -119,18 +132,21 @@ def peak_bytes(facts: ModelFacts) -> int:
     return _LIBRARIES + 2 * facts.weights.n_bytes + 4 * _PASS_TOKENS * width
 
 
-def planned_seconds(work: Work, model: ModelRef, settings: Settings) -> tuple[float, str]:
-    """Return the estimated seconds of a run on an otherwise idle core, and what the estimate rests on."""
-    pace = _read(_file(model, settings))
+def planned_seconds(work: Work, model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> tuple[float, str]:
+    """Return the estimated seconds of a run on an otherwise idle core, and what the estimate rests on.
+
+    Before there was a run of its kind, runs of `intervene` say how fast the model is here.
+    """
+    pace = _read(_file(model, settings, kind)) or _read(_file(model, settings, INTERVENE))
     if pace is None:
         return round(work.seconds, 1), "an ordinary processor core; runs of this model here will correct it"
     told = f"{len(pace.ratios)} earlier {'run' if len(pace.ratios) == 1 else 'runs'} of this model here"
     return round(work.seconds * median(pace.ratios), 1), told
 
 
-def record_pace(work: Work, seconds: float, model: ModelRef, settings: Settings) -> None:
-    """Keep how long a run took, beside what a plan says of it; the last few count."""
-    path = _file(model, settings)
+def record_pace(work: Work, seconds: float, model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> None:
+    """Keep how long a run took, beside what a plan says of it; the last few of a kind count."""
+    path = _file(model, settings, kind)
     before = _read(path)
     ratios = (*(() if before is None else before.ratios), max(1e-3, seconds / work.seconds))[-_KEPT:]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,9 +171,9 @@ def _device(model: ModelRef, settings: Settings) -> str:
     return device_key("cpu", dtype, settings.threads_per_slot())
 
 
-def _file(model: ModelRef, settings: Settings) -> Path:
+def _file(model: ModelRef, settings: Settings, kind: str) -> Path:
     machine = f"{platform.node()}\0{platform.machine()}\0{_device(model, settings)}\0{model.device}"
-    name = hashlib.sha256(f"intervene\0{fingerprint(model, settings)}\0{machine}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{kind}\0{fingerprint(model, settings)}\0{machine}".encode()).hexdigest()[:32]
     return WorkspacePaths.of(settings).root / "rates" / f"pace-{name}.json"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from interp_lab.contracts.trace_paths import PathPlan, PathRequest
 from interp_lab.errors import DoesNotFit
 from interp_lab.machine.hardware import memory
 from interp_lab.models.facts import ModelFacts
+from interp_lab.models.rates import macs_per_token
 from interp_lab.settings import Settings
-from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS, seconds_for
+from interp_lab.workflows.intervening.cost import Work, idle_seconds, planned_seconds, record_pace
 
 _FLOAT = 4
 _BASE = 600 * 2**20
@@ -19,6 +21,12 @@ _COPIES = 6
 _CONTROL_KINDS = 2
 """Random directions, and matched latents or other coordinates."""
 _BACKWARD_ROWS = 64
+KIND = "paths"
+"""Of runs whose speeds are kept together."""
+MOST_PROMPTS, FEW_PROMPTS = 64, 8
+"""Prompts of a screen that chooses, and of one that only tells how good it would be."""
+_BACK, _UNEDITED = 2, 3
+"""A run back beside one forward; unedited runs of a prompt, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,8 @@ class Amount:
     n_prompts: int
     """Edited and compared: positives of the parts that are used."""
     n_negatives: int
-    n_characters: int
-    """Mean length of a prompt."""
+    tokens: float
+    """Mean tokens of a prompt."""
     screens: bool
 
 
@@ -43,15 +51,12 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
     Raises:
         DoesNotFit: It takes more memory than this machine has.
     """
-    twice = 2 if request.hold or request.hold_units else 1
-    rows = amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
-    passes = twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
-    backward = amount.n_prompts * amount.n_targets if amount.screens else 0
-    tokens = max(4, amount.n_characters // TOKEN_CHARACTERS)
-    seconds, source = (
-        (None, None) if facts is None else seconds_for(request.model, facts, (passes + backward) * tokens, settings)
-    )
-    peak = None if facts is None else _peak(facts, amount, tokens)
+    passes = _passes(request, amount)
+    backward = _screened(amount) * amount.n_targets
+    seconds, source = (None, None)
+    if facts is not None:
+        seconds, source = planned_seconds(work_of(request, amount, facts), request.model, settings, kind=KIND)
+    peak = None if facts is None else _peak(facts, amount, math.ceil(amount.tokens))
     if peak is not None and peak > memory().total:
         raise DoesNotFit(
             f"Tracing takes up to {peak / 2**30:.1f} GiB of memory; the machine has {memory().total / 2**30:.1f}.",
@@ -73,6 +78,34 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
         ),
         advisories=tuple(_advisories(request, amount)),
     )
+
+
+def work_of(request: PathRequest, amount: Amount, facts: ModelFacts) -> Work:
+    """Return the work: edited runs, about half of the model each, and of a screen the same back for every target."""
+    half = (macs_per_token(facts, 0) or 0) * facts.n_layers / 2 * amount.tokens
+    whole = (macs_per_token(facts, None) or 0) * amount.tokens
+    passes, n_prompts = _passes(request, amount), amount.n_prompts + amount.n_negatives
+    backward = _BACK * _screened(amount) * amount.n_targets
+    return Work(n_prompts, passes + backward, (passes + backward) * half + _UNEDITED * n_prompts * whole, 0)
+
+
+def keep_pace(
+    request: PathRequest, amount: Amount, facts: ModelFacts, *, settings: Settings, began: tuple[float, float]
+) -> None:
+    """Let the next plan know how long a run took that began then."""
+    record_pace(work_of(request, amount, facts), idle_seconds(began), request.model, settings, kind=KIND)
+
+
+def _passes(request: PathRequest, amount: Amount) -> int:
+    twice = 2 if request.hold or request.hold_units else 1
+    rows = amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
+    return twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
+
+
+def _screened(amount: Amount) -> int:
+    """Prompts that a screen looks at: more where it chooses among sources."""
+    chooses = amount.n_sources > amount.n_measured
+    return min(amount.n_prompts, MOST_PROMPTS if chooses else FEW_PROMPTS) if amount.screens else 0
 
 
 def in_words(found: PathPlan, model_id: str) -> str:

@@ -15,13 +15,12 @@ from interp_lab.engine.paths.screen import Screen
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.methods.path_effect import estimate_error
 from interp_lab.workflows.tracing.context import Context
+from interp_lab.workflows.tracing.cost import FEW_PROMPTS, MOST_PROMPTS
 from interp_lab.workflows.tracing.ends import Ends
 from interp_lab.workflows.tracing.measure import Measured, typical_size
 from interp_lab.workflows.tracing.shares import Passes, Share
 
 Floats = NDArray[np.float64]
-MOST_PROMPTS, FEW_PROMPTS = 64, 8
-"""Prompts of a screen that chooses, and of one that only tells how good it would be."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,6 +108,19 @@ def test_nothing_to_edit_alone_or_together_is_refused() -> None:
         InterveneRequest.model_validate({**EXAMPLE, "alone": False})
 
 
+def test_words_that_are_several_tokens_are_refused_before_any_work_and_single_ones_are_not(lab: Lab) -> None:
+    with pytest.raises(errors.TargetTokensUnclear, match="'antidisestablishment' is not one token"):
+        plan(lab, targets=["antidisestablishment"])
+    assert plan(lab, targets=["."], alternatives=[","]).state == "planned"
+
+
+def test_a_unit_read_before_the_edit_is_refused_before_any_work_and_one_read_after_it_is_not(lab: Lab) -> None:
+    early, late = ({"address": f"resid_post.{layer}", "index": 3} for layer in (1, 3))
+    with pytest.raises(errors.ImpossibleEdit, match=r"resid_post.1 #3 is not read after resid_post.2"):
+        plan(lab, metric="downstream", downstream=early)
+    assert plan(lab, metric="downstream", downstream=late).state == "planned"
+
+
 def test_two_units_of_one_name_are_refused(lab: Lab) -> None:
     with pytest.raises(errors.InvalidRequest, match="Two units"):
         plan(lab, units=[UNIT, UNIT])

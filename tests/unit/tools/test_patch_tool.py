@@ -53,6 +53,34 @@ def test_prompts_without_pairs_are_refused_before_any_work(lab: Lab) -> None:
         plan(lab, dataset="builtin:python-code")
 
 
+def pairs(*sides: tuple[str, str]) -> dict[str, Any]:
+    rows = [
+        {"text": text, "score": score, "pair": f"pair-{number}"}
+        for number, both in enumerate(sides)
+        for text, score in zip(both, (1.0, 0.0), strict=True)
+    ]
+    return {"prompts": rows}
+
+
+def test_a_plan_counts_only_pairs_that_have_as_many_tokens_and_says_how_many_are_left_out(lab: Lab) -> None:
+    fits, other = ("It was day 3.", "It was day 7."), ("It was 3.", "It was a poor film at best.")
+    found = plan(lab, dataset=pairs(fits, other))
+    assert found["n_pairs"] == 1
+    assert any("1 (other length)" in line for line in found["advisories"])
+    assert not any("left out" in line for line in plan(lab, dataset=pairs(fits))["advisories"])
+
+
+def test_pairs_none_of_which_lines_up_are_refused_before_any_work(lab: Lab) -> None:
+    with pytest.raises(errors.ImpossibleEdit, match="other length in 1"):
+        plan(lab, dataset=pairs(("It was 3.", "It was a poor film at best.")))
+
+
+def test_pairs_of_one_template_are_planned_token_by_token_and_others_by_role(lab: Lab) -> None:
+    same = [(f"{name} was day 3.", f"{name} was day 7.") for name in ("It", "it")]
+    unlike = [*same, ("They say that it was day 3.", "They say that it was day 7.")]
+    assert plan(lab, dataset=pairs(*same))["n_cells"] > plan(lab, dataset=pairs(*unlike))["n_cells"]
+
+
 def report(status: str, **changes: Any) -> PatchReport:
     base = intervene_report([])
     held = {"low": 0.2, "high": 0.6, "method": "t"}
