@@ -2,8 +2,8 @@
 
 `python benchmarks/interventions/plans.py --out plans.json` makes of `intervene`, `patch_activations` and `trace_paths`
 one run per model that counts for nothing but its speed, then plans and carries out several sizes, each in a process of
-its own. Seconds are processor seconds
-of one thread, which are those of the clock on an idle machine; memory is the largest resident size.
+its own. Seconds are processor seconds of one thread, which are those of the clock on an idle machine; memory is the
+largest resident size.
 """
 
 from __future__ import annotations
