@@ -142,7 +142,7 @@ class TrainingConfig(Contract):
     decoder_norm: Literal["unit", "free"] = "unit"
     """unit: decoder rows are kept at length 1; free: they drift, and selection weighs latents by their length."""
     initial_decoder_norm: Positive = 1.0
-    """Length of decoder rows at the start, where they are free."""
+    """Length of decoder and encoder rows at the start, where decoder rows are free."""
     normalize: Normalization = "expected_average_norm"
     """What is done to activations before training; undone in the finished dictionary's weights."""
     pre_bias: Literal["mean", "geometric_median", "zero"] = "mean"

@@ -24,16 +24,16 @@ def first_weights(problem: Problem, training: TrainingConfig) -> Parameters:
     generator = torch.Generator().manual_seed(training.seed)
     encoder = torch.randn(config.n_latents, config.d_in, generator=generator).to(problem.x.device)
     normalise_rows(encoder)
+    length = training.initial_decoder_norm if training.decoder_norm == "free" else 1.0
+    encoder *= length
     parameters = {name: vector.to(encoder) for name, vector in rule.initial(config.n_latents, training).items()}
     parameters |= {"encoder": encoder, "decoder": encoder.clone(), "b_dec": pre_bias(problem.target, training)}
     if config.kind == "transcoder":
-        parameters["decoder"] = _through_linear_map(encoder, problem)
+        parameters["decoder"] = length * _through_linear_map(encoder, problem)
     if config.skip:
         parameters["skip"] = torch.zeros(config.d_out, config.d_in, device=encoder.device)
     if not config.apply_b_dec_to_input and training.pre_bias != "zero":
         parameters[rule.bias] = -(encoder @ pre_bias(problem.x, training))
-    if training.decoder_norm == "free":
-        parameters["decoder"] *= training.initial_decoder_norm
     calibrate = rule.choice != "per_batch" if training.calibrate is None else training.calibrate
     if calibrate:
         _calibrate(problem, parameters)

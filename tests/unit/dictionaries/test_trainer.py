@@ -143,6 +143,14 @@ def test_the_encoder_is_scaled_on_the_first_batch_except_where_latents_compete_w
     assert _first_encoder_length("topk", calibrate=False) == pytest.approx(1.0)
 
 
+def test_where_rows_are_free_both_matrices_start_at_the_length_that_was_asked_for() -> None:
+    trainer = _trainer("matryoshka", decoder_norm="free", initial_decoder_norm=0.1)
+    trainer.start(_batches(1)[0])
+    assert torch.allclose(trainer.parameters["encoder"].norm(dim=1), torch.full((L,), 0.1))
+    assert torch.equal(trainer.parameters["encoder"], trainer.parameters["decoder"])
+    assert _first_encoder_length("matryoshka", initial_decoder_norm=0.1) == pytest.approx(1.0)
+
+
 def test_very_dense_codes_take_the_dense_path_and_sparse_ones_the_other() -> None:
     paths = {density: _trainer("relu", dense_above=density).step(_batches(1)[0]).path for density in (0.01, 1.0)}
     assert paths == {0.01: "dense", 1.0: "sparse"}
