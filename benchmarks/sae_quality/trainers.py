@@ -19,6 +19,8 @@ ARCHITECTURES: tuple[ArchitectureName, ...] = ("relu", "topk", "batchtopk", "mat
 BATCH, RATE = 1024, 3e-3
 WIDTHS = (16, 32, 64, N_LATENTS)
 """Nested prefixes of Matryoshka."""
+START_OF_NESTED = {"decoder_norm": "free", "initial_decoder_norm": 0.1, "pre_bias": "zero", "aux_coefficient": 1.0}
+"""Settings of our Matryoshka: how SAELens starts and revives too. Found on development seeds."""
 WINDOW_STEPS = 100
 """A latent that did not fire for so many steps is dead."""
 
@@ -57,6 +59,8 @@ def _ours(run: Run, stream: Stream) -> Dictionary:
         normalize="none", decoder_norm="unit" if by_count else "free", sparsity_coefficient=run.penalty,
         sparsity_warmup_steps=run.steps // 10, dead_window_tokens=WINDOW_STEPS * BATCH, seed=run.seed,
     )  # fmt: skip
+    if run.architecture == "matryoshka":
+        training = training.model_copy(update=START_OF_NESTED)
     trainer = Trainer(config, training)
     trainer.step(first)
     for _ in range(run.steps - 1):

@@ -21,7 +21,7 @@ from torch import Tensor
 _BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
 _BLOCKS_PER_PLACE = 8
 _LARGEST_BLOCK = 16
-_TILE = 1 << 22
+_TILE = 1 << 21
 """Pre-activations that exist at one time, at most."""
 
 
