@@ -68,8 +68,12 @@ class Experiment(Contract):
     """What that rests on."""
     value: NonNegativeFloat
     """Expected steps of the grade per 1,000 units of cost; see formula."""
+    stays_away: FiniteFloat | None = None
+    """How far the 95 % interval of what was seen keeps from nothing (AUROC from 0.5, or effect beyond control from 0);
+    negative if it holds it. Orders experiments of equal value."""
     call: NextAction | None
-    """Ready to be made; absent where the prompts were given inline and are not kept."""
+    """Ready to be made: with the id of its plan where it was planned here, else a dry run; absent where the prompts
+    were given inline and are not kept."""
 
 
 class PlanEvidenceResult(Result):
@@ -80,7 +84,7 @@ class PlanEvidenceResult(Result):
     model: str
     """Id of the model."""
     experiments: tuple[Experiment, ...]
-    """Best value for cost first."""
+    """Best value for cost first; of equal ones that whose interval keeps furthest from nothing."""
     n_experiments: NonNegativeInt
     """How many there are in all."""
     settled: tuple[str, ...]

@@ -50,6 +50,8 @@ class Candidate:
     """Prompts of each label that a new set needs; 0 for an experiment on the prompts there are."""
     chance: float
     chance_from: str
+    stays_away: float | None
+    """How far the interval of what was seen keeps from nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,18 @@ def _candidate(unit: str, seen: Seen, runs: Mapping[str, PastRun], everything: S
         n_per_side=2 * need * PER_GROUP,
         chance=chance,
         chance_from=told,
+        stays_away=_stays_away(latest),
     )
+
+
+def _stays_away(latest: Observation) -> float | None:
+    """Return how far an interval keeps from no association or no effect beyond control; negative if it holds that."""
+    if latest.effect is not None:
+        return max(latest.effect.low, -latest.effect.high)
+    seen = latest.association
+    if seen is None or seen.low is None or seen.high is None:
+        return None
+    return max(seen.low - 0.5, 0.5 - seen.high)
 
 
 def _why_settled(grade: Grade, reasons: tuple[str, ...]) -> str:

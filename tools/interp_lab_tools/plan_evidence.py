@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ def _handle(request: PlanEvidenceRequest, lab: Lab) -> PlanEvidenceResult:
     evidence = candidates_for(request, lab.settings)
     costs = _Costs(lab)
     made = [_experiment(candidate, request, costs, evidence.seconds_per_pass) for candidate in evidence.candidates]
-    ranked = sorted((each for each in made if each is not None), key=lambda each: (-each.value, each.unit))
+    ranked = sorted((each for each in made if each is not None), key=_best_first)
     shown = tuple(ranked[: request.limit])
     return PlanEvidenceResult(
         summary=_in_words(evidence.criterion, shown, len(ranked), len(evidence.settled)),
@@ -49,36 +50,51 @@ def _handle(request: PlanEvidenceRequest, lab: Lab) -> PlanEvidenceResult:
     )
 
 
+def _best_first(each: Experiment) -> tuple[float, float, str]:
+    """Return where an experiment stands: by value, then by how clearly something is there to be settled."""
+    away = -math.inf if each.stays_away is None else each.stays_away
+    return -each.value, -away, each.unit
+
+
 class _Costs:
     """Runs of the model that a call takes: asked of the plan itself, a few times, then known by kind."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._known: dict[tuple[str, ExperimentKind], int | None] = {}
+        self._known: dict[tuple[str, ExperimentKind], int] = {}
 
-    def of(self, candidate: Candidate, arguments: Mapping[str, JsonValue]) -> int | None:
-        """Return the passes of an intervention; None if it would be refused."""
+    def of(self, candidate: Candidate, made: NextAction) -> tuple[int, NextAction] | None:
+        """Return the passes of an intervention and the call that starts it; None if it would be refused.
+
+        A call that was planned names its plan, so that nothing else is run than what was counted; one that was not is
+        a dry run, which counts it.
+        """
         key = (candidate.run.id, candidate.remedy.kind)
-        if key not in self._known or len(self._known) < _PLANNED:
-            try:
-                request = InterveneRequest.model_validate(dict(arguments))
-                details = INTERVENE.plan(request, self._lab).details
-                self._known[key] = int(str(details["n_passes"]))
-            except (LabError, ValidationError):
-                return None
-        return self._known[key]
+        if key in self._known and len(self._known) >= _PLANNED:
+            return self._known[key], _with(made, {"dry_run": True})
+        try:
+            request = InterveneRequest.model_validate(dict(made.arguments))
+            details = INTERVENE.plan(request, self._lab).details
+        except (LabError, ValidationError):
+            return None
+        self._known[key] = int(str(details["n_passes"]))
+        return self._known[key], _with(made, {"plan_id": str(details["plan_id"])})
+
+
+def _with(action: NextAction, arguments: Mapping[str, JsonValue]) -> NextAction:
+    return action.model_copy(update={"arguments": {**action.arguments, **arguments}})
 
 
 def _experiment(
     candidate: Candidate, request: PlanEvidenceRequest, costs: _Costs, rate: float | None
 ) -> Experiment | None:
     made = _CALLS[candidate.remedy.kind](candidate)
-    if candidate.n_per_side:
-        passes: int | None = 2 * candidate.n_per_side
-    else:
-        passes = 0 if made is None else costs.of(candidate, made.arguments)
-        if passes is None:
+    passes = 2 * candidate.n_per_side
+    if made is not None and not candidate.n_per_side:
+        planned = costs.of(candidate, made)
+        if planned is None:
             return None
+        passes, made = planned
     new_prompts = 2 * candidate.n_per_side
     steps = gain(candidate.grade, candidate.remedy.would_give)
     value = value_for_cost(
@@ -98,6 +114,7 @@ def _experiment(
         chance=candidate.chance,
         chance_from=candidate.chance_from,
         value=round(value, 4),
+        stays_away=None if candidate.stays_away is None else round(candidate.stays_away, 4),
         call=made,
     )
 

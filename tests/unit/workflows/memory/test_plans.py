@@ -76,6 +76,10 @@ def test_a_confirmed_correlation_is_to_be_edited_next(settings: Settings) -> Non
     assert found.call is not None
     assert found.call.arguments["report"] == report
     assert found.call.arguments["dry_run"] is False
+    with Lab.open(settings, ALL) as lab:
+        planned = call(lab, "intervene", found.call.arguments | {"dry_run": True})
+    assert planned.plan["plan_id"] == found.call.arguments["plan_id"]
+    assert planned.plan["n_passes"] == found.passes
     assert found.passes > 100
     assert found.new_prompts == 0
     assert found.chance == 0.5
@@ -83,6 +87,27 @@ def test_a_confirmed_correlation_is_to_be_edited_next(settings: Settings) -> Non
     assert "expectation" in answer.summary
     assert answer.agent_next_actions[0] == found.call
     assert len(answer.model_dump_json(exclude_none=True)) < 4000
+
+
+def test_of_equal_value_comes_first_what_keeps_furthest_from_nothing_whatever_its_name(settings: Settings) -> None:
+    cards = [
+        card(n, 20 - n, "needs_causal_evidence", FOUND, confirm=auroc) for n, auroc in ((1, 0.7), (2, 0.15), (3, 0.8))
+    ]
+    inspected(settings, *cards)
+    found = ask(settings).experiments
+    assert len({each.value for each in found}) == 1
+    assert [each.unit for each in found] == ["resid_post.2 #18", "resid_post.2 #17", "resid_post.2 #19"]
+    assert [each.stays_away for each in found] == [pytest.approx(0.25), pytest.approx(0.2), pytest.approx(0.1)]
+
+
+def test_a_call_that_was_not_planned_here_is_a_dry_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interp_lab_tools.plan_evidence._PLANNED", 1)
+    inspected(settings, *(card(n, n, "needs_causal_evidence", FOUND) for n in (1, 2)))
+    first, second = ask(settings).experiments
+    assert first.call is not None
+    assert second.call is not None
+    assert ("plan_id" in first.call.arguments, first.call.arguments["dry_run"]) == (True, False)
+    assert ("plan_id" in second.call.arguments, second.call.arguments["dry_run"]) == (False, True)
 
 
 def test_an_edit_is_not_proposed_before_the_correlation_is_confirmed(settings: Settings) -> None:
