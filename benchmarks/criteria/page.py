@@ -98,13 +98,15 @@ def _audits(rows: Sequence[Mapping[str, Any]]) -> str:
     wrong = [row for row in rows if row["wrong_on_purpose"]]
     right = [row for row in rows if not row["wrong_on_purpose"]]
     flagged = [row for row in wrong if row["usability"] == "unusable"]
-    called = [row["dataset"] for row in right if row["usability"] == "unusable" or row["solved_by"]]
+    called = [row["dataset"] for row in right if row["usability"] == "unusable"]
+    words = [row["dataset"] for row in right if row["solved_by"] == ["bag_of_words"]]
     lines = [
         "## Datasets that are wrong on purpose",
         "",
         f"`audit_prompts` calls {len(flagged)} of {len(wrong)} unusable before any model reads them, and of the "
         f"{len(right)} others {len(called)}"
-        f"{': ' + ', '.join(f'`{name}`' for name in called) if called else ''}.",
+        f"{': ' + ', '.join(f'`{name}`' for name in called) if called else ''}. Single words alone solve "
+        f"{', '.join(f'`{name}`' for name in words) or 'none'}: a claim on such a set is one about words.",
         "",
         "| dataset | verdict | solved by |",
         "|---|---|---|",

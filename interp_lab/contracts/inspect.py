@@ -180,7 +180,7 @@ class CriterionRow(Contract):
     confirm_interval: tuple[FiniteFloat, FiniteFloat] | None
     """Its 95 % interval."""
     flagged: bool
-    """A confound alone solves its prompts."""
+    """A confound other than words alone solves its prompts."""
 
 
 class InspectResult(Result):

@@ -181,7 +181,8 @@ class ConfoundAudit(Contract):
     """The dataset looked at before anything is ranked."""
 
     flagged: bool
-    """A confound alone solves the dataset: no association on it can be trusted."""
+    """A property of the surface alone solves the dataset: no association on it can be trusted. A bag of words does not
+    count: it limits claims to words."""
     confounds: tuple[Confound, ...]
     """Every property that was looked at, strongest first."""
 

@@ -27,7 +27,8 @@ class SurfaceScore(Contract):
     fitted: bool
     """A linear model was fitted and scored on groups that it had not seen; else the number itself was ranked."""
     verdict: Literal["clean", "associated", "solves"]
-    """solves: this alone tells positives from negatives, so no association on the set means anything."""
+    """solves: this alone tells positives from negatives, so no association on the set means anything; of bag_of_words,
+    that a claim on the set is one about words."""
 
 
 class SetIssue(Contract):

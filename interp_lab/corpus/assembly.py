@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from interp_lab.contracts.build_prompts import Candidate, DroppedRow
 from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.errors import OneSidedPrompts
-from interp_lab.evidence.groups import normalise
+from interp_lab.evidence.groups import folded, normalise
 
 _SHOWN = 80
 
@@ -74,19 +74,21 @@ def unscored(prompts: Sequence[ScoredPrompt], threshold: float) -> list[Candidat
 
 
 def _distinct(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[DroppedRow]]:
-    """Return each text once; a text with both labels says nothing, so no copy of it stays."""
-    seen: defaultdict[str, list[Candidate]] = defaultdict(list)
+    """Return each text once; a text with both labels says nothing, so no copy of it stays.
+
+    On one side texts that differ in a number alone are copies; across sides the number may be the contrast.
+    """
+    labels: defaultdict[str, set[str]] = defaultdict(set)
     for row in candidates:
-        seen[normalise(row.text)].append(row)
-    kept: list[Candidate] = []
+        labels[folded(row.text)].add(row.label)
+    kept: dict[tuple[str, str], Candidate] = {}
     dropped: list[DroppedRow] = []
-    for copies in seen.values():
-        if len({row.label for row in copies}) > 1:
-            dropped += [_dropped(row, "label_conflict") for row in copies]
-        else:
-            kept.append(copies[0])
-            dropped += [_dropped(row, "duplicate") for row in copies[1:]]
-    return kept, dropped
+    for row in candidates:
+        if len(labels[folded(row.text)]) > 1:
+            dropped.append(_dropped(row, "label_conflict"))
+        elif kept.setdefault((normalise(row.text), row.label), row) is not row:
+            dropped.append(_dropped(row, "duplicate"))
+    return list(kept.values()), dropped
 
 
 def _surplus(rows: Sequence[Candidate]) -> frozenset[int]:

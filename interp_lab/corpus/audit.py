@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups
 from interp_lab.errors import SplitImpossible, TooFewGroups
 from interp_lab.evidence.split import Split, split_groups
-from interp_lab.methods.confounds import ConfoundAudit, audit_confounds
+from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundAudit, audit_confounds
 from interp_lab.methods.surface import bag_of_words, one_hot, surface_features
 from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample
@@ -91,7 +91,7 @@ def surface_of(prompts: PromptSet, *, n_tokens: Sequence[int] | None = None) -> 
 
 def audit_surface(prompts: PromptSet, sample: Sample, surface: Surface, *, seed: int) -> ConfoundAudit:
     """Return how far each number, the words and the template alone get."""
-    tables = {"bag_of_words": bag_of_words(prompts.texts())}
+    tables = {BAG_OF_WORDS: bag_of_words(prompts.texts())}
     families = [str(p.labels.get("template_family", "")) for p in prompts.prompts]
     if len(set(families)) > 1:
         tables["template"] = one_hot(families)

@@ -13,8 +13,8 @@ from interp_lab.contracts.prompt_audit import Power, PromptAudit, SetIssue, Surf
 from interp_lab.corpus.advice import rows_to_add, rows_to_drop
 from interp_lab.corpus.audit import LEVEL, Grouped, Surface, audit_surface, surface_of
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
-from interp_lab.evidence.groups import normalise
-from interp_lab.methods.confounds import ConfoundAudit, ConfoundScore, Verdict
+from interp_lab.evidence.groups import folded, normalise
+from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundAudit, ConfoundScore, Verdict
 from interp_lab.statistics.power import detectable_auroc
 
 RANKED_LATENTS = 1_000
@@ -106,7 +106,10 @@ def _shortcuts(found: ConfoundAudit | None) -> Iterator[SetIssue]:
     for score in found.scores if found else ():
         low, high = _folded(score)
         text = f"{score.name} alone reaches AUROC {score.reach:.2f} [{low:.2f}, {high:.2f}]."
-        if score.verdict is Verdict.SOLVES:
+        if score.verdict is Verdict.SOLVES and score.name == BAG_OF_WORDS:
+            told = f"{text} A claim on this set is one about words: a detector of words would look the same."
+            yield SetIssue(severity="warning", code="words_solve_dataset", message=told)
+        elif score.verdict is Verdict.SOLVES:
             yield SetIssue(severity="error", code="confound_solves_dataset", message=text)
         elif score.verdict is Verdict.ASSOCIATED:
             yield SetIssue(severity="warning", code="confound_associated", message=text)
@@ -123,10 +126,11 @@ def _texts(grouped: Grouped) -> Iterator[SetIssue]:
     prompts = grouped.prompts.prompts
     sides: defaultdict[str, set[bool]] = defaultdict(set)
     for prompt, positive in zip(prompts, grouped.labels, strict=True):
-        sides[normalise(prompt.text)].add(positive)
+        sides[folded(prompt.text)].add(positive)
     if n := sum(len(found) > 1 for found in sides.values()):
         yield SetIssue(severity="error", code="label_conflict", message=f"{n} texts have both labels.")
-    if n := len(prompts) - len(sides):
+    distinct = {(normalise(prompt.text), side) for prompt, side in zip(prompts, grouped.labels, strict=True)}
+    if n := len(prompts) - len(distinct):
         yield SetIssue(severity="warning", code="duplicate_texts", message=f"{n} texts occur more than once.")
     lengths = [_median_length(grouped, side=side) for side in (True, False)]
     if max(lengths) > _LENGTH_RATIO * min(lengths):

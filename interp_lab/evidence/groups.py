@@ -20,8 +20,16 @@ _NUMBER = re.compile(r"\b\d+\b")
 
 def normalise(text: str) -> str:
     """Return the text as it is compared: characters and case folded, every whole number 0, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _SPACE.sub(" ", _NUMBER.sub("0", folded)).strip()
+    return _NUMBER.sub("0", folded(text))
+
+
+def folded(text: str) -> str:
+    """Return the text by which two are the same text: characters and case folded, single spaces, numbers as they are.
+
+    Two that differ in a number alone are near-duplicates and share a group, but they say different things: a date and
+    a part number may be the very contrast that a set is about.
+    """
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def group_prompts(

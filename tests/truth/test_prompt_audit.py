@@ -53,6 +53,16 @@ def test_a_set_that_was_made_with_care_has_no_solved_shortcut(tmp_path: Path, na
     assert found.power.n_confirm_positive_groups >= 10
 
 
+@pytest.mark.parametrize("name", ["date-or-month", "python-code"])
+def test_a_set_that_single_words_solve_can_be_used_for_claims_about_words(tmp_path: Path, name: str) -> None:
+    found = audit(f"builtin:{name}", tmp_path)
+    assert [score.name for score in found.surface if score.verdict == "solves"] == ["bag_of_words"]
+    assert found.usability == "weak"
+    (issue,) = [issue for issue in found.issues if issue.code == "words_solve_dataset"]
+    assert "about words" in issue.message
+    assert "confound_solves_dataset" not in {issue.code for issue in found.issues}
+
+
 def test_labels_that_mean_nothing_have_no_shortcut_and_longer_positives_have_one(tmp_path: Path) -> None:
     texts = sentences(120, seed=4)
     fair = audit(inline([(text, float(i % 2)) for i, text in enumerate(texts)]), tmp_path)
@@ -82,6 +92,14 @@ def test_copies_of_one_text_are_one_group_and_cannot_confirm(tmp_path: Path) -> 
     assert found.power.detectable_auroc is None
     assert {"nothing_to_confirm", "duplicate_texts"} <= {issue.code for issue in found.issues}
     assert found.surface == ()
+
+
+def test_texts_that_differ_in_a_number_alone_are_one_group_and_no_conflict(tmp_path: Path) -> None:
+    texts = sentences(40, seed=7)
+    rows = [(f"{text} 09.01.2006", 1.0) for text in texts] + [(f"{text} 38.79.3404", 0.0) for text in texts]
+    found = audit(inline(rows), tmp_path)
+    assert not {"label_conflict", "duplicate_texts"} & {issue.code for issue in found.issues}
+    assert found.power.n_groups == 40
 
 
 def test_a_text_with_both_labels_is_an_error(tmp_path: Path) -> None:

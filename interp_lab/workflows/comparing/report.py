@@ -25,6 +25,7 @@ from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.jobs.run import Run
+from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
@@ -239,8 +240,11 @@ def _caveats(
         yield f"{len(found.unread)} pairs of the file name units that are not read here and were left out: {shown}."
     if found.tested.test is None:
         yield "There were too few prompt groups to confirm anything: pairs are only put forward."
-    if solved := [score.name for score in left.plan.audit.flagged]:
-        yield f"The prompts can be told apart by {', '.join(solved)} alone: units may follow that."
+    solved = [score.name for score in left.plan.audit.flagged]
+    if surface := [name for name in solved if name != BAG_OF_WORDS]:
+        yield f"{', '.join(surface)} alone tells the prompts apart: no claim about the criterion rests on them."
+    elif solved:
+        yield "Single words tell the prompts apart: units that follow words would look the same."
     if all(match.direction_cosine is None for match in matches):
         yield "No direction was carried over: no map holds on confirm prompts, or a side has no residual stream here."
     behaviours = [{each.behaviour for each in side.values()} for side in (found.left_effects, found.right_effects)]

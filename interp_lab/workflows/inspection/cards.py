@@ -21,13 +21,13 @@ from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Read
 from interp_lab.evidence.grade import Q_LEVEL, grade
 from interp_lab.evidence.split import Part
 from interp_lab.methods.association import Association
+from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.methods.specificity import Contrast
 from interp_lab.workflows.inspection.edited.tested import NOTHING, Merged
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.tables import Table
 
 INTERVAL_METHOD = "Wilson, on the variance between prompt groups"
-BAG_OF_WORDS = "bag_of_words"
 CONTRASTS_SHOWN = 12
 DIGITS = 4
 

@@ -9,8 +9,8 @@ from interp_lab.contracts.base import Interval
 from interp_lab.contracts.inspect_report import Confound, ConfoundAudit, CoordinateCard, Measured
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.methods.association import Association
+from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundScore, Verdict
 from interp_lab.methods.confounds import ConfoundAudit as Audit
-from interp_lab.methods.confounds import ConfoundScore, Verdict
 from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.orientation import oriented, turned
 from interp_lab.statistics.false_discovery import fewest_together
@@ -88,7 +88,7 @@ def caveats(
         lines.append(f"Interventions on {n} described coordinates disagree in sign; the cards list both sides.")
     if audit.flagged:
         lines.append("The dataset is solved by a confound; every number below may be about that confound.")
-    if any(c.name == "bag_of_words" and c.flagged for c in audit.confounds):
+    if any(c.name == BAG_OF_WORDS and c.flagged for c in audit.confounds):
         lines.append("Single words alone solve the dataset: a coordinate that detects words would look the same.")
     if not confirmed:
         lines.append("There were too few independent prompt groups to set some aside, so nothing is confirmed.")
@@ -124,7 +124,7 @@ def too_few_groups(explore: Association, n_groups: int) -> tuple[str, ...]:
 def audit_record(audit: Audit, sample: Sample) -> ConfoundAudit:
     """Return the audit as the report shows it."""
     confounds = tuple(_confound(score, sample) for score in audit.scores)
-    return ConfoundAudit(flagged=any(c.flagged and c.name != "bag_of_words" for c in confounds), confounds=confounds)
+    return ConfoundAudit(flagged=any(c.flagged and c.name != BAG_OF_WORDS for c in confounds), confounds=confounds)
 
 
 def _confound(score: ConfoundScore, sample: Sample) -> Confound:

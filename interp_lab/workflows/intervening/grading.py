@@ -14,7 +14,7 @@ from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Effe
 from interp_lab.evidence.grade import Grading, grade
 from interp_lab.evidence.looks import corrected_q
 from interp_lab.methods.association import Association, associate
-from interp_lab.methods.confounds import control_confounds
+from interp_lab.methods.confounds import BAG_OF_WORDS, control_confounds
 from interp_lab.statistics.adjusted import Adjusted
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.inspection.measure import LEVEL, Design
@@ -22,7 +22,6 @@ from interp_lab.workflows.intervening.measure import Key, Measured, Part
 from interp_lab.workflows.intervening.units import Subject
 from interp_lab.workflows.intervening.values import Reading as Values
 
-_BAG_OF_WORDS = "bag_of_words"
 _WORST_FIRST: tuple[Grade, ...] = ("contradicted", "weak", "plausible", "needs_causal_evidence", "validated")
 
 
@@ -124,8 +123,8 @@ def _evidence(
         explore=first,
         confirm=second,
         adjusted=left,
-        solved_by=tuple(name for name in flagged if name != _BAG_OF_WORDS),
-        words_solve=_BAG_OF_WORDS in flagged,
+        solved_by=tuple(name for name in flagged if name != BAG_OF_WORDS),
+        words_solve=BAG_OF_WORDS in flagged,
     )
 
 

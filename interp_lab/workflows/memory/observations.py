@@ -10,6 +10,7 @@ from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.reasons import Reason
+from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.workflows.memory.history import PastRun
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids, name_of
 
@@ -140,7 +141,7 @@ def negatives(run: PastRun, seen: Seen) -> Iterator[NegativeResult]:
 
 def _nothing_at_all(run: PastRun, report: InspectReport) -> Iterator[NegativeResult]:
     if report.audit.flagged:
-        names = ", ".join(c.name for c in report.audit.confounds if c.flagged)
+        names = ", ".join(c.name for c in report.audit.confounds if c.flagged and c.name != BAG_OF_WORDS)
         text = f"The prompts are solved by {names} alone, so no association on them means anything."
         yield NegativeResult(run=run.id, unit=None, code=Reason.CONFOUND_SOLVES.value, text=text)
     if report.n_significant == 0:

@@ -12,10 +12,8 @@ from interp_lab.contracts.steering_vector import HeldOut
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Reading
 from interp_lab.evidence.grade import Grading, grade
 from interp_lab.methods.association import Association, associate
-from interp_lab.methods.confounds import control_confounds
+from interp_lab.methods.confounds import BAG_OF_WORDS, control_confounds
 from interp_lab.workflows.inspection.measure import LEVEL, Design
-
-_BAG_OF_WORDS = "bag_of_words"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +62,8 @@ def look(coordinates: NDArray[np.float64], plan: Design, n_tried: int) -> Seen:
         explore=_reading(explore, plan.split.keys("explore"), q),
         confirm=confirm,
         adjusted=left,
-        solved_by=tuple(name for name in flagged if name != _BAG_OF_WORDS),
-        words_solve=_BAG_OF_WORDS in flagged,
+        solved_by=tuple(name for name in flagged if name != BAG_OF_WORDS),
+        words_solve=BAG_OF_WORDS in flagged,
     )
     return Seen(round(evidence.explore.auroc, 4), held, evidence)
 

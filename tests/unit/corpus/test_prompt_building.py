@@ -247,3 +247,10 @@ def test_the_row_schema_that_is_handed_out_is_the_one_that_candidates_are_checke
     jsonschema.validate({"text": "a", "label": "positive"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"text": "a", "label": "maybe"}, schema)
+
+
+def test_texts_that_differ_in_a_number_alone_are_kept_and_share_a_group() -> None:
+    rows = [row(f"The label reads {n}.", label) for n, label in ((9, "positive"), (38, "negative"), (38, "negative"))]
+    made = assemble(rows, balance=False)
+    assert [kept.text for kept in made.kept] == ["The label reads 9.", "The label reads 38."]
+    assert [dropped.reason for dropped in made.dropped] == ["duplicate"]
