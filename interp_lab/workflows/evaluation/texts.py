@@ -18,13 +18,13 @@ from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.pieces import cut
 from interp_lab.engine.stream import default_plan
 from interp_lab.engine.sweep import Swept, sweep
-from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read
 from interp_lab.workflows.evaluation.places import Places, Training, overlap_by_name
 from interp_lab.workflows.evaluation.tokens import Block, Tokens, Wholes, chosen_prompts
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
+from interp_lab.workflows.harvesting.tokens import HeldTokens, held_tokens
 from interp_lab.workflows.inspection.inputs import weights_hash
 from interp_lab.workflows.training.split import split_tokens
 
@@ -93,11 +93,11 @@ class TextTokens(Tokens):
         return Block(x, target, groups, prompts, np.asarray(ids, dtype=np.int64))
 
     def _choose(self, training: Training, request: EvaluateSaeRequest) -> tuple[list[Text], TrainingOverlap]:
-        documents = self._inputs.tokens(0, len(self._inputs.texts))
+        documents = held_tokens(self._inputs)
         groups = np.asarray(self._inputs.grouping.groups, dtype=np.int64)
-        lengths = [len(document) for document in documents]
+        lengths = [len(document.ids) for document in documents]
         prompts = _each(range(len(documents)), lengths)
-        special = np.asarray([s for document in documents for s in document.special], dtype=bool)
+        special = np.frombuffer(b"".join(document.special for document in documents), dtype=np.bool_)
         usable = ~special if request.skip_special else np.ones_like(special)
         held_out = self._held_out(training, groups[prompts], special)
         overlap: TrainingOverlap = overlap_by_name(training, self._inputs.corpus.name)
@@ -122,13 +122,15 @@ class TextTokens(Tokens):
         return split_tokens(groups, usable, request.held_out, request.seed).held_out
 
 
-def _texts(
-    inputs: Inputs, documents: tuple[TokenizedPrompt, ...], marks: list[np.ndarray], groups: Wholes
-) -> Iterator[Text]:
-    for piece in cut([d.ids for d in documents], [d.special for d in documents], inputs.rule):
+def _texts(inputs: Inputs, documents: list[HeldTokens], marks: list[np.ndarray], groups: Wholes) -> Iterator[Text]:
+    chosen = [number for number, mark in enumerate(marks) if mark.any()]
+    ids = [tuple(documents[number].ids) for number in chosen]
+    special = [tuple(map(bool, documents[number].special)) for number in chosen]
+    for piece in cut(ids, special, inputs.rule):
+        number = chosen[piece.document]
         keep = [False] * len(piece)
-        keep[piece.own] = marks[piece.document][piece.first : piece.first + piece.n_own].tolist()
-        yield Text(piece.ids, tuple(keep), int(groups[piece.document]), piece.document)
+        keep[piece.own] = marks[number][piece.first : piece.first + piece.n_own].tolist()
+        yield Text(piece.ids, tuple(keep), int(groups[number]), number)
 
 
 def _each(values: list[int] | range, counts: list[int]) -> Wholes:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.decisions import as_decided, decide
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
+from interp_lab.workflows.harvesting.tokens import held_tokens
 from interp_lab.workflows.inspection.inputs import weights_hash
 from interp_lab.workflows.training.feed import Feed, HeldOut, Position, Values
 from interp_lab.workflows.training.plan import Origin
@@ -28,9 +30,10 @@ from interp_lab.workflows.training.split import Ints, split_tokens
 class _Piece(NamedTuple):
     """A stretch of one document that is read at once."""
 
-    ids: tuple[int, ...]
-    keep: tuple[bool, ...]
-    """Which of its tokens are trained on or measured."""
+    ids: array[int]
+    """Four bytes a token: all pieces of the corpus are held for as long as it is trained on."""
+    keep: bytes
+    """1 for every token that is trained on or measured, else 0."""
     group: int
 
 
@@ -73,8 +76,9 @@ class StreamFeed(Feed):
     def held_out(self, keys: Sequence[str]) -> Iterator[HeldOut]:
         """Yield held-out tokens; they are read once and kept."""
         if self._measured is None:
-            groups = [piece.group for piece in self._held_out for keep in piece.keep if keep]
-            self._measured = self._read(self._held_out, tuple(self.widths)), np.asarray(groups, dtype=np.int64)
+            counts = [sum(piece.keep) for piece in self._held_out]
+            groups = np.repeat(np.asarray([piece.group for piece in self._held_out], dtype=np.int64), counts)
+            self._measured = self._read(self._held_out, tuple(self.widths)), groups
         values, groups = self._measured
         yield HeldOut({key: values[key] for key in keys}, groups)
 
@@ -111,7 +115,7 @@ class StreamFeed(Feed):
                 start = 0
                 for index in swept.pieces:
                     stop = start + len(pieces[index].ids)
-                    keep = torch.tensor(pieces[index].keep)
+                    keep = torch.frombuffer(bytearray(pieces[index].keep), dtype=torch.bool)
                     found[index] = {str(a): value[start:stop].float().cpu()[keep] for a, value in swept.values.items()}
                     start = stop
         return {key: torch.cat([found[index][key] for index in range(len(pieces))]) for key in keys}
@@ -121,19 +125,20 @@ def _pieces(inputs: Inputs, *, skip_special: bool) -> list[_Piece]:
     found: list[_Piece] = []
     context = inputs.rule.context
     groups = inputs.grouping.groups
-    for index, document in enumerate(inputs.tokens(0, len(inputs.texts))):
-        keep = tuple(not (special and skip_special) for special in document.special)
-        for start in range(0, len(document.ids), context):
+    for index, (ids, special) in enumerate(held_tokens(inputs)):
+        keep = bytes(not (skip_special and each) for each in special)
+        for start in range(0, len(ids), context):
             stop = start + context
-            found.append(_Piece(document.ids[start:stop], keep[start:stop], groups[index]))
+            found.append(_Piece(ids[start:stop], keep[start:stop], groups[index]))
     return [piece for piece in found if any(piece.keep)]
 
 
 def _split(pieces: Sequence[_Piece], request: TrainSaeRequest) -> tuple[list[_Piece], list[_Piece]]:
     if not pieces:
         raise TrainingSourceUnfit("The corpus has no tokens to train on.")
-    groups = np.asarray([piece.group for piece in pieces for _ in piece.ids], dtype=np.int64)
-    usable = np.asarray([keep for piece in pieces for keep in piece.keep], dtype=np.bool_)
+    lengths = [len(piece.ids) for piece in pieces]
+    groups = np.repeat(np.asarray([piece.group for piece in pieces], dtype=np.int64), lengths)
+    usable = np.frombuffer(b"".join(piece.keep for piece in pieces), dtype=np.bool_)
     split = split_tokens(groups, usable, request.held_out, request.seed)
     kept = set(np.unique(groups[split.held_out]).tolist())
     return [piece for piece in pieces if piece.group not in kept], [piece for piece in pieces if piece.group in kept]
