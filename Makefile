@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models clean
+.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models bench-world-pairs clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -136,6 +136,9 @@ bench-circuits: $(STAMP)
 
 bench-comparing: $(STAMP)
 	$(BIN)/python benchmarks/comparing/bench.py
+
+bench-world-pairs: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/comparing/worlds.py
 
 bench-planted: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peer interp-lab==3.1.0

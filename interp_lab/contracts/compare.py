@@ -232,7 +232,7 @@ class ComparisonReport(Contract):
     by: Literal["responses", "effects"] = "responses"
     """What chose and tested pairs."""
     n_words: NonNegativeInt | None = None
-    """Words that both models have as one token, on which effects were compared."""
+    """Words that both models have as one token, on which pairs were tested; as many others chose them."""
     imported: str | None = None
     """File whose pairs were tested; absent where pairs were chosen here."""
     text_encoder: str = ""

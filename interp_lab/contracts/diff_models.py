@@ -29,7 +29,9 @@ class DiffModelsRequest(JobRequest):
     base: ModelArgument = Field(examples=["builtin:pocket-llama"])
     """Model as it was."""
     changed: ModelArgument = Field(examples=[{"id": "builtin:pocket-llama", "dtype": "bfloat16"}])
-    """The changed version; for quantisation the same model with another dtype."""
+    """The changed version; for quantisation the same model, with another dtype or with quantise."""
+    quantise: Literal["int8_weights"] | None = None
+    """Round the changed model's linear weights to 8 bits, one scale per output; activations stay as they are."""
     criterion: Criterion
     """What the positives have and the negatives lack, in plain words."""
     dataset: PromptArgument = Field(examples=["builtin:person-name"])
@@ -55,8 +57,8 @@ class DiffModelsRequest(JobRequest):
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
-        if self.base == self.changed:
-            raise ValueError("base and changed are the same; name another model, revision or dtype")
+        if self.base == self.changed and self.quantise is None:
+            raise ValueError("base and changed are the same; name another model, revision or dtype, or quantise")
         return self
 
 
@@ -135,6 +137,8 @@ class ModelDiffReport(Contract):
     """Model as it was."""
     changed: ModelFacts
     """Changed version."""
+    quantise: Literal["int8_weights"] | None = None
+    """How its weights were rounded after loading."""
     dataset: str
     """Name of the prompts."""
     dataset_sha256: str
@@ -193,3 +197,9 @@ class DiffModelsPlan(Contract):
     """Prompts that each model reads twice."""
     n_units_at_most: NonNegativeInt
     """Units followed."""
+    n_parameters: NonNegativeInt | None = None
+    """Parameters of both models together, all in memory at once; absent for a model that is not on this machine."""
+    n_bytes: NonNegativeInt | None = None
+    """Memory of their weights."""
+    stored: tuple[str, str] | None = None
+    """Tensors of both models on disk by number format; absent for a model that is not on this machine."""

@@ -6,7 +6,8 @@ words, so that is where effects can be compared. Similarity is the correlation o
 the place of either edit (are the two closer than each is to any edit of that size?).
 
 Source: ours; the permutation of a correlation is Good (2005), Permutation, Parametric and Bootstrap Tests, ch. 3. Each
-pair is tested on prompts that did not choose it.
+pair is tested on prompts and on words that did not choose it: what a unit does to a word hardly varies from prompt to
+prompt, so two units that are alike by chance on some words are so on every prompt.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.bootstrap import cluster_bootstrap
 from interp_lab.statistics.clustered_mean import clustered_mean
 
-LEAST_WORDS = 20
+LEAST_WORDS = 15
 """Words in common below which a permutation of them says little."""
 _DRAWS = 500
 
@@ -112,11 +113,13 @@ def beyond_control(sizes: Sequence[float], controls: Sequence[float], groups: ND
 
 
 def size_along(changes: NDArray[np.floating], goal: NDArray[np.floating]) -> Floats:
-    """Return how far edits `(n_units, n_controls, n_words)` move along goals `(n_units, n_words)`: mean of the sizes.
+    """Return how far edits `(n_units, n_controls, n_words)` move along goals `(n_units, n_words)`: median of the sizes.
 
-    Each random edit stands beside its opposite, so with their signs they would cancel to nothing.
+    Each random edit stands beside its opposite, so with their signs they would cancel to nothing. The median, since a
+    few random edits that push a whole circuit over would make a mean larger than what most of them do.
     """
-    return np.abs((np.asarray(changes, dtype=np.float64) * goal[:, None]).sum(2)).mean(1)
+    along = np.abs((np.asarray(changes, dtype=np.float64) * goal[:, None]).sum(2))
+    return np.asarray(np.median(along, axis=1), dtype=np.float64)
 
 
 def is_harmless(changes: NDArray[np.floating], groups: NDArray[np.generic], bound: float) -> bool:

@@ -51,6 +51,30 @@ def read_weights(directory: Path) -> Weights:
     return Weights(files, sum(path.stat().st_size for path in paths), sum(check_safetensors(path) for path in paths))
 
 
+class Stored(NamedTuple):
+    """One tensor as it lies on disk."""
+
+    dtype: str
+    """Number format in the words of safetensors, for example 'BF16'."""
+    shape: tuple[int, ...]
+
+
+def read_stored(directory: Path) -> dict[str, Stored]:
+    """Return number format and shape of every tensor of a model directory, by name; headers alone are read.
+
+    Raises:
+        UnsafeWeights, InvalidModel, CorruptWeights: see `read_weights`.
+    """
+    found: dict[str, Stored] = {}
+    for file in _weight_files(directory):
+        header, _ = _header(directory / file)
+        for name, entry in header.items():
+            if name != "__metadata__":
+                _extent(directory / file, name, entry)
+                found[name] = Stored(str(entry["dtype"]), tuple(entry["shape"]))
+    return found
+
+
 def check_safetensors(path: Path) -> int:
     """Return how many values a safetensors file stores, after checking that its header describes the file exactly.
 

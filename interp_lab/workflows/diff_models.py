@@ -16,6 +16,7 @@ from interp_lab.engine.lens import addresses_of
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
 from interp_lab.methods.model_shift import activation_shift
+from interp_lab.models.quantised import round_weights
 from interp_lab.settings import Settings
 from interp_lab.workflows.comparing.sides import ReadSide, table_of
 from interp_lab.workflows.diffing.exclusive import Exclusive, exclusive_latents
@@ -37,7 +38,8 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
         InvalidRequest: One model is not a version of the other.
         LabError: whatever is wrong with the request, a model or the prompts.
     """
-    base, changed = (_read(model, request, run, settings) for model in (request.base, request.changed))
+    base = _read(request.base, request, run, settings)
+    changed = _read(request.changed, request, run, settings, quantise=request.quantise is not None)
     one, two = _inputs_of(base), _inputs_of(changed)
     if [prompt.ids for prompt in one.tokens] != [prompt.ids for prompt in two.tokens]:
         raise InvalidRequest("The two models read these prompts as different tokens.", remedy="Call compare instead.")
@@ -55,6 +57,7 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
         criterion=request.criterion,
         base=one.facts,
         changed=two.facts,
+        quantise=request.quantise,
         dataset=one.prompts.name,
         dataset_sha256=one.prompts.sha256,
         n_explore=len(base.plan.rows("explore")),
@@ -76,7 +79,9 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
     return short_form(report, len(weights))
 
 
-def _read(model: ModelRef, request: DiffModelsRequest, run: Run, settings: Settings) -> ReadSide:
+def _read(
+    model: ModelRef, request: DiffModelsRequest, run: Run, settings: Settings, *, quantise: bool = False
+) -> ReadSide:
     asked = InspectRequest(
         model=model,
         criterion=request.criterion,
@@ -88,6 +93,8 @@ def _read(model: ModelRef, request: DiffModelsRequest, run: Run, settings: Setti
         seed=request.seed,
     )
     inputs = open_inputs(asked, settings)
+    if quantise:
+        run.inputs["changed quantised"] = f"int8 weights of {len(round_weights(inputs.loaded))} linear layers"
     side = Side(model=model, addresses=request.addresses, dictionaries=request.dictionaries)
     return ReadSide(side, inputs, design(inputs), table_of(inputs, None, run), settings, inputs.prompts.sha256)
 

@@ -15,7 +15,7 @@ from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.diff_models import DiffModelsRequest, DiffModelsResult, ModelDiffReport
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import save_dictionary
-from interp_lab.errors import InvalidRequest
+from interp_lab.errors import DictionaryMismatch, InvalidRequest
 from interp_lab.jobs.run import LocalRun
 from interp_lab.reports.numbers import fixed
 from interp_lab.settings import Settings
@@ -153,19 +153,58 @@ def test_rounding_to_sixteen_bits_changes_weights_and_loses_no_unit(folder: Path
     assert "bfloat16" in result.summary
 
 
+def test_eight_bit_weights_change_linear_layers_alone_and_each_by_what_rounding_can_do(folder: Path) -> None:
+    report, result, _ = diffed(folder, "base", quantise="int8_weights")
+    assert {weight.name.rsplit(".", 1)[1] for weight in report.weights} == {"weight"}
+    assert all(".h." in weight.name and ".ln_" not in weight.name for weight in report.weights)
+    assert len(report.weights) == 3 * 4
+    assert all(0 < weight.relative < 0.02 for weight in report.weights)
+    assert not {unit.verdict for unit in report.units} & {"lost", "new"}
+    assert "rounded to 8 bits" in result.summary
+    assert all(shift.relative < 0.01 for shift in report.shifts)
+
+
+def test_what_was_rounded_here_is_offered_for_intervention_in_the_base_alone(folder: Path) -> None:
+    report, _, _ = diffed(folder, "base", quantise="int8_weights")
+    lost = report.units[0].model_copy(update={"verdict": "lost"})
+    request = asked("base", quantise="int8_weights", dataset="p.jsonl")
+    actions = list(suggest_next(request, report.model_copy(update={"units": (lost,)})))
+    assert [action.arguments["model"] for action in actions] == ["base"]
+
+
+def test_a_plan_says_what_is_stored_and_refuses_strangers_before_anything_is_loaded(
+    folder: Path, load_tiny: Load
+) -> None:
+    capability = find("diff_models")
+    assert isinstance(capability, JobCapability)
+    shutil.copytree(load_tiny("llama").source.directory, folder / "other")
+    with Lab.open(Settings(workspace=folder)) as lab:
+        plan = capability.plan(asked({"id": "copy", "dtype": "bfloat16"}), lab)
+        with pytest.raises(InvalidRequest, match="by name and shape"):
+            capability.plan(asked("other"), lab)
+    assert "MiB" in plan.summary
+    n = plan.details["n_parameters"]
+    assert isinstance(n, int)
+    assert plan.details["n_bytes"] == n // 2 * (4 + 2)
+    stored = plan.details["stored"]
+    assert isinstance(stored, list)
+    assert all("F32" in str(each) for each in stored)
+
+
 def test_models_that_are_no_versions_of_each_other_are_refused(folder: Path, load_tiny: Load) -> None:
     shutil.copytree(load_tiny("llama").source.directory, folder / "other")
     with pytest.raises(InvalidRequest, match="same weights"):
         diffed(folder, "other")
 
 
-def crosscoder(folder: Path, base_row: float) -> None:
+def crosscoder(folder: Path, base_row: float, models: tuple[str, ...] = ()) -> None:
     """Write a crosscoder of one latent that reads coordinate 3 of both models."""
     read, write = torch.zeros(64, 1), torch.zeros(1, 64)
     read[35, 0], write[0, 3], write[0, 35] = 1.0, base_row, 1.0
+    owned: dict[str, Any] = {"models": models, "owners": (0, 1)} if models else {}
     config = DictionaryConfig(
         kind="crosscoder", architecture="relu", d_in=64, d_out=64, n_latents=1, sections=(32, 32),
-        addresses_in=(PLACE, PLACE), apply_b_dec_to_input=False,
+        addresses_in=(PLACE, PLACE), apply_b_dec_to_input=False, **owned,
     )  # fmt: skip
     made = Dictionary(config, W_enc=read, W_dec=write, b_dec=torch.zeros(64), b_enc=torch.zeros(1))
     target = folder / "crosscoder"
@@ -180,6 +219,12 @@ def test_a_latent_whose_base_row_was_shrunk_to_zero_is_called_an_artefact(folder
     assert (latent.owner, latent.artefact) == ("changed", "complete_shrinkage")
     assert latent.error_ratio == pytest.approx(1, abs=1e-4)
     assert any("artefacts" in caveat for caveat in report.caveats)
+
+
+def test_a_crosscoder_that_was_trained_the_other_way_round_is_refused(folder: Path) -> None:
+    crosscoder(folder, 1.0, models=("copy", "base"))
+    with pytest.raises(DictionaryMismatch, match="base is the base"):
+        diffed(folder, "copy", crosscoder="crosscoder")
 
 
 def test_a_shared_latent_is_not_among_those_that_look_exclusive(folder: Path) -> None:

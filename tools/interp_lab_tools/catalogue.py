@@ -26,6 +26,7 @@ from interp_lab_tools.encode_store import ENCODE_STORE
 from interp_lab_tools.evaluate_sae import EVALUATE_SAE
 from interp_lab_tools.explain_latent import EXPLAIN_LATENT
 from interp_lab_tools.export_report import EXPORT_REPORT
+from interp_lab_tools.feature_families import FEATURE_FAMILIES
 from interp_lab_tools.find_circuit import FIND_CIRCUIT
 from interp_lab_tools.gallery import GALLERY
 from interp_lab_tools.harvest import HARVEST
@@ -87,6 +88,7 @@ _INVESTIGATION: Final[tuple[InlineCapability | JobCapability, ...]] = (
     STEER,
     CALIBRATE,
     COMPARE_RUNS,
+    FEATURE_FAMILIES,
     PATCH_ACTIVATIONS,
     TRACE_PATHS,
     VALIDATE_PATHS,

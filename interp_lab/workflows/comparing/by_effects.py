@@ -29,11 +29,18 @@ _N_RANDOM = 40
 _BEHAVIOUR = "logits of shared words"
 
 
+Judging = NDArray[np.intp]
+"""Places among the shared words: two units that are alike on the words that chose them are so on the same words again,
+whatever the prompts, so other words have to say whether they are."""
+
+
 class Acted(NamedTuple):
     """What both sides do, and the pairs by it."""
 
     tested: Tested
     words: Words
+    judging: Judging
+    """Places of the words on which pairs were tested."""
     left_effects: dict[str, Effect]
     right_effects: dict[str, Effect]
     side_effects: frozenset[str]
@@ -52,18 +59,27 @@ def compare_effects(
         ImpossibleEdit, HookPointUnavailable: A unit cannot be edited.
     """
     words = shared_words(left, right)
-    if len(words.texts) < LEAST_WORDS:
-        raise InvalidRequest(f"The models have {len(words.texts)} words in common; {LEAST_WORDS} are needed.")
+    if len(words.texts) < 2 * LEAST_WORDS:
+        raise InvalidRequest(f"The models have {len(words.texts)} words in common; {2 * LEAST_WORDS} are needed.")
+    choosing, judging = _halves(len(words.texts), request.seed)
     ours = left.chosen(request.n_units) if named is None else tuple(dict.fromkeys(pair.left for pair in named))
     theirs = right.chosen(request.n_units) if named is None else tuple(dict.fromkeys(pair.right for pair in named))
     one = ablations(left, ours, words.left, n_controls=request.n_controls, run=run)
     two = ablations(right, theirs, words.right, n_controls=request.n_controls, run=run)
-    close = alike(_mean(left, one, "explore"), _mean(right, two, "explore"))
+    close = alike(_mean(left, one, "explore")[:, choosing], _mean(right, two, "explore")[:, choosing])
     pairs = _chosen(close, ours, theirs) if named is None else _named(close, ours, theirs, named)
-    tested = _tested(left, right, pairs, request=request, moved=(one, two), columns=(ours, theirs))
+    tested = _tested(left, right, pairs, request=request, moved=(one.of(judging), two.of(judging)),
+                     columns=(ours, theirs))  # fmt: skip
     left_effects, left_side = _effects(left, one, ours, "left")
     right_effects, right_side = _effects(right, two, theirs, "right")
-    return Acted(tested, words, left_effects, right_effects, left_side | right_side, _responses(left, right, pairs))
+    responses = _responses(left, right, pairs)
+    return Acted(tested, words, judging, left_effects, right_effects, left_side | right_side, responses)
+
+
+def _halves(n_words: int, seed: int) -> tuple[Judging, Judging]:
+    """Return the places of the words that choose pairs, and of those that test them."""
+    order = np.random.default_rng(seed).permutation(n_words)
+    return np.sort(order[: n_words // 2]), np.sort(order[n_words // 2 :])
 
 
 def transfers(
@@ -77,7 +93,8 @@ def transfers(
 ) -> dict[Pair, Transfer]:
     """Return what the left direction of the closest pairs does after it was carried to the right model."""
     found: dict[Pair, Transfer] = {}
-    order = np.argsort(-acted.tested.test.similarity) if acted.tested.test is not None else ()
+    # closest on what chose the pairs, so that what is measured of them here has had no part in it
+    order = np.argsort([-pair.explore for pair in acted.tested.pairs]) if acted.tested.test is not None else ()
     for place in order:
         pair = acted.tested.pairs[int(place)]
         a, b, vector = left.stream_address(pair.left), right.stream_address(pair.right), left.direction(pair.left)
@@ -86,9 +103,9 @@ def transfers(
             continue
         assert a is not None
         assert b is not None
-        own = steered(left, a, vector, acted.words.left, n_controls=2, run=run)
-        carried = fitted.carried(vector)
-        other = steered(right, b, carried, acted.words.right, n_controls=_N_RANDOM, run=run)
+        left_words, right_words = ([side[i] for i in acted.judging] for side in (acted.words.left, acted.words.right))
+        own = steered(left, a, vector, left_words, n_controls=2, run=run)
+        other = steered(right, b, fitted.carried(vector), right_words, n_controls=_N_RANDOM, run=run)
         rows, groups = _rows(left, own, "confirm")
         test = judge_vectors(
             own.effects[:, rows], other.effects[:, rows], other.controls, groups,

@@ -53,9 +53,13 @@ class Moved:
     along: Floats32
     """Part of the change along what the unit does to explore positives on average `(n_units, n_prompts)`."""
     control_along: Floats32
-    """Size of the same part of random edits of the unit's size, mean over them `(n_units, n_prompts)`."""
+    """Size of the same part of random edits of the unit's size, median over them `(n_units, n_prompts)`."""
     controls: Floats32
     """Mean change over confirm positives of every random edit `(n_controls, n_words)`; explore ones without any."""
+
+    def of(self, words: NDArray[np.intp]) -> Moved:
+        """Return the same for some of the words; sizes along what a unit does are over all of them still."""
+        return replace(self, effects=self.effects[..., words], controls=self.controls[:, words])
 
 
 def shared_words(left: ReadSide, right: ReadSide) -> Words:

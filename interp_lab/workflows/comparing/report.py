@@ -84,7 +84,7 @@ def assemble(
         n_right_units=right.values.shape[1],
         maps=found.maps,
         by=request.by,
-        n_words=None if found.acted is None else len(found.acted.words.texts),
+        n_words=None if found.acted is None else len(found.acted.judging),
         imported=request.matches,
         text_encoder=found.alike.encoder,
         matches=tuple(matches),

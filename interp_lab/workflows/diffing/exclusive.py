@@ -40,7 +40,7 @@ def exclusive_latents(name: str, base: Inputs, changed: Inputs, settings: Settin
         InvalidDictionary, UnknownArtifact, ArtifactCorrupt, InvalidPath: It cannot be read.
     """
     crosscoder = load_dictionary(dictionary_folder(name, settings))
-    address = _address(name, crosscoder, base)
+    address = _address(name, crosscoder, base, changed)
     rows = [_rows(inputs, address) for inputs in (base, changed)]
     codes = crosscoder.encode(torch.from_numpy(np.concatenate(rows, axis=1))).numpy()
     return judge_latents(crosscoder, codes, rows[0], rows[1])
@@ -80,7 +80,7 @@ def judge_latents(
     return Exclusive(tuple(found[:_SHOWN]), len(active))
 
 
-def _address(name: str, crosscoder: Dictionary, base: Inputs) -> Address:
+def _address(name: str, crosscoder: Dictionary, base: Inputs, changed: Inputs) -> Address:
     config = crosscoder.config
     width = base.loaded.facts.d_model
     places = set(config.addresses_in)
@@ -88,6 +88,12 @@ def _address(name: str, crosscoder: Dictionary, base: Inputs) -> Address:
         raise DictionaryMismatch(
             f"{name[:80]} is not a crosscoder of one address of two models that are {width} wide.",
             remedy="Train it on the activations of base and changed model side by side, base first.",
+        )
+    models = (base.loaded.source.id, changed.loaded.source.id)
+    if config.models and models[0] != models[1] and config.models == models[::-1]:
+        raise DictionaryMismatch(
+            f"{name[:80]} was trained with {models[1]} first; here {models[0]} is the base.",
+            remedy="Swap base and changed, or train it with the store of the base first.",
         )
     address = Address.parse(places.pop())
     base.loaded.facts.check(address)

@@ -15,7 +15,9 @@ _SHOWN = 12
 def headline(report: ModelDiffReport, n_changed: int) -> str:
     """Return one sentence that is true when quoted alone."""
     names = f"{report.base.id} and {report.changed.id}"
-    if report.base.id == report.changed.id:
+    if report.quantise is not None:
+        names = f"{report.base.id} and {report.changed.id} with its linear weights rounded to 8 bits"
+    elif report.base.id == report.changed.id:
         names = f"{report.base.id} in {report.base.dtype} and in {report.changed.dtype}"
     moved = [shift for shift in report.shifts if shift.relative > 0]
     if not n_changed and not moved:

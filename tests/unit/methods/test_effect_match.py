@@ -52,6 +52,39 @@ def test_false_matches_of_unrelated_effects_come_at_the_stated_rate() -> None:
     assert sum(found) <= 11  # 5 expected, 11 with probability .99
 
 
+def chosen_and_called(seed: int, choosing: slice, judging: slice) -> bool:
+    """Choose the closest of 100 unrelated pairs on some words, and test it on others or the same."""
+    rng = np.random.default_rng(seed)
+    left, right = rng.normal(size=(2, 10, N_WORDS))
+    close = alike(left[:, choosing], right[:, choosing])
+    i, j = np.unravel_index(int(close.argmax()), close.shape)
+    one, two = effects(left[[i]], seed, 0.1)[..., judging], effects(right[[j]], 1000 + seed, 0.1)[..., judging]
+    random = rng.normal(size=(60, N_WORDS))[:, judging]
+    test = judge_vectors(one, two, random, GROUPS, n_permutations=99, seed=seed)
+    return bool(max(test.p_words[0], test.p_controls[0]) <= 0.05)
+
+
+def test_pairs_chosen_on_other_words_are_called_at_the_stated_rate_and_on_the_same_words_far_more_often() -> None:
+    half = N_WORDS // 2
+    apart = [chosen_and_called(seed, slice(0, half), slice(half, N_WORDS)) for seed in range(60)]
+    same = [chosen_and_called(seed, slice(0, half), slice(0, half)) for seed in range(60)]
+    assert sum(apart) <= 8  # 3 expected, 8 with probability .99
+    assert sum(same) >= 45
+
+
+def test_random_edits_of_the_left_model_stand_in_the_place_of_the_left_unit_too() -> None:
+    rng = np.random.default_rng(4)
+    pattern = rng.normal(size=(1, N_WORDS))
+    one, two, right = effects(pattern, 1), effects(pattern, 2), rng.normal(size=(19, N_WORDS))
+    alone = judge_vectors(one, two, right, GROUPS, n_permutations=99, seed=0)
+    both = judge_vectors(one, two, right, GROUPS, n_permutations=99, seed=0, left_controls=right[::-1])
+    anything = judge_vectors(
+        one, two, right, GROUPS, n_permutations=99, seed=0, left_controls=np.repeat(pattern, 20, axis=0)
+    )
+    assert (alone.p_controls[0], both.p_controls[0]) == (1 / 20, 1 / 39)
+    assert anything.p_controls[0] > 0.4
+
+
 def test_an_edit_exceeds_its_controls_only_if_the_interval_says_so() -> None:
     rng = np.random.default_rng(3)
     sizes = (2 + rng.normal(size=N_PROMPTS)).tolist()

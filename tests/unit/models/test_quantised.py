@@ -1,0 +1,43 @@
+"""Weights rounded to 8 bits: one scale per output, nothing but linear layers of blocks, zero rows stay zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from interp_lab.models.quantised import round_weights, rounded
+
+
+@pytest.mark.parametrize("out", [0, 1])
+def test_every_weight_is_within_half_a_step_of_its_output_s_scale_and_takes_at_most_255_values(out: int) -> None:
+    weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)) * torch.logspace(-2, 2, 5)
+    made = rounded(weight, out)
+    step = weight.abs().amax(1 - out, keepdim=True) / 127
+    assert ((made - weight).abs() <= step / 2 + 1e-7).all()
+    codes = made / step
+    assert torch.allclose(codes, codes.round(), atol=1e-3)
+    assert codes.abs().max() <= 127.001
+
+
+def test_an_output_without_weights_stays_one() -> None:
+    weight = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
+    assert rounded(weight, 0)[0].tolist() == [0.0, 0.0]
+    assert rounded(weight, 0)[1, 1].item() == -2.0
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_embeddings_norms_and_the_unembedding_are_left_alone(family: str, load_tiny: Callable[[str], Any]) -> None:
+    loaded = load_tiny(family)
+    before = {name: tensor.clone() for name, tensor in loaded.model.named_parameters()}
+    try:
+        named = round_weights(loaded)
+        changed = {n for n, tensor in loaded.model.named_parameters() if not torch.equal(tensor, before[n])}
+    finally:
+        with torch.no_grad():
+            for name, tensor in loaded.model.named_parameters():
+                tensor.copy_(before[name])
+    assert changed == {f"{name}.weight" for name in named}
+    assert not [name for name in named if "embed" in name or "wte" in name or "lm_head" in name]
