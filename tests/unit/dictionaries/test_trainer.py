@@ -37,15 +37,17 @@ def _batches(count: int, seed: int = 0, shift: float = 0.7) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("architecture", ["topk", "batchtopk", "matryoshka", "relu", "gated", "jumprelu"])
-@pytest.mark.parametrize("optimiser", ["adam", "signum"])
-def test_training_goes_on_bit_for_bit_from_a_saved_state(architecture: ArchitectureName, optimiser: str) -> None:
-    batches = _batches(8)
-    whole, first = (_trainer(architecture, optimiser=optimiser, dead_window_tokens=2 * N) for _ in range(2))
+@pytest.mark.parametrize(("optimiser", "select"), [("adam", "fp32"), ("signum", "fp32"), ("adam", "int8")])
+def test_training_goes_on_bit_for_bit_from_a_saved_state(
+    architecture: ArchitectureName, optimiser: str, select: str
+) -> None:
+    batches, changes = _batches(8), {"optimiser": optimiser, "select": select, "dead_window_tokens": 2 * N}
+    whole, first = (_trainer(architecture, **changes) for _ in range(2))
     for batch in batches:
         expected = whole.step(batch)
     for batch in batches[:4]:
         first.step(batch)
-    second = _trainer(architecture, optimiser=optimiser, dead_window_tokens=2 * N)
+    second = _trainer(architecture, **changes)
     second.load_state_dict(first.state_dict())
     for batch in batches[4:]:
         found = second.step(batch)
