@@ -11,7 +11,8 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.patch_activations import PatchPlan, PatchRequest, PatchResult
 from interp_lab.contracts.patch_report import PatchReport
-from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.contracts.prompts import BuiltinDataset, InlinePrompts, PromptSource
+from interp_lab.corpus.catalogue import load_preset
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable
@@ -105,7 +106,7 @@ def suggest(request: PatchRequest, report: PatchReport) -> tuple[NextAction, ...
         return ()  # the prompts would have to be repeated in every action
     same: dict[str, JsonValue] = request.model_dump(
         mode="json", exclude_defaults=True, include=set(_SAME), exclude=set(RUN_CONTROLS)
-    )
+    ) | _pooling(request.dataset)
     heads = {(c.layer, int(c.column)) for c in report.cells if c.component == "heads" and c.status == "carries"}
     if heads:
         units: list[JsonValue] = [{"address": f"z.{layer}", "head": number} for layer, number in sorted(heads)[:4]]
@@ -115,12 +116,22 @@ def suggest(request: PatchRequest, report: PatchReport) -> tuple[NextAction, ...
     if "heads" not in request.components:
         why = "Which heads carry it?"
         call = {**same, "components": ["heads"], "dry_run": False}
+        call.pop("pooling", None)  # patching pools nothing
         return (NextAction(tool="patch_activations", arguments=call, why=why),)
     if report.flags:
         why = "The words do not tell the two sides apart; what does an inspection find?"
-        kept = {name: same[name] for name in ("model", "criterion", "dataset", "threshold", "seed") if name in same}
+        kept = {
+            name: same[name]
+            for name in ("model", "criterion", "dataset", "pooling", "threshold", "seed")
+            if name in same
+        }
         return (NextAction(tool="inspect", arguments=kept, why=why),)
     return ()
+
+
+def _pooling(dataset: PromptSource) -> dict[str, JsonValue]:
+    """How a set in the box is pooled, for calls that pool its tokens; other sets do not say."""
+    return {"pooling": load_preset(dataset.name).pooling} if isinstance(dataset, BuiltinDataset) else {}
 
 
 PATCH_ACTIVATIONS = JobCapability(

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from interp_lab import errors
+from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.patch_activations import PatchRequest
 from interp_lab.contracts.patch_report import PatchReport
+from interp_lab.corpus.catalogue import load_preset
 from interp_lab.reports.patching import render_patching, render_patching_markdown
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
@@ -113,6 +115,13 @@ def test_the_heads_that_carry_it_lead_to_an_intervention_on_them_and_others_do_n
     assert suggest(request, report("like_controls")) == ()
     inline = {"prompts": [{"text": "a", "score": 1, "pair": "p"}, {"text": "b", "score": 0, "pair": "p"}]}
     assert suggest(PatchRequest.model_validate({**EXAMPLE, "dataset": inline}), report("carries")) == ()
+
+
+def test_an_inspection_offered_instead_pools_as_the_set_in_the_box_says() -> None:
+    flag = {"code": "does_not_move", "text": "No patch moves the words."}
+    (action,) = suggest(PatchRequest.model_validate(EXAMPLE), report("like_controls", flags=[flag]))
+    assert action.tool == "inspect"
+    assert InspectRequest.model_validate(action.arguments).pooling == load_preset("positive-sentiment").pooling
 
 
 def test_every_number_of_the_page_is_the_reports_and_texts_stay_text() -> None:
