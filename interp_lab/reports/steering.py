@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
-
-from jinja2 import Environment
-from markupsafe import Markup
 
 from interp_lab.contracts.steer import Arm, SteerReport
 from interp_lab.reports import curves
 from interp_lab.reports.curves import Panel, panel
-from interp_lab.reports.environment import Lines, environment
 from interp_lab.reports.markdown import MarkdownText, code_span, escaped
 from interp_lab.reports.numbers import chance, fixed, percent, short
-from interp_lab.reports.visible import visible
+from interp_lab.reports.sheet import html_templates
 
 NAMES = ("steered", "random direction")
 
@@ -32,8 +27,8 @@ class Table(NamedTuple):
 
 def render_steering(report: SteerReport) -> str:
     """Return a complete HTML document."""
-    template = _environment().get_template("steering.html.j2")
-    return template.render(report=report, tables=tables(report), panels=list(panels(report)), names=NAMES)
+    template = html_templates().get_template("steering.html.j2")
+    return template.render(report=report, panels=list(panels(report)), names=NAMES, curves=curves)
 
 
 def render_steering_markdown(report: SteerReport) -> str:
@@ -116,12 +111,3 @@ def _row(arm: Arm) -> tuple[str, ...]:
 
 def _line(cells: tuple[str | MarkdownText, ...]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-@cache
-def _environment() -> Environment:
-    return environment(_printable, names={"curves": curves})
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value

@@ -125,7 +125,9 @@ def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequen
     validated = [card for card in cards if card.grade == "validated"]
     if not validated:
         n = len([card for card in cards if not card.members])
-        none = f"None of {n} units is" if n else f"{len(cards[0].members)} units edited together are not"
+        none = f"None of {n} units is" if n > 1 else f"{cards[0].unit} is not"
+        if cards[0].members:
+            none = f"{len(cards[0].members)} units edited together are not"
         return (
             f"{none} validated as a cause of '{request.criterion}' on these prompts; the reasons tell what is missing."
         )
