@@ -22,7 +22,8 @@ def graded(folder: Path) -> dict[str, Any]:
     question = (about["model"], about["criterion"])
     common = {"backend": "records", "records": folder / "records.jsonl", "top_k": about["n_latents"]}
     plain: Any = api.inspect(*question, **common)
-    report: Any = api.inspect(*question, **common, interventions=folder / "interventions.jsonl")
+    edits = folder / "interventions.jsonl"
+    report: Any = api.inspect(*question, **common, interventions=edits) if edits.is_file() else plain
     report, plain = (getattr(each, "report", each) for each in (report, plain))
     places = {card.feature_id: rank for rank, card in enumerate(plain.cards, start=1)}
     claims: Any = calibration._self_match_claim_grades(report)

@@ -2,8 +2,8 @@
 
 Budget: the first k latents of a ranking, by activations alone and after the same edits were measured; k is the number
 of planted causes, 5, 10 or 20. After edits ours stand by grade, then by effect. The peer ranks all prompts, this
-project the explore half only. `--print` shows the
-tables of docs/calibration.md.
+project the explore half only. `--activations-only` makes no edits, takes a tenth of the time and replaces only that
+part of the results. `--print` shows the tables of docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -43,11 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="empty folder for records")
     parser.add_argument("--peer", type=Path, required=True, help="folder with the peer's package")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--activations-only", action="store_true", help="no edits: the ranking by activations alone")
     parser.add_argument("--print", action="store_true", help="show the tables of the results that are there")
     options = parser.parse_args(arguments)
     if not options.print:
         torch.set_num_threads(1)
-        options.results.write_text(json.dumps(_measured(options), indent=1) + "\n", encoding="utf-8")
+        known = json.loads(options.results.read_text(encoding="utf-8")) if options.activations_only else {}
+        options.results.write_text(json.dumps(known | _measured(options), indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(tables(json.loads(options.results.read_text(encoding="utf-8"))))
     return 0
 
@@ -59,14 +61,20 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     for number in range(options.worlds):
         dials = easy.dials.model_copy(update={"base": BASES[number % len(BASES)]})
         draw = Draw(easy.model_copy(update={"dials": dials}), options.first_seed + number)
-        worlds.append(score_world(draw, _with_places(options.out), seed=0, stop=lambda: None))
+        worlds.append(score_world(draw, _with_places(options), seed=0, stop=lambda: None))
         print(draw.seed, round(worlds[-1].seconds, 1), file=sys.stderr, flush=True)
     said = said_by_peer(options.out, len(worlds), options.peer)
     places = [json.loads((options.out / f"{n:04d}" / "places.json").read_text("utf-8")) for n in range(len(worlds))]
     named = list(zip(worlds, said, places, strict=True))
+    if options.activations_only:
+        return {
+            "by_activations_seeds": [worlds[0].seed, worlds[-1].seed],
+            "by_activations": [_at(named, budget, "by_activations") for budget in BUDGETS],
+        }
     return {
         "bench": "planted_ranking",
         "seeds": [worlds[0].seed, worlds[-1].seed],
+        "by_activations_seeds": [worlds[0].seed, worlds[-1].seed],
         "setting": easy.dials.model_dump(mode="json", exclude={"base"}) | {"base": BASES},
         "n_latents": sum(len(world.latents) for world in worlds),
         "n_causes": sum(one.causal for world in worlds for one in world.latents),
@@ -78,9 +86,10 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _with_places(out: Path) -> Callable[[Question, Stop], Answer]:
+def _with_places(options: argparse.Namespace) -> Callable[[Question, Stop], Answer]:
     """Return the pipeline, with the peer's records and the places of our latents written beside it."""
-    recorded = recording(out)
+    out: Path = options.out
+    recorded = recording(out, edited=not options.activations_only)
 
     def run(question: Question, stop: Stop) -> Answer:
         answer = recorded(question, stop)

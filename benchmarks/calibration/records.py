@@ -29,6 +29,7 @@ from interp_lab.workflows.calibrating.investigate import (
     Answer,
     Lab,
     Question,
+    Said,
     Stop,
     investigate,
 )
@@ -38,24 +39,32 @@ from interp_lab.workflows.inspection.passes import pool_prompts
 _CONTROLS = {None, "random", "matched_frequency", "placebo"}
 
 
-def recording(out: Path, done: Callable[[], int] | None = None) -> Callable[[Question, Stop], Answer]:
-    """Return the pipeline itself, with what the peer needs written beside it.
+def recording(
+    out: Path, done: Callable[[], int] | None = None, *, edited: bool = True
+) -> Callable[[Question, Stop], Answer]:
+    """Return the pipeline itself, with what the peer needs written beside it; or of it only the inspection.
 
     `done` says how many models are finished, if a run that was cut off may go on: what that had begun is written again.
     """
 
     def run(question: Question, stop: Stop) -> Answer:
-        answer = investigate(question, stop)
+        answer = investigate(question, stop) if edited else _inspected(question, stop)
         folder = out / f"{done() if done else len(list(out.iterdir())):04d}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         n_latents = _write_activations(question, folder)
-        _write_interventions(question, folder, stop)
+        if edited:
+            _write_interventions(question, folder, stop)
         about = {"model": MODEL, "criterion": CRITERION, "n_latents": n_latents}
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
         return answer
 
     return run
+
+
+def _inspected(question: Question, stop: Stop) -> Answer:
+    ranking = Lab(question, stop).inspect()[0].ranking
+    return Answer(tuple(Said(row.address, row.index, row.grade, row.reasons) for row in ranking), ())
 
 
 def _write_activations(question: Question, folder: Path) -> int:

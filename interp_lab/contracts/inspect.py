@@ -125,8 +125,6 @@ class InspectRequest(JobRequest):
         asked = [self.criterion, *(one.criterion for one in self.also)]
         if len(set(asked)) != len(asked):
             raise ValueError("every criterion of one request must have words of its own")
-        if self.also and self.interventions:
-            raise ValueError("interventions are about one criterion: ask for it alone")
         if not self.runs_model and any(one.dataset is not None for one in self.also):
             raise ValueError("evidence brings its own prompts: a further criterion is another label of them")
 

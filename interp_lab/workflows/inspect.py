@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from interp_lab.workflows.inspection.cards import coordinate_cards, sign_of
 from interp_lab.workflows.inspection.contexts import context, strongest_prompts
 from interp_lab.workflows.inspection.edited.columns import Columns
 from interp_lab.workflows.inspection.edited.merge import merge_edits
-from interp_lab.workflows.inspection.edited.sources import open_edits
+from interp_lab.workflows.inspection.edited.sources import Edits, open_edits
 from interp_lab.workflows.inspection.edited.tested import Merged
-from interp_lab.workflows.inspection.handles import compare_handles
+from interp_lab.workflows.inspection.handles import Decoders, compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
-from interp_lab.workflows.inspection.lenses import decoder_rows
+from interp_lab.workflows.inspection.lenses import decoder_rows, decoders_behind
 from interp_lab.workflows.inspection.listed import column_names
 from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings, design, measure
@@ -36,6 +36,8 @@ from interp_lab.workflows.inspection.recorded import for_every_criterion, open_r
 from interp_lab.workflows.inspection.registered import with_memory
 from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
 from interp_lab.workflows.inspection.tables import Pooled, Table
+from interp_lab.workflows.memory.encoded import dictionaries_behind
+from interp_lab.workflows.memory.history import manifests
 
 
 class _Asked(NamedTuple):
@@ -48,6 +50,8 @@ class _Asked(NamedTuple):
     cards: tuple[CoordinateCard, ...]
     notes: tuple[str, ...]
     """What a careful reader must know of where the values come from."""
+    decoders: Decoders | None = None
+    """What columns write, where the values do not tell."""
 
 
 def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
@@ -65,17 +69,20 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     several = with_further(open_inputs(request, settings), settings)
     inputs = several[0]
     run.seed, run.device = request.seed, str(inputs.loaded.device)
-    run.inputs |= inputs.provenance() | edits.provenance() | _further_prompts(several)
+    run.inputs |= inputs.provenance() | _sources(edits) | _further_prompts(several)
     plans = [design(each) for each in several]
     with decided_matmul(run.checkpoint_dir):
         tables = pool_together(several, run)
         run.progress(0, None, "ranking and confirming")
         columns = Columns.of(tables[0], request.dictionaries, column_names(tables[0].columns) or None)
-        merged = merge_edits(edits, inputs, plans[0], columns=columns, settings=settings)
+        merged = [
+            merge_edits(own, each, plan, columns=columns, settings=settings)
+            for own, each, plan in zip(edits, several, plans, strict=True)
+        ]
         found = corrected_together(
             [
-                measure(each, table, plan, edited=merged.columns)
-                for each, table, plan in zip(several, tables, plans, strict=True)
+                measure(each, table, plan, edited=own.columns)
+                for each, table, plan, own in zip(several, tables, plans, merged, strict=True)
             ]
         )
         asked = [
@@ -84,10 +91,10 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
                 table,
                 plan,
                 own,
-                _cards(each, table, plan, findings=own, edits=merged, run=run),
-                (*inputs.notes, *merged.notes),
+                _cards(each, table, plan, findings=own, edits=edited, run=run),
+                (*inputs.notes, *edited.notes),
             )
-            for each, table, plan, own in zip(several, tables, plans, found, strict=True)
+            for each, table, plan, own, edited in zip(several, tables, plans, found, merged, strict=True)
         ]
     return _published(asked, run, settings=settings, suggest=suggest)
 
@@ -98,20 +105,27 @@ def _of_records(request: InspectRequest, run: Run, *, settings: Settings, sugges
     edits = open_edits(request, settings)
     several = for_every_criterion(open_recorded(request, settings))
     run.seed = request.seed
-    run.inputs |= several[0].provenance() | edits.provenance() | _further_prompts(several)
+    run.inputs |= several[0].provenance() | _sources(edits) | _further_prompts(several)
     plans, values = [design(each) for each in several], several[0].values
     run.progress(0, None, "ranking and confirming")
     columns = Columns.of(values.table, (), values.names)
-    merged = merge_edits(edits, several[0], plans[0], columns=columns, settings=settings)
+    merged = [
+        merge_edits(own, each, plan, columns=columns, settings=settings)
+        for own, each, plan in zip(edits, several, plans, strict=True)
+    ]
     found = corrected_together(
-        [measure(each, values.table, plan, edited=merged.columns) for each, plan in zip(several, plans, strict=True)]
+        [
+            measure(each, values.table, plan, edited=own.columns)
+            for each, plan, own in zip(several, plans, merged, strict=True)
+        ]
     )
+    decoders = partial(decoders_behind, values.table, _codes(request, settings), settings)
     asked: list[_Asked] = []
-    for each, plan, own in zip(several, plans, found, strict=True):
+    for each, plan, own, edited in zip(several, plans, found, merged, strict=True):
         described = own.columns[: own.n_described]
         contexts = each.contexts(described, {column: sign_of(own, column) for column in described})
-        cards = coordinate_cards(values.table, plan, own, contexts, names=values.names, edits=merged)
-        asked.append(_Asked(each, values.table, plan, own, cards, (*values.notes, *merged.notes)))
+        cards = coordinate_cards(values.table, plan, own, contexts, names=values.names, edits=edited)
+        asked.append(_Asked(each, values.table, plan, own, cards, (*values.notes, *edited.notes), decoders))
     return _published(asked, run, settings=settings, suggest=suggest)
 
 
@@ -120,7 +134,8 @@ def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest
     run.progress(0, None, "comparing with sets, directions and a probe")
     reports: list[InspectReport] = []
     for one in asked:
-        handles = compare_handles(one.table, one.plan, one.findings.explore, decoders=partial(decoder_rows, one.table))
+        decoders = one.decoders or partial(decoder_rows, one.table)
+        handles = compare_handles(one.table, one.plan, one.findings.explore, decoders=decoders)
         report = assemble(one.material, one.plan, one.findings, pooled=one.table, cards=one.cards, run=run)
         notes = (*report.caveats, *one.notes, *together_note(len(asked)))
         report = report.model_copy(update={"handles": handles, "caveats": notes})
@@ -130,6 +145,16 @@ def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest
         publish(report, one.findings, one.table, run)
         reports.append(report)
     return with_criteria(short_form(reports[0]), reports, run.artifact_ids[-len(reports) :])
+
+
+def _codes(request: InspectRequest, settings: Settings) -> Mapping[str, str]:
+    """The dictionary of each column of codes, where the values are those of a store."""
+    return dictionaries_behind(request.model_dump(mode="json"), manifests(settings), settings)
+
+
+def _sources(edits: Sequence[Edits]) -> dict[str, str]:
+    """What was read of interventions, by name; a file about several criteria is one."""
+    return {name: value for one in edits for name, value in one.provenance().items()}
 
 
 def _further_prompts(several: Sequence[Material]) -> dict[str, str]:

@@ -12,14 +12,17 @@ from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
+from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.workflows.calibrating import investigate as pipeline
 from interp_lab.workflows.calibrating.investigate import CRITERION, DATASET, MODEL
 from interp_lab.workflows.calibrating.score import lay_out
 from interp_lab.workflows.calibrating.sweep import EASY, Draw, settings_of
 from interp_lab.workflows.inspect import inspect
+from interp_lab.workflows.memory.history import read_run
 from interp_lab.worlds.latents import hide
 from interp_lab.worlds.planted import build_planted
+from interp_lab_tools.inspect_again import inspect_again
 
 SEED = 6
 
@@ -130,3 +133,25 @@ def test_on_another_split_the_same_report_confirms_nothing(world: World) -> None
     assert cards["cause"].grade != "validated"
     assert {code for edit in cards["cause"].causal for code in edit.reasons} == {"intervention_on_other_prompts"}
     assert {figure.part for edit in cards["cause"].causal for figure in edit.figures} == {"unknown"}
+
+
+def test_the_inspection_that_intervene_offers_is_that_of_its_report_with_the_edits(world: World) -> None:
+    settings = world.lab.settings
+    run = read_run(world.artifact, settings)
+    request = InterveneRequest.model_validate(run.request)
+    (action,) = inspect_again(request, world.artifact, settings)
+    assert action.tool == "inspect"
+    again = InspectRequest.model_validate(action.arguments)
+    assert again.interventions == (world.artifact,)
+    assert again.dictionaries == world.lab.question.dictionaries
+    with world.lab._run(again) as nested:
+        found = inspect(again, nested, settings=settings, suggest=lambda _: ())
+    edited = [row for row in found.ranking if (row.address, row.index) == world.names["cause"]]
+    assert [row.grade for row in edited] == [world.report.units[0].grade]
+    assert "Interventions:" in found.summary
+
+
+def test_no_inspection_is_offered_once_the_report_that_was_edited_is_gone(world: World) -> None:
+    run = read_run(world.artifact, world.lab.settings)
+    request = InterveneRequest.model_validate(run.request | {"report": "0" * 64})
+    assert inspect_again(request, world.artifact, world.lab.settings) == ()

@@ -129,7 +129,6 @@ def test_criteria_that_nothing_follows_are_not_carried_by_one_that_much_follows(
     [
         {"also": [{"criterion": "another"}]},
         {"also": [{"criterion": "ends in cat", "label": "early"}]},
-        {"also": [{"criterion": "another", "label": "early"}], "interventions": ["x.jsonl"]},
         {"dataset": None, "evidence": "store:s", "also": [{"criterion": "another", "dataset": "builtin:negation"}]},
     ],
 )

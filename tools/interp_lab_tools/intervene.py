@@ -29,6 +29,7 @@ from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, streng
 from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab_tools.capability import Effects, JobCapability, Plan
+from interp_lab_tools.inspect_again import inspect_again
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
 from interp_lab_tools.versions import code_version
@@ -257,7 +258,10 @@ def _in_words(plan: IntervenePlan, model_id: str) -> str:
 def _handle(request: InterveneRequest, run: Run) -> InterveneResult:
     from interp_lab.workflows.intervene import intervene  # lazy: the workflow imports torch, and only the worker may
 
-    return intervene(request, run, settings=Settings.from_env(), suggest=lambda report: suggest(request, report))
+    settings = Settings.from_env()
+    found = intervene(request, run, settings=settings, suggest=lambda report: suggest(request, report))
+    again = inspect_again(request, run.artifact_ids[0], settings) if run.artifact_ids else ()
+    return found.model_copy(update={"agent_next_actions": (*found.agent_next_actions, *again)})
 
 
 def _plan_shards(request: InterveneRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:

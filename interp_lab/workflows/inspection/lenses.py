@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.saelens import load_dictionary
 from interp_lab.engine.lens import Lens
+from interp_lab.errors import LabError
 from interp_lab.models.load import LoadedModel
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read
@@ -38,11 +39,40 @@ def decoder_rows(table: Table, columns: Sequence[int]) -> NDArray[np.float64] | 
         for place, (site, index) in enumerate(map(table.locate, columns))
         if isinstance(site, Latents | Listed)
     }
+    return _comparable(rows, len(columns))
+
+
+def decoders_behind(
+    table: Table, dictionaries: Mapping[str, str], settings: Settings, columns: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """Return the same for columns of codes, by the dictionary behind each; one that is gone tells nothing."""
+    opened: dict[str, Dictionary | None] = {}
+    rows: dict[int, NDArray[np.float32]] = {}
+    for place, (site, index) in enumerate(map(table.locate, columns)):
+        name = dictionaries.get(str(site))
+        if name is None:
+            continue
+        if name not in opened:
+            opened[name] = _opened(name, settings)
+        dictionary = opened[name]
+        if dictionary is not None and index < dictionary.n_latents:
+            rows[place] = dictionary.W_dec[index].detach().float().cpu().numpy()
+    return _comparable(rows, len(columns))
+
+
+def _opened(name: str, settings: Settings) -> Dictionary | None:
+    try:
+        return load_dictionary(dictionary_folder(name, settings), device="cpu")
+    except LabError:
+        return None
+
+
+def _comparable(rows: Mapping[int, NDArray[np.float32]], n: int) -> NDArray[np.float64] | None:
     widths = Counter(row.size for row in rows.values())
     if not widths or widths.most_common(1)[0][1] < 2:
         return None
     width = widths.most_common(1)[0][0]
-    found = np.full((len(columns), width), np.nan)
+    found = np.full((n, width), np.nan)
     for place, row in rows.items():
         if row.size == width:
             found[place] = row

@@ -19,6 +19,7 @@ from interp_lab.contracts.jobs import JobView
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.sources import _refuse_other_question, _refuse_other_split
 from interp_lab_tools.dispatch import dispatch
+from interp_lab_tools.inspect_again import inspect_again
 from interp_lab_tools.intervene import INTERVENE, suggest
 from interp_lab_tools.lab import Lab
 from tests.unit.workflows.memory.past_runs import edit_card, intervene_report, unit_card
@@ -199,3 +200,20 @@ def test_what_is_left_unvalidated_leads_to_the_cheapest_evidence_and_a_lonely_un
     assert [action.tool for action in suggest(request, told(plausible))] == ["plan_evidence"]
     validated = unit_card("resid_post.2 #5", "validated", [edit_card(1.0)], ("effect_confirmed",))
     assert "plan_evidence" not in [action.tool for action in suggest(request, told(validated))]
+
+
+def test_an_inspection_with_the_edits_is_offered_where_what_was_edited_can_be_ranked(tmp_path: Path) -> None:
+    artifact, settings = "a" * 64, Settings(workspace=tmp_path)
+    units = [UNIT, {**UNIT, "index": 6}, {"address": "z.1", "head": 0}]
+    (action,) = inspect_again(InterveneRequest.model_validate({**EXAMPLE, "units": units}), artifact, settings)
+    request = InspectRequest.model_validate(action.arguments)
+    assert [str(address) for address in request.addresses] == ["resid_post.2"]
+    assert request.interventions == (artifact,)
+    assert (request.model.id, request.criterion) == (EXAMPLE["model"], EXAMPLE["criterion"])
+    only_head = InterveneRequest.model_validate({**EXAMPLE, "units": units[2:]})
+    assert inspect_again(only_head, artifact, settings) == ()
+    inline = [{"text": "a", "score": 1}, {"text": "b", "score": 0}]
+    assert (
+        inspect_again(InterveneRequest.model_validate({**EXAMPLE, "dataset": {"prompts": inline}}), artifact, settings)
+        == ()
+    )

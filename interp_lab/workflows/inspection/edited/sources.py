@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from interp_lab.artifacts.paths import open_input, resolve_input
@@ -59,19 +59,30 @@ def check_edits(request: InspectRequest, settings: Settings) -> dict[str, str]:
     return stamps
 
 
-def open_edits(request: InspectRequest, settings: Settings) -> Edits:
-    """Return the interventions of a request.
+def open_edits(request: InspectRequest, settings: Settings) -> tuple[Edits, ...]:
+    """Return the interventions of a request for each of its criteria, the first first: each source where it belongs.
 
     Raises:
         MalformedFile, FileTooLarge: A line is not an intervention record.
-        InvalidRequest: A source is about another model or criterion, or nothing of it is about these.
+        InvalidRequest: A source is about another model or other criteria, or nothing of it is about these.
         UnknownArtifact, InvalidPath, PathOutsideWorkspace: see `check_edits`.
     """
-    names = tuple(dict.fromkeys(request.interventions))
-    return Edits(
-        reports=tuple(_report(name, request, settings) for name in names if is_artifact_id(name)),
-        records=tuple(_records(name, request, settings) for name in names if not is_artifact_id(name)),
-    )
+    words = _words(request)
+    reports: list[list[PastRun]] = [[] for _ in words]
+    records: list[list[Records]] = [[] for _ in words]
+    for name in dict.fromkeys(request.interventions):
+        if is_artifact_id(name):
+            run = _report(name, request, settings)
+            reports[words.index(same_words(run.report.criterion))].append(run)
+        else:
+            for place, found in _records(name, request, settings):
+                records[place].append(found)
+    return tuple(Edits(tuple(one), tuple(other)) for one, other in zip(reports, records, strict=True))
+
+
+def _words(request: InspectRequest) -> list[str]:
+    """The criteria that are asked, the first first."""
+    return [same_words(request.criterion), *(same_words(one.criterion) for one in request.also)]
 
 
 def _report(artifact: str, request: InspectRequest, settings: Settings) -> PastRun:
@@ -79,25 +90,29 @@ def _report(artifact: str, request: InspectRequest, settings: Settings) -> PastR
     if not isinstance(run.report, InterveneReport):
         raise InvalidRequest(f"Artifact {artifact} is an inspect report; interventions are reports of intervene.")
     for name, there, here in (
-        ("model", run.report.model.id, request.model.id),
-        ("criterion", same_words(run.report.criterion), same_words(request.criterion)),
+        ("model", run.report.model.id, [request.model.id]),
+        ("criterion", same_words(run.report.criterion), _words(request)),
     ):
-        if there != here:
-            raise InvalidRequest(f"The {name} of intervention report {artifact[:12]} is {there!r}, not {here!r}.")
+        if there not in here:
+            asked = " or ".join(map(repr, here))
+            raise InvalidRequest(f"The {name} of intervention report {artifact[:12]} is {there!r}, not {asked}.")
     return run
 
 
-def _records(path: str, request: InspectRequest, settings: Settings) -> Records:
-    wanted, kept = same_words(request.criterion), list[InterventionRecord]()
+def _records(path: str, request: InspectRequest, settings: Settings) -> Iterator[tuple[int, Records]]:
+    """Yield the records of a file about each criterion, with its place; those that name none go to the first."""
+    words = _words(request)
+    kept: dict[int, list[InterventionRecord]] = {}
     others: Counter[str] = Counter()
     with open_input(settings.workspace, path, read_roots=settings.read_roots) as file:
         for _, record in read_interventions(file, where=path):
+            about = words[0] if record.criterion is None else same_words(record.criterion)
             if record.model != request.model.id:
                 others[f"model {record.model[:60]!r}"] += 1
-            elif record.criterion is not None and same_words(record.criterion) != wanted:
-                others[f"criterion {record.criterion[:60]!r}"] += 1
+            elif about not in words:
+                others[f"criterion {str(record.criterion)[:60]!r}"] += 1
             else:
-                kept.append(record)
+                kept.setdefault(words.index(about), []).append(record)
     if not kept:
         raise InvalidRequest(
             f"No record of {path} is about {request.model.id} and this criterion; there is {_counted(others)}.",
@@ -105,7 +120,8 @@ def _records(path: str, request: InspectRequest, settings: Settings) -> Records:
         )
     real = resolve_input(settings.workspace, path, read_roots=settings.read_roots, kind="file")
     left = f"{sum(others.values())} records of {path} are about {_counted(others)} and were left out." if others else ""
-    return Records(path, hash_file(real)[0], tuple(kept), left)
+    digest = hash_file(real)[0]
+    yield from ((place, Records(path, digest, tuple(found), left)) for place, found in sorted(kept.items()))
 
 
 def _counted(others: Counter[str]) -> str:

@@ -307,3 +307,32 @@ def test_the_headline_and_the_layer_profile_say_the_same_of_a_coordinate_that_fa
     (layer,) = [row for row in report.layers if row.address == first.address]
     assert "is lower where" in report.headline
     assert f"AUROC {layer.best_confirm_auroc:.2f} [" in report.headline
+
+
+def test_of_several_criteria_each_is_given_the_interventions_on_it(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    for place, line in enumerate(lines):
+        line["metadata"] = {"labels": {"third": place % 3 == 0}}
+    (folder / "records.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    both = [*rows(), *({**row, "criterion": "Every third"} for row in rows(0.01))]
+    also = [{"criterion": "every  third", "label": "third"}]
+    _, report = merged(folder, both, also=also)
+    assert report.criterion == also[0]["criterion"]  # published last
+    (other,) = next(card.causal for card in report.coordinates if card.name == FEATURE)
+    first = json.loads(_first_report(folder).read_text())
+    (mine,) = next(card["causal"] for card in first["coordinates"] if card["name"] == FEATURE)
+    assert mine["figures"][-1]["effect"] == pytest.approx(0.4, abs=0.05)
+    assert other.figures[-1].effect == pytest.approx(0.01, abs=0.05)
+    assert not any("left out" in line for line in (*report.caveats, *first["caveats"]))
+
+
+def test_interventions_on_a_criterion_that_is_not_asked_are_refused_beside_several(folder: Path) -> None:
+    foreign = [{**row, "criterion": "something else"} for row in rows()]
+    with pytest.raises(InvalidRequest, match="something else"):
+        merged(folder, foreign, also=[{"criterion": "every third", "label": "third"}])
+
+
+def _first_report(folder: Path) -> Path:
+    return next(
+        path for path in (folder / "out").rglob("report.json") if json.loads(path.read_text())["criterion"] == CRITERION
+    )

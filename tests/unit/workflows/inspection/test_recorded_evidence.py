@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.store import CodeColumn, DenseColumn, LabelField, StoredModel, StoreHeader
+from interp_lab.dictionaries.dictionary import Dictionary
+from interp_lab.dictionaries.formats.saelens import save_dictionary
 from interp_lab.errors import AbsentFeature, InvalidPrompts, LabelsUnusable, SeveralModels
 from interp_lab.jobs.run import LocalRun
 from interp_lab.points import Address
@@ -44,14 +48,16 @@ def _codes(labels: NDArray[np.bool_]) -> NDArray[np.float32]:
     return values
 
 
-def _store(folder: Path, *, dense: bool = False, special_first: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
+def _store(
+    folder: Path, *, dense: bool = False, special_first: bool = False, dictionary: str | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
     labels = np.arange(N) % 2 == 0
     values = _codes(labels)
     address = Address.parse("resid_post.1")
     column = (
         DenseColumn(address=address, width=WIDTH)
         if dense
-        else CodeColumn(address=address, dictionary="sae", width=WIDTH)
+        else CodeColumn(address=address, dictionary="sae", dictionary_id=dictionary, width=WIDTH)
     )
     header = StoreHeader(
         model=StoredModel(id="m"), columns=(column,), labels=(LabelField(name="topic", type="string"),)
@@ -308,3 +314,30 @@ def test_the_margin_over_other_labels_leaves_out_the_criterion_itself(tmp_path: 
     other = max(abs(row.auroc - 0.5) for row in best.specificity)
     assert best.specificity_margin == pytest.approx(own - other, abs=2e-4)
     assert best.specificity_margin > 0.2
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_latents_of_a_store_that_write_the_same_way_are_one_finding(tmp_path: Path, there: bool) -> None:
+    _store(tmp_path / "store", dictionary="latents")
+    twin = (PLANTED + 1) % WIDTH
+    if there:
+        decoder = torch.eye(WIDTH, 2 * WIDTH)
+        decoder[twin] = decoder[PLANTED]
+        config = DictionaryConfig(
+            architecture="relu",
+            d_in=2 * WIDTH,
+            d_out=2 * WIDTH,
+            n_latents=WIDTH,
+            addresses_in=("resid_post.1",),
+            dtype="float32",
+        )
+        made = Dictionary(config, decoder.T.contiguous(), decoder, torch.zeros(2 * WIDTH), b_enc=torch.zeros(WIDTH))
+        (tmp_path / "latents").mkdir()
+        save_dictionary(made, tmp_path / "latents")
+    _, report = _inspect(tmp_path, evidence="store:store")
+    assert report.handles is not None
+    names = {f"resid_post.1/sae #{PLANTED}", f"resid_post.1/sae #{twin}"}
+    found = [group for group in report.handles.alike if names == {group.leader, *(m.name for m in group.members)}]
+    assert len(found) == there
+    if there:
+        assert found[0].members[0].decoder_cosine == 1.0
