@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,20 @@ import torch
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
+from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.errors import InvalidRequest, MalformedFile
+from interp_lab.jobs.nested import NestedRun
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspect import inspect
 from interp_lab.workflows.inspection.inputs import open_inputs
 from interp_lab.workflows.inspection.measure import design
+from interp_lab.workflows.intervene import intervene
+from interp_lab_tools.inspect_again import inspect_again
 
 Load = Callable[[str], Any]
 WORDS = ("the", "cat", "dog", "sat", "ran", "one", "more", "it", "was", "there")
@@ -145,3 +152,36 @@ def test_a_list_needs_prompts_for_the_model_to_read() -> None:
                 "addresses": ["resid_post.1"],
             }
         )
+
+
+def called(settings: Settings, number: int, request: Any, work: Callable[..., Any]) -> str:
+    """Run a workflow in a workspace, and return the artifact that it published last."""
+    with NestedRun(settings, number, lambda: None) as run:
+        run.spec = {"request": request.model_dump(mode="json")}
+        work(request, run, settings=settings, suggest=lambda _: ())
+    return run.published[-1]
+
+
+def test_listed_features_are_edited_by_rank_and_the_edits_come_back_to_them(load_tiny: Load, tmp_path: Path) -> None:
+    loaded = load_tiny("gpt2")
+    width = states(loaded, 1).shape[1]
+    rows = [dumped(loaded, "L1:D3"), dumped(loaded, "toy", layer=1, decoder_signature=[1.0] + [0.5] * (width - 1))]
+    (tmp_path / "list.json").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    (tmp_path / "prompts.jsonl").write_text("\n".join(json.dumps(row) for row in prompts()), encoding="utf-8")
+    shutil.copytree(loaded.source.directory, tmp_path / loaded.source.directory.name)
+    settings = Settings(workspace=tmp_path)
+    question = {"model": loaded.source.directory.name, "criterion": "ends in cat", "dataset": "prompts.jsonl"}
+    ranked = question | {"pooling": "last", "evidence": "features:list.json"}
+    report = called(settings, 1, InspectRequest.model_validate(ranked), inspect)
+    edits = {"pooling": "last", "report": report, "ranks": [1, 2], "metric": "kl", "edits": ["ablate_zero"]}
+    request = InterveneRequest.model_validate({**question, **edits, "n_controls": 1, "dry_run": False})
+    edited = called(settings, 2, request, intervene)
+    again = called(settings, 3, InspectRequest.model_validate(ranked | {"interventions": [edited]}), inspect)
+    text = ArtifactStore(WorkspacePaths.of(settings)).path_of(again, "report.json").read_bytes()
+    found = InspectReport.model_validate_json(text)
+    assert [len(card.causal) for card in found.coordinates] == [1, 1]
+    (action,) = inspect_again(request, edited, settings)
+    assert InspectRequest.model_validate(action.arguments).evidence == InspectRequest.model_validate(ranked).evidence
+    (tmp_path / "list.json").write_text(json.dumps(rows[0]), encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="no longer the list"):
+        called(settings, 4, request, intervene)

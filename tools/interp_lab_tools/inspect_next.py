@@ -53,8 +53,8 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
 
 
 def _unedited(request: InspectRequest) -> bool:
-    """Labels and listed features are not what intervene can take from a report."""
-    return request.label is not None or request.evidence is not None
+    """Labels and recorded values are not what intervene can take from a report."""
+    return request.label is not None or not request.runs_model
 
 
 def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:

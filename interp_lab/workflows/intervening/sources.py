@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
@@ -19,6 +19,7 @@ from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs
+from interp_lab.workflows.intervening.listed_units import ListedUnits
 from interp_lab.workflows.memory.units import called
 
 _KIND = "inspect_report"
@@ -57,14 +58,15 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
         return _distinct(searched(request.search, settings))
     if request.report is None:
         return _distinct([Found(ref) for ref in request.units])
-    report, dictionaries = _read(request.report, settings)
+    report, dictionaries, asked = _read(request.report, settings)
     _refuse_other_question(report, request)
     _refuse_other_split(report, request, prompts)
     cards = {card.rank: card for card in report.coordinates}
     if missing := sorted(set(request.ranks) - set(cards)):
         raise InvalidRequest(f"The report describes ranks 1 to {len(cards)}, so there is no rank {missing[0]}.")
     keys = _lens_keys(dictionaries, settings)
-    found = [_of_card(cards[rank], keys, report.n_tested) for rank in dict.fromkeys(request.ranks)]
+    listed = ListedUnits(asked, settings)
+    found = [_of_card(cards[rank], keys, listed, report.n_tested) for rank in dict.fromkeys(request.ranks)]
     candidates = frozenset(
         (keys[card.address], card.index) for card in report.coordinates if card.grade != "weak" and card.address in keys
     )
@@ -97,7 +99,8 @@ def searched(asked: UnitSearch, settings: Settings) -> list[Found]:
     return [Found(UnitRef(dictionary=asked.dictionary, index=unit)) for unit in dict.fromkeys(units)]
 
 
-def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...]]:
+def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...], Mapping[str, JsonValue]]:
+    """Return a report, the dictionaries that it ranked in their order, and what was asked."""
     store = ArtifactStore(WorkspacePaths.of(settings))
     manifest = store.open(artifact_id)
     if manifest.kind != _KIND:
@@ -107,7 +110,9 @@ def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[st
     except ValidationError as error:
         raise InvalidRequest(f"The report of artifact {artifact_id} is not one this version reads.") from error
     numbered = [name.split(" ", 2)[1:] for name in manifest.inputs if name.startswith("dictionary ")]
-    return report, tuple(name for _, name in sorted(numbered, key=lambda item: int(item[0])))
+    asked = manifest.spec.get("request")
+    names = tuple(name for _, name in sorted(numbered, key=lambda item: int(item[0])))
+    return report, names, asked if isinstance(asked, dict) else {}
 
 
 def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
@@ -137,10 +142,13 @@ def _refuse_other_split(report: InspectReport, request: InterveneRequest, prompt
         )
 
 
-def _of_card(card: CoordinateCard, keys: dict[str, str], n_tested: int) -> Found:
+def _of_card(card: CoordinateCard, keys: dict[str, str], listed: ListedUnits, n_tested: int) -> Found:
     q = card.explore.q_value
     name = f"{card.address} #{card.index}"[:60]
-    if "/" in card.address:
+    ref = listed.unit(card, name)
+    if ref is not None:
+        pass
+    elif "/" in card.address:
         if card.address not in keys:
             raise InvalidRequest(f"The dictionary of {name} is no longer where the report read it.")
         ref = UnitRef(dictionary=keys[card.address], index=card.index, name=name)
