@@ -16,7 +16,9 @@ from interp_lab.reports.sheet import html_templates
 from interp_lab.reports.visible import shortened, visible
 
 _LISTED = 30
-_COLUMN, _ROW = 130.0, 74.0
+_COLUMN, _ROW, _ABREAST, _APART, _LINE, _LOGIT = 110.0, 74.0, 6, 20.0, 20.0, 54.0
+"""Least width of a token, height of a layer; nodes of a cell side by side, between them, between their lines; between
+logits, the likeliest on the right."""
 _NAMED, _SHOWN, _MOST_DRAWN = 12, 400, 6000
 """Nodes whose name stands beside them, edges drawn at first, and those that the page holds at most."""
 
@@ -32,6 +34,7 @@ def render_graph(report: GraphReport) -> str:
             summary=summary,
             data=view_json(_view(report)),
             groups=report.supernodes,
+            names={node.id: f"{node.label} @ {report.tokens[node.position]}" for node in report.nodes},
             share=max(5, min(100, round(100 * _SHOWN / max(1, len(report.edges))))),
         )
     )
@@ -69,18 +72,18 @@ def render_graph_markdown(report: GraphReport) -> str:
 
 
 def _view(report: GraphReport) -> GraphView:
-    """Tokens are columns, layers are rows; nodes of one cell stand side by side."""
-    spots, lefts = _spots(report)
-    top, right = _height(report, _depth(report)), lefts[-1]
-    rows = range(-1, _depth(report) + 1)
-    named = {-1: "tokens", _depth(report): "logits"}
-    captions = [Caption(-12.0, _height(report, row) + 4, named.get(row, f"layer {row}"), "end") for row in rows]
-    foot = _height(report, -1) + _ROW / 2
+    """Tokens are columns, layers are rows; nodes of one cell stand in lines."""
+    spots, lefts, heights = _spots(report)
+    deepest, right = max(heights), lefts[-1]
+    called = {-1: "tokens", deepest: "logits"}
+    captions = [Caption(-14.0, at + 4, called.get(row, f"layer {row}"), "end") for row, at in heights.items()]
+    foot = heights[-1] + _LINE * 2
     captions += [
         Caption((left + end) / 2, foot, shortened(token, 16), "middle")
         for left, end, token in zip(lefts, lefts[1:], report.tokens, strict=False)
     ]
-    strongest = {node.id for node in sorted(report.nodes, key=lambda node: -node.influence)[:_NAMED]}
+    between = [node for node in report.nodes if node.kind in ("feature", "error")]
+    strongest = {node.id for node in sorted(between, key=lambda node: -node.influence)[:_NAMED]}
     drawn = report.edges[:_MOST_DRAWN]
     return GraphView(
         marks=tuple(
@@ -89,38 +92,42 @@ def _view(report: GraphReport) -> GraphView:
         ),
         links=tuple(_link(edge, size) for edge, size in zip(drawn, relative([e.weight for e in drawn]), strict=True)),
         captions=tuple(captions),
-        lanes=tuple((0.0, _height(report, row), right, _height(report, row)) for row in rows),
+        lanes=tuple((0.0, at, right, at) for at in heights.values()),
         groups=tuple(Group(shortened(group.label, 40), group.members) for group in report.supernodes),
-        box=(-90.0, top - 50.0, right + 200.0, foot - top + 80.0),
+        box=(-90.0, heights[deepest] - 60.0, right + 130.0, foot - heights[deepest] + 90.0),
         across=False,
     )
 
 
-def _depth(report: GraphReport) -> int:
+def _spots(report: GraphReport) -> tuple[dict[str, tuple[float, float]], list[float], dict[int, float]]:
+    """Return where every node stands, where every token's column starts and the last one ends, and rows by level."""
     deepest = max((node.layer for node in report.nodes if node.layer is not None), default=0)
-    return report.model.n_layers or deepest + 1
-
-
-def _height(report: GraphReport, row: int) -> float:
-    return (_depth(report) - row + 0.5) * _ROW
-
-
-def _spots(report: GraphReport) -> tuple[dict[str, tuple[float, float]], list[float]]:
-    """Return where every node stands, and where every token's column starts and the last one ends."""
+    top = report.model.n_layers or deepest + 1
     cells: dict[tuple[int, int], list[str]] = defaultdict(list)
     for node in report.nodes:
-        level = -1 if node.kind == "embedding" else _depth(report) if node.layer is None else node.layer
+        level = -1 if node.kind == "embedding" else top if node.layer is None else node.layer
         cells[node.position, level].append(node.id)
     lefts = [0.0]
     for position in range(len(report.tokens)):
         widest = max((len(found) for (place, _), found in cells.items() if place == position), default=1)
-        lefts.append(lefts[-1] + max(_COLUMN, widest * 3 * R))
+        lefts.append(lefts[-1] + max(_COLUMN, min(_ABREAST, widest) * _APART))
+    heights: dict[int, float] = {}
+    y = 0.0
+    for level in range(top, -2, -1):
+        lines = max((-(-len(found) // _ABREAST) for (_, row), found in cells.items() if row == level), default=1)
+        y += _ROW + (lines - 1) * _LINE / 2
+        heights[level] = y
+        y += (lines - 1) * _LINE / 2
     spots: dict[str, tuple[float, float]] = {}
     for (position, level), found in cells.items():
-        width = lefts[position + 1] - lefts[position]
-        for place, node in enumerate(found, start=1):
-            spots[node] = (lefts[position] + width * place / (len(found) + 1), _height(report, level))
-    return spots, lefts
+        middle, n_lines = (lefts[position] + lefts[position + 1]) / 2, -(-len(found) // _ABREAST)
+        for place, node in enumerate(found):
+            line, of_line = place // _ABREAST, min(_ABREAST, len(found) - place // _ABREAST * _ABREAST)
+            x = middle + (place % _ABREAST - (of_line - 1) / 2) * _APART
+            spots[node] = (x, heights[level] + (line - (n_lines - 1) / 2) * _LINE)
+    for place, node in enumerate(node for node in report.nodes if node.kind == "logit"):
+        spots[node.id] = (lefts[-1] - place * _LOGIT, heights[top])
+    return spots, lefts, heights
 
 
 def _mark(node: GraphNode, report: GraphReport, spot: tuple[float, float], *, named: bool) -> Mark:

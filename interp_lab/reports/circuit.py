@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from jinja2 import Environment
-from markupsafe import Markup
-
-from interp_lab.contracts.circuit_report import CircuitEdge, CircuitPoint, CircuitReport
-from interp_lab.reports.environment import Lines, environment
-from interp_lab.reports.markdown import MarkdownText, code_span, escaped
+from interp_lab.contracts.circuit_report import CircuitEdge, CircuitNode, CircuitPoint, CircuitReport
+from interp_lab.reports.graph_view import GraphView, Link, Mark, R, relative, view_json
+from interp_lab.reports.markdown import code_span, escaped
 from interp_lab.reports.numbers import chance, percent, short
-from interp_lab.reports.visible import visible
+from interp_lab.reports.sheet import html_templates
 
-WIDTH, _ROW, _MARGIN = 760, 64, 30
+_ROW, _APART, _RAISED, _MOST_CUT = 80.0, 150.0, 24.0, 60
 PLOT_WIDTH, PLOT_HEIGHT, _LEFT = 640, 220, 46
 _MOST_EDGES = 60
 """Edges in the tables; all of them are in report.json."""
 
 
-class _Spot(NamedTuple):
-    """A component in the drawing."""
-
-    name: str
-    x: int
-    y: int
-    on: bool
-
-
-class _Curve(NamedTuple):
-    """An edge of the circuit in the drawing."""
-
-    edge: CircuitEdge
-    path: str
-    width: float
-
-
 def render_circuit(report: CircuitReport) -> str:
     """Return a complete HTML document; equal reports give equal pages."""
-    spots = _spots(report)
-    rows = len({spot.y for spot in spots.values()})
+    cut = _cut(report)
     return (
-        _environment()
+        html_templates()
         .get_template("circuit.html.j2")
         .render(
             report=report,
-            spots=spots.values(),
-            curves=[_curve(edge, spots) for edge in report.edges if edge.in_circuit][::-1],
-            width=WIDTH,
-            height=rows * _ROW + _MARGIN,
+            data=view_json(_view(report, cut)),
+            groups=(),
+            share=100,
+            n_cut=len(cut),
             plot=_plot(report),
             plot_width=PLOT_WIDTH,
             plot_height=PLOT_HEIGHT,
@@ -110,35 +89,53 @@ def _size(point: CircuitPoint) -> str:
     )
 
 
-def _spots(report: CircuitReport) -> dict[str, _Spot]:
-    """Readers above their writers: one row per kind of component of a layer, the logits on top."""
-    rows: dict[tuple[int, int], list[str]] = {}
+def _cut(report: CircuitReport) -> tuple[CircuitEdge, ...]:
+    """The costliest edges that did not stay."""
+    return tuple(edge for edge in report.edges if not edge.in_circuit)[:_MOST_CUT]
+
+
+def _view(report: CircuitReport, cut: Sequence[CircuitEdge]) -> GraphView:
+    """Readers above their writers: a row per layer, its MLP a little higher, the logits on top."""
+    rows: dict[int, list[CircuitNode]] = {}
     for node in report.nodes:
-        rows.setdefault(_level(node.name), []).append(node.name)
-    on = {node.name for node in report.nodes if node.in_circuit}
-    found: dict[str, _Spot] = {}
-    for place, level in enumerate(sorted(rows, reverse=True)):
-        names = rows[level]
-        for i, name in enumerate(names):
-            x = round(WIDTH * (i + 1) / (len(names) + 1))
-            found[name] = _Spot(name, x, _MARGIN + place * _ROW, name in on)
-    return found
+        rows.setdefault(_level(node.name), []).append(node)
+    levels = sorted(rows, reverse=True)
+    width = _APART * max(map(len, rows.values()))
+    marks = tuple(
+        _mark(
+            node, round(width * (i + 0.5) / len(rows[level]), 1), place * _ROW - _RAISED * node.name.startswith("mlp")
+        )
+        for place, level in enumerate(levels)
+        for i, node in enumerate(rows[level])
+    )
+    drawn = [*(edge for edge in report.edges if edge.in_circuit), *cut]
+    return GraphView(
+        marks=marks,
+        links=tuple(_link(edge, size) for edge, size in zip(drawn, relative([e.cost for e in drawn]), strict=True)),
+        captions=(),
+        lanes=tuple((0.0, place * _ROW, width, place * _ROW) for place in range(len(levels))),
+        groups=(),
+        box=(-30.0, -50.0, width + 60.0, len(levels) * _ROW + 20.0),
+        across=False,
+    )
 
 
-def _level(name: str) -> tuple[int, int]:
+def _mark(node: CircuitNode, x: float, y: float) -> Mark:
+    told = f"{'in the circuit' if node.in_circuit else 'no edge in the circuit'}; its costliest edge {short(node.cost)}"
+    style = "unit" if node.in_circuit else "error"
+    return Mark(node.name, style, x, y, R if node.in_circuit else R / 2, node.name, named=True, told=told)
+
+
+def _link(edge: CircuitEdge, size: float) -> Link:
+    style = "validated" if edge.in_circuit else "like_controls"
+    told = f"{'kept' if edge.in_circuit else 'cut'}; attribution {short(edge.attribution)}"
+    return Link(edge.source, edge.target, style, (), round(size, 4), f"cost {short(edge.cost)}", told)
+
+
+def _level(name: str) -> int:
     if name in ("embed", "positions"):
-        return (-1, 0)
-    if name == "logits":
-        return (10_000, 0)
-    kind, layer = name.split(".")[:2]
-    return (int(layer), int(kind == "mlp"))
-
-
-def _curve(edge: CircuitEdge, spots: dict[str, _Spot]) -> _Curve:
-    start, end = spots[edge.source], spots[edge.target]
-    middle = (start.y + end.y) // 2
-    path = f"M{start.x},{start.y - 10} C{start.x},{middle} {end.x},{middle} {end.x},{end.y + 10}"
-    return _Curve(edge, path, round(1 + 5 * min(1.0, edge.cost), 2))
+        return -1
+    return 10_000 if name == "logits" else int(name.split(".")[1])
 
 
 class _Plot(NamedTuple):
@@ -172,12 +169,3 @@ def _plot(report: CircuitReport) -> _Plot:
         ticks=tuple((x(i), str(p.n_edges)) for i, p in enumerate(points)),
         levels=tuple((y(level), short(level)) for level in (0.0, 0.5, 1.0)),
     )
-
-
-@cache
-def _environment() -> Environment:
-    return environment(_printable)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines, MarkdownText)) else value

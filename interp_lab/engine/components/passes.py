@@ -4,7 +4,8 @@
 
 The model's own modules run. Each prompt goes through every block once per reader of that block; what enters the row of
 a reader is its own sum, and only that reader's part of what leaves the row is used. With every edge kept the logits are
-those of the model, which is checked before anything else is done.
+those of the model, which is checked before anything else is done. A pass that differs from an earlier one only in what
+later readers see begins at the first block that differs, with what the earlier one wrote before it.
 
 Source: edges as in Conmy et al., "Towards Automated Circuit Discovery" (2023), with the inputs of queries, keys and
 values of a head taken together.
@@ -24,6 +25,7 @@ from torch import Tensor
 from interp_lab.engine.batches import TokenBatch, make_batch, plan_batches
 from interp_lab.engine.capture import capture, model_inputs
 from interp_lab.engine.components.nodes import OUTPUT, Components
+from interp_lab.engine.intervention.resume import skipping, tuple_length
 from interp_lab.engine.paths.segment import Tap, refuse_without_stream, register
 from interp_lab.engine.sites import find_place
 from interp_lab.errors import ImpossibleCircuit
@@ -48,6 +50,12 @@ class Passed:
     logits: Float[Tensor, "batch pos n_vocab"]
     writes: Writes
     """What every writer wrote in this pass."""
+    gates: Gates
+    """With which it was made."""
+    constants: tuple[Tensor | float, ...]
+    """Biases of attention that had been added before every block, and after the last."""
+    start: int
+    """The first block that really ran."""
 
 
 class ComponentGraph:
@@ -63,6 +71,10 @@ class ComponentGraph:
         refuse_without_stream(loaded)
         self.loaded = loaded
         self.components = _components(loaded, prompts[:4])
+        parts = self.components
+        seen = torch.tensor([parts.n_seen(reader) for reader in parts.readers])
+        self._is_edge = (torch.arange(len(parts.writers)) < seen[:, None]).to(loaded.device)
+        self._n_given = 0
         self._check(prompts[:4])
 
     @property
@@ -76,25 +88,59 @@ class ComponentGraph:
         chosen = plan_batches([len(prompt) for prompt in prompts], max(1, _WORKING_BYTES // per_token))
         return tuple(make_batch(self.loaded, prompts, indices=indices) for indices in chosen)
 
-    def __call__(self, batch: TokenBatch, gates: Gates, ablated: Writes | None = None) -> Passed:
+    def pass_bytes(self, batch: TokenBatch) -> int:
+        """Return the memory that keeping one pass of a batch takes."""
+        return (
+            4
+            * batch.ids.numel()
+            * (len(self.components.writers) * self.loaded.facts.d_model + (self.loaded.facts.n_vocab or 0))
+        )
+
+    def __call__(
+        self, batch: TokenBatch, gates: Gates, ablated: Writes | None = None, *, known: Sequence[Passed] = ()
+    ) -> Passed:
         """Return the logits when every edge carries `gate * written + (1 - gate) * ablated`; gradients flow to gates.
 
         `ablated` is what an ablated writer is seen to write, broadcast against the writes; None is nothing, zero.
+        `known` are earlier passes of the same batch and ablation; what they share with this one is not run again.
         """
-        run = _Pass(self.loaded, self.components, batch, gates=gates, ablated=ablated)
+        start, earlier = self.shared(gates, known)
+        run = _Pass(self.loaded, self.components, batch, gates=gates, ablated=ablated, earlier=earlier, start=start)
         with ExitStack() as stack:
             stack.enter_context(self.loaded.lock)
             for tap in run.taps():
                 stack.callback(register(tap).remove)
+            if start:
+                rows = (len(run.rows.ids), run.rows.ids.shape[1], self.loaded.facts.d_model)
+                given = torch.zeros((), dtype=self.loaded.dtype, device=self.loaded.device).expand(rows)
+                stack.enter_context(skipping(self.loaded.blocks[:start], given, self._n_given))
             logits = self.loaded.model(**model_inputs(self.loaded, run.rows)).logits
         if logits.shape[:2] != batch.ids.shape:
             raise ImpossibleCircuit("This model does not let the stream before its logits be replaced.")
-        return Passed(logits.float(), run.writes)
+        return Passed(logits.float(), run.writes, gates, run.constants, start)
+
+    def shared(self, gates: Gates, known: Sequence[Passed]) -> tuple[int, Passed | None]:
+        """Return the first block at which a pass differs from the known one that it shares most with, and that one."""
+        found = [(self._first_difference(gates, one.gates), place) for place, one in enumerate(known)]
+        start, place = max(found, default=(0, -1))
+        return start, known[place] if start else None
+
+    def _first_difference(self, gates: Gates, other: Gates) -> int:
+        """Return the first block whose readers see something else; the number of blocks if none does."""
+        rows = ((gates != other) & self._is_edge).any(dim=1).tolist()
+        per_block = self.components.n_heads + 1
+        return min((row // per_block for row, differs in enumerate(rows) if differs), default=self.components.n_layers)
 
     def _check(self, prompts: Sequence[TokenizedPrompt]) -> None:
         batch = make_batch(self.loaded, prompts)
-        with capture(self.loaded, [Address("logits")]) as captured, torch.no_grad():
-            own = captured(batch)[Address("logits")].float()
+        given: list[int] = []
+        last = self.loaded.blocks[-1].register_forward_hook(lambda _m, _a, output: given.append(tuple_length(output)))
+        try:
+            with capture(self.loaded, [Address("logits")]) as captured, torch.no_grad():
+                own = captured(batch)[Address("logits")].float()
+        finally:
+            last.remove()
+        self._n_given = given[0]
         with torch.no_grad():
             found = self(batch, self.all_kept).logits
         error = float(((found - own).abs() * batch.mask[..., None]).max() / own.abs().max().clamp(min=1e-30))
@@ -103,29 +149,79 @@ class ComponentGraph:
             raise ImpossibleCircuit(f"The components miss the model's logits by {error:.2g} of the largest logit.")
 
 
+class _Written:
+    """What has been written so far: one tensor that is filled, or a list of parts where gradients flow through them."""
+
+    def __init__(self, n_writers: int, like: TokenBatch, d_model: int, *, gradients: bool) -> None:
+        shape = (n_writers, *like.ids.shape, d_model)
+        self._whole = None if gradients else torch.empty(shape, device=like.ids.device)
+        self._parts: list[Tensor] = []
+        self._n = 0
+
+    def add(self, parts: Float[Tensor, "part batch pos d_model"]) -> None:
+        """Write some more."""
+        if self._whole is None:
+            self._parts.append(parts)
+        else:
+            self._whole[self._n : self._n + len(parts)] = parts
+        self._n += len(parts)
+
+    def first(self, n: int | None = None) -> Writes:
+        """Return what the first `n` writers wrote, or all."""
+        return torch.cat(self._parts)[:n] if self._whole is None else self._whole[: self._n][:n]
+
+
 class _Pass:
-    """One pass under way: rows are readers times prompts, `reader * batch + prompt`."""
+    """One pass under way: rows are heads times prompts, `head * batch + prompt`, and a last one.
+
+    The last row of attention shows its bias alone. Between the norm after attention and the sum after the MLP there is
+    only the row of the MLP where that reads the stream after attention, and the last one where it reads beside it.
+    What is added up to then is never read, since the next block is given its own sums.
+    """
 
     def __init__(
-        self, loaded: LoadedModel, components: Components, batch: TokenBatch, *, gates: Gates, ablated: Writes | None
+        self,
+        loaded: LoadedModel,
+        components: Components,
+        batch: TokenBatch,
+        *,
+        gates: Gates,
+        ablated: Writes | None,
+        earlier: Passed | None,
+        start: int,
     ) -> None:
         self._loaded, self._components, self._batch = loaded, components, batch
         self._gates, self._ablated = gates, ablated
-        self._n_rows = components.n_heads + 1  # the last one is the MLP's
-        self._written: list[Tensor] = []
+        self._n_rows = components.n_heads + 1
+        self._start = start
+        gradients = torch.is_grad_enabled() and gates.requires_grad
+        self._written = _Written(len(components.writers), batch, loaded.facts.d_model, gradients=gradients)
+        self._constants: list[Tensor | float] = []
         self._constant: Tensor | float = 0.0
+        if earlier is not None:
+            ended = start == components.n_layers
+            n = len(components.writers) if ended else components.n_seen(components.block(start)[0])
+            self._written.add(earlier.writes[:n])
+            self._constants = list(earlier.constants[:start])
+            self._constant = earlier.constants[start]
         self._embedded: Tensor | None = None
+        self._whole_shape = torch.Size()
         self.rows = _repeated(batch, self._n_rows)
 
     @property
     def writes(self) -> Writes:
         """What has been written so far."""
-        return torch.stack(self._written)
+        return self._written.first()
+
+    @property
+    def constants(self) -> tuple[Tensor | float, ...]:
+        """Biases of attention that had been added before every block, and after the last."""
+        return tuple(self._constants)
 
     def taps(self) -> list[Tap]:
         """Return everything that is done in the pass."""
-        found = [Tap(find_place(self._loaded, Address("embed")), self._keep_embedding)]
-        for layer in range(self._components.n_layers):
+        found = [] if self._start else [Tap(find_place(self._loaded, Address("embed")), self._keep_embedding)]
+        for layer in range(self._start, self._components.n_layers):
             found.append(self._tap("resid_pre", layer, self._enter))
             if self._components.splits_heads:
                 found.append(self._tap("z", layer, self._split))
@@ -144,15 +240,15 @@ class _Pass:
     def _enter(self, x: Tensor, layer: int) -> Tensor:
         if layer == 0:
             self._begin(x[: len(self._batch.ids)])
-        seen = self._seen_by(self._components.block(layer)[:-1])
-        mlp = self._seen_by((f"mlp.{layer}",)) if self._components.parallel else seen[:1]
-        return torch.cat([seen, mlp]).flatten(0, 1).to(x.dtype)
+        self._constants.append(self._constant)
+        *heads, mlp = self._components.block(layer)
+        return self._seen_by((*heads, mlp if self._components.parallel else heads[0])).flatten(0, 1).to(x.dtype)
 
     def _begin(self, stream: Tensor) -> None:
         if self._components.learned_positions and self._embedded is not None:
-            self._written += [self._embedded.float(), (stream - self._embedded).float()]
+            self._written.add(torch.stack([self._embedded.float(), (stream - self._embedded).float()]))
         else:
-            self._written.append(stream.float())
+            self._written.add(stream.float()[None])
 
     def _split(self, z: Tensor, _layer: int) -> Tensor:
         """Row `h` keeps head `h`; the last row keeps none, so what leaves it is the bias of the projection."""
@@ -164,19 +260,26 @@ class _Pass:
     def _attended(self, out: Tensor, _layer: int) -> None:
         rows = self._by_row(out)
         if self._components.splits_heads:
-            self._constant = self._constant + rows[-1]
-            self._written += list(rows[:-1] - rows[-1])
+            bias = rows[-1, :1, :1]
+            self._constant = self._constant + bias
+            self._written.add(rows[:-1] - bias)
         else:
-            self._written.append(rows[0])
+            self._written.add(rows[:1])
 
     def _between(self, x: Tensor, layer: int) -> Tensor:
-        rows = x.reshape(self._n_rows, *self._batch.ids.shape, -1)
-        return torch.cat([rows[:-1], self._seen_by((f"mlp.{layer}",)).to(x.dtype)]).reshape(x.shape)
+        self._whole_shape = x.shape
+        own = self._seen_by((f"mlp.{layer}",)).to(x.dtype)
+        return own.reshape(-1, *x.shape[1:]) if x.ndim == 2 else own[0]
 
-    def _computed(self, out: Tensor, _layer: int) -> None:
-        self._written.append(self._by_row(out)[-1])
+    def _computed(self, out: Tensor, _layer: int) -> Tensor | None:
+        if self._components.parallel:
+            self._written.add(self._by_row(out)[-1:])
+            return None
+        self._written.add(out.reshape(1, *self._batch.ids.shape, -1).float())
+        return out.new_zeros(()).expand(self._whole_shape)
 
     def _end(self, x: Tensor, _layer: int) -> Tensor:
+        self._constants.append(self._constant)
         return self._seen_by((OUTPUT,))[0].to(x.dtype)
 
     def _by_row(self, out: Tensor) -> Float[Tensor, "row batch pos d_model"]:
@@ -187,12 +290,12 @@ class _Pass:
         """What enters readers that read at the same place."""
         n = self._components.n_seen(readers[0])
         gates = self._gates[[self._components.readers.index(reader) for reader in readers], :n]
-        written = torch.stack(self._written[:n])
-        if self._ablated is None:
-            return torch.einsum("rw,wbpd->rbpd", gates, written) + self._constant
-        ablated = self._ablated[:n]
-        moved = torch.einsum("rw,wbpd->rbpd", gates, written - ablated)
-        return moved + ablated.sum(0).expand_as(written[0]) + self._constant
+        written = self._written.first(n)
+        seen = (gates @ written.flatten(1)).unflatten(1, written.shape[1:])
+        if self._ablated is not None:
+            ablated = self._ablated[:n]
+            seen = seen + ((1.0 - gates) @ ablated.flatten(1)).unflatten(1, ablated.shape[1:])
+        return seen + self._constant
 
 
 def _components(loaded: LoadedModel, prompts: Sequence[TokenizedPrompt]) -> Components:

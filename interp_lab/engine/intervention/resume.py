@@ -84,7 +84,7 @@ def base_runs(
     if final and "logits_to_keep" in loaded.accepts:
         inputs["logits_to_keep"] = 1
     with hooked(loaded, places, observe), torch.no_grad():
-        handle = loaded.blocks[-1].register_forward_hook(lambda _m, _a, output: given.append(_tuple_length(output)))
+        handle = loaded.blocks[-1].register_forward_hook(lambda _m, _a, output: given.append(tuple_length(output)))
         try:
             output = loaded.model(**inputs)
         finally:
@@ -119,7 +119,7 @@ def resumed(
     state = None
     if block:
         state = _rows_of([base.before(block, len(loaded.blocks))[position:] for base in bases], n_rows)
-    with _skipping(loaded.blocks[:block], state, bases[0].n_given), torch.no_grad():
+    with skipping(loaded.blocks[:block], state, bases[0].n_given), torch.no_grad():
         logits = loaded.model(**inputs).logits
     return logits[:, -1:] if final else logits
 
@@ -157,7 +157,7 @@ def _cut_to_last(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @contextmanager
-def _skipping(blocks: Sequence[nn.Module], state: Tensor | None, n_given: int) -> Iterator[None]:
+def skipping(blocks: Sequence[nn.Module], state: Tensor | None, n_given: int) -> Iterator[None]:
     """Let blocks return `state` without computing it; hooks on them still see it."""
     given = state if n_given == 0 else (state, *(None,) * (n_given - 1))
 
@@ -218,5 +218,6 @@ def _per_token(value: Tensor, n_rows: int, n_pos: int) -> Tensor:
     return value.unflatten(0, (n_rows, n_pos)) if value.ndim == 2 and value.shape[0] == n_rows * n_pos else value
 
 
-def _tuple_length(output: Any) -> int:
+def tuple_length(output: Any) -> int:
+    """Return the length of the tuple that a block returned; 0 where it returned the tensor itself."""
     return len(output) if isinstance(output, tuple) else 0

@@ -8,8 +8,8 @@ replaced by their known output, and the pass ends as soon as the last place that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from interp_lab.engine.batches import TokenBatch
 from interp_lab.engine.capture import model_inputs
-from interp_lab.engine.intervention.resume import BaseRun, entering
+from interp_lab.engine.intervention.resume import BaseRun, entering, skipping
 from interp_lab.engine.sites import Place, find_place
 from interp_lab.errors import HookPointUnavailable, ImpossiblePath
 from interp_lab.models.load import LoadedModel
@@ -113,7 +113,7 @@ def run_rows(
         stack.enter_context(loaded.lock)
         for tap in taps:
             stack.callback(register(tap).remove)
-        stack.enter_context(_skipping(loaded.blocks[:block], state, base.n_given))
+        stack.enter_context(skipping(loaded.blocks[:block], state, base.n_given))
         try:
             output = loaded.model(**model_inputs(loaded, _rows(base, n_rows)))
         except _EnoughSeen:
@@ -137,18 +137,6 @@ def _rows(base: BaseRun, n_rows: int) -> TokenBatch:
     ones = torch.ones_like(ids, dtype=torch.bool)
     positions = torch.arange(ids.shape[1], device=ids.device).expand(n_rows, -1)
     return TokenBatch(tuple(range(n_rows)), ids, ones, ones, positions)
-
-
-@contextmanager
-def _skipping(blocks: Sequence[nn.Module], state: Tensor | None, n_given: int) -> Iterator[None]:
-    given = state if n_given == 0 else (state, *(None,) * (n_given - 1))
-    try:
-        for block in blocks:
-            block.forward = lambda *_, **__: given
-        yield
-    finally:
-        for block in blocks:
-            del block.forward
 
 
 def register(tap: Tap) -> Any:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from interp_lab.contracts.find_circuit import FindCircuitRequest
 from interp_lab.engine.batches import TokenBatch
 from interp_lab.engine.components.ablations import partner_writes
 from interp_lab.engine.components.attribution import Metric
-from interp_lab.engine.components.passes import ComponentGraph, Gates, Writes
+from interp_lab.engine.components.passes import ComponentGraph, Gates, Passed, Writes
 from interp_lab.engine.components.scores import logit_difference, nearness
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.errors import BehaviourAbsent, NonFiniteActivations
 from interp_lab.models.tokens import TokenizedPrompt
 
 Floats = NDArray[np.float64]
+_REMEMBERED, _KNOWN_BYTES = 2, 2**29
+"""Passes of a batch that are kept, and the memory that those of all batches of a half may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,20 @@ class Part:
     batch: TokenBatch
     ablated: Writes | None
     metric: Metric
+    known: list[Passed]
+    """The last passes, from which the next begins where it agrees with one of them; empty where memory is short."""
+    remember: bool
+
+    def value(self, graph: ComponentGraph, gates: Gates) -> torch.Tensor:
+        """Return the metric of every prompt of the batch."""
+        with torch.no_grad():
+            passed = graph(self.batch, gates, self.ablated, known=self.known)
+            if self.remember:
+                _, source = graph.shared(gates, self.known)
+                kept = [one for one in self.known if one is not source]
+                written = replace(passed, logits=passed.logits[..., :0])
+                self.known[:] = [*kept, *([] if source is None else [source]), written][-_REMEMBERED:]
+            return self.metric(passed.logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +97,7 @@ def open_half(
     """
     by_index = {} if partners is None else dict(enumerate(partners))
     parts: list[Part] = []
+    left = _KNOWN_BYTES
     for batch in graph.batches(prompts):
         with torch.no_grad():
             whole = graph(batch, graph.all_kept).logits
@@ -95,7 +112,8 @@ def open_half(
                 positions=request.positions,
             )
         )
-        parts.append(Part(batch, ablated, metric))
+        left -= _REMEMBERED * graph.pass_bytes(batch)
+        parts.append(Part(batch, ablated, metric, [], remember=left > 0))
     kept = _values(graph, parts, graph.all_kept, len(prompts))
     none = _values(graph, parts, torch.zeros_like(graph.all_kept), len(prompts))
     if float((kept - none).sum()) <= 0:
@@ -109,9 +127,7 @@ def open_half(
 def _values(graph: ComponentGraph, parts: Sequence[Part], gates: Gates, n: int) -> Floats:
     found = np.zeros(n)
     for part in parts:
-        with torch.no_grad():
-            value = part.metric(graph(part.batch, gates, part.ablated).logits)
-        found[list(part.batch.indices)] = value.double().cpu().numpy()
+        found[list(part.batch.indices)] = part.value(graph, gates).double().cpu().numpy()
     if not np.isfinite(found).all():
         raise NonFiniteActivations("The metric of a circuit is not finite.")
     return found

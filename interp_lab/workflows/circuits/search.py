@@ -39,7 +39,7 @@ class Found:
 def search(context: Context) -> Found:
     """Return the attribution and the exact cost of every edge, and what is left after pruning."""
     half, request = context.explore, context.request
-    attributions, total = _attributions(context)
+    attributions, total = attributions_of(context)
     n_edges = len(attributions)
     done = 0
 
@@ -76,7 +76,8 @@ def gates_of(graph: ComponentGraph, edges: Collection[int], *, keep: bool) -> Ga
     return gates
 
 
-def _attributions(context: Context) -> tuple[Floats, float]:
+def attributions_of(context: Context) -> tuple[Floats, float]:
+    """Return the integrated slope of every edge as a share of the whole difference, and their sum."""
     half, request = context.explore, context.request
     total = torch.zeros_like(half.graph.all_kept)
     for done, part in enumerate(half.parts):
