@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models bench-world-pairs clean
+.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-graphs bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models bench-world-pairs clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -133,6 +133,11 @@ criteria-table: $(STAMP)
 # known circuits found again, and the pocket models matched on every criterion
 bench-circuits: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/circuits/worlds.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/circuits/bench.py
+
+# attribution graphs through transcoders trained for a model in the box, beside twins that do not fit
+bench-graphs: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/graphs/bench.py --write benchmarks/results/graphs.json
 
 bench-comparing: $(STAMP)
 	$(BIN)/python benchmarks/comparing/bench.py

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel
 
-from interp_lab.contracts.circuit_report import CircuitReport
+from interp_lab.contracts.circuit_report import CircuitEdge, CircuitReport
 from interp_lab.contracts.find_circuit import FindCircuitRequest
 from interp_lab.contracts.worlds import CircuitTruth
 from interp_lab.jobs.run import LocalRun
@@ -64,6 +64,8 @@ def scored(report: CircuitReport, truth: CircuitTruth) -> dict[str, Any]:
     return {
         "edge_auroc": _auroc([edge.cost for edge in report.edges], labels),
         "node_auroc": _auroc([node.cost for node in report.nodes], [nodes[node.name] for node in report.nodes]),
+        "edge_auroc_within_readers": within_readers(report, labels),
+        "edge_auroc_of_place": _auroc([_place(edge) for edge in report.edges], labels),
         "edge_auroc_attribution": _auroc([abs(edge.attribution) for edge in report.edges], labels),
         "kept_exactly": [edge.in_circuit for edge in report.edges] == labels,
         "faithfulness": report.circuit.faithfulness,
@@ -73,6 +75,22 @@ def scored(report: CircuitReport, truth: CircuitTruth) -> dict[str, Any]:
         "n_tests": report.n_tests,
         "grade": report.grade,
     }
+
+
+def within_readers(report: CircuitReport, labels: list[bool]) -> float | None:
+    """Return the edge AUROC over pairs of edges into the same reader: what the place of an edge tells is taken out."""
+    wins, pairs = 0.0, 0
+    for reader in dict.fromkeys(edge.target for edge in report.edges):
+        rows = [(e.cost, on) for e, on in zip(report.edges, labels, strict=True) if e.target == reader]
+        on, off = ([cost for cost, kept in rows if kept is wanted] for wanted in (True, False))
+        wins += sum((a > b) + 0.5 * (a == b) for a in on for b in off)
+        pairs += len(on) * len(off)
+    return wins / pairs if pairs else None
+
+
+def _place(edge: CircuitEdge) -> float:
+    """A guess that looks at no weight: edges into the logits first, then late readers."""
+    return 10_000.0 if edge.target == "logits" else float(edge.target.split(".")[1])
 
 
 def scrambled(folder: Path, seed: int) -> None:
@@ -86,7 +104,7 @@ def scrambled(folder: Path, seed: int) -> None:
     model.save_pretrained(folder / "model")
 
 
-def trial(kind: str, seed: int, folder: Path) -> list[dict[str, Any]]:
+def trial(kind: str, seed: int, folder: Path, *, random_only: bool = False) -> list[dict[str, Any]]:
     """Return one row per ablation, and one for random weights."""
     world = make_world(kind, seed, prompts=64)
     write_world(world, folder)
@@ -94,7 +112,7 @@ def trial(kind: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     head = {"kind": kind, "seed": seed}
     rows = [
         head | {"weights": "hand-set", "ablation": name} | scored(circuit_of(folder, name), world.truth)
-        for name in ABLATIONS
+        for name in (() if random_only else ABLATIONS)
     ]
     scrambled(folder, seed)
     return [*rows, head | {"weights": "random", "ablation": "zero"} | scored(circuit_of(folder, "zero"), world.truth)]
@@ -105,10 +123,13 @@ def summary(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         kept.setdefault((row["kind"], row["weights"], row["ablation"]), []).append(row)
-    names = ("edge_auroc", "node_auroc", "edge_auroc_attribution", "kept_exactly", "faithfulness", "completeness")
+    names = (
+        "edge_auroc", "edge_auroc_within_readers", "edge_auroc_of_place", "node_auroc", "edge_auroc_attribution",
+        "kept_exactly", "faithfulness", "completeness",
+    )  # fmt: skip
     return [
         {"kind": kind, "weights": weights, "ablation": ablation, "n_worlds": len(found)}
-        | {name: round(float(np.mean([row[name] for row in found])), 4) for name in names}
+        | {name: round(float(np.mean([row[name] for row in found if row.get(name) is not None])), 4) for name in names}
         | {"least_edge_auroc": round(min(row["edge_auroc"] for row in found), 4)}
         | {"random_largest": round(max(row["random_largest"] for row in found), 4)}
         for (kind, weights, ablation), found in kept.items()
@@ -119,13 +140,15 @@ def main() -> None:
     """Run the seeds and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs=2, default=(1000, 1010))
+    parser.add_argument("--kinds", nargs="+", default=KINDS)
+    parser.add_argument("--random-only", action="store_true", help="random weights alone, for examining the control")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for seed in range(*arguments.seeds):
-        for kind in KINDS:
+        for kind in arguments.kinds:
             with tempfile.TemporaryDirectory() as folder:
-                rows += trial(kind, seed, Path(folder) / "world")
+                rows += trial(kind, seed, Path(folder) / "world", random_only=arguments.random_only)
         text = json.dumps({"published": PUBLISHED, "summary": summary(rows), "worlds": rows}, indent=1)
         arguments.out.write_text(text + "\n")
 

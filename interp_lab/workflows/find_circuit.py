@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.circuit_report import CircuitReport
@@ -11,8 +12,9 @@ from interp_lab.contracts.find_circuit import CircuitResult, FindCircuitRequest
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
+from interp_lab.workflows.circuits.cost import keep_pace
 from interp_lab.workflows.circuits.measure import measure
-from interp_lab.workflows.circuits.opening import open_context
+from interp_lab.workflows.circuits.opening import Context, open_context
 from interp_lab.workflows.circuits.report import assemble, publish, short_form
 from interp_lab.workflows.circuits.search import search
 
@@ -35,4 +37,17 @@ def find_circuit(
     report = assemble(context, found, measured)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, run)
+    _keep_pace(context, run, settings)
     return short_form(report)
+
+
+def _keep_pace(context: Context, run: Run, settings: Settings) -> None:
+    lengths = context.inputs.lengths
+    keep_pace(
+        context.request,
+        context.inputs.loaded.facts,
+        settings,
+        n_prompts=len(context.explore.rows),
+        tokens=sum(lengths) / len(lengths),
+        seconds=(datetime.now(UTC) - run.started).total_seconds(),
+    )

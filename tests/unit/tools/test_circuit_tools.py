@@ -14,6 +14,8 @@ from interp_lab.contracts.find_circuit import FindCircuitRequest
 from interp_lab.contracts.jobs import JobView
 from interp_lab.evidence.circuit_grade import CircuitReason, grade_circuit
 from interp_lab.settings import Settings
+from interp_lab.workflows.circuits.cost import WHAT
+from interp_lab.workflows.intervening.cost import Work, record_pace
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.find_circuit import FIND_CIRCUIT
 from interp_lab_tools.lab import Lab
@@ -42,6 +44,24 @@ def test_a_circuit_search_says_edges_passes_and_seconds_first(lab: Lab) -> None:
     assert found["seconds"] > 0
     assert plan(lab, {**REQUEST, "n_steps": 200})["n_passes"] > found["n_passes"]
     assert "ablated to resample" in found["advisories"][0]
+
+
+def test_a_plan_learns_from_runs_of_this_model_and_first_from_those_of_its_own_kind(lab: Lab) -> None:
+    before = plan(lab, REQUEST)
+    request = FindCircuitRequest.model_validate(REQUEST)
+    work = Work(n_prompts=1, n_rows=0, macs=0.0, n_written=0)
+    record_pace(work, 9.0 * work.seconds, request.model, lab.settings)
+    assert plan(lab, REQUEST)["seconds"] == pytest.approx(9.0 * before["seconds"], rel=0.02)
+    record_pace(work, 3.0 * work.seconds, request.model, lab.settings, kind=WHAT)
+    found = plan(lab, REQUEST)
+    assert found["seconds"] == pytest.approx(3.0 * before["seconds"], rel=0.02)
+    assert "earlier run" in found["seconds_source"]
+
+
+def test_more_prompts_steps_and_layers_take_longer(lab: Lab) -> None:
+    found = plan(lab, REQUEST)["seconds"]
+    assert plan(lab, {**REQUEST, "n_prompts": 128})["seconds"] > 2 * found
+    assert plan(lab, {**REQUEST, "n_steps": 100})["seconds"] > found
 
 
 @pytest.mark.parametrize("change", [{"ablation": "noise"}, {"tolerance": -0.1}, {"n_controls": 5}, {"metric": "auroc"}])
