@@ -99,8 +99,9 @@ ATTRIBUTION_GRAPH = JobCapability(
         "and norms are held. With transcoders (mlp_in to mlp_out) every edge is exact under what is held; with SAEs "
         "MLPs are replaced by their slope. Pruned by influence; replacement and completeness say how much is no error. "
         "Edges are attributions on one prompt, never effects: intervene on what they suggest. Without dry_run=false it "
-        "only plans. Transcoders come from train_sae (kind transcoder, addresses mlp_in.N, targets mlp_out.N, all layers "
-        "in one call); the folder in the example stands for yours. Runs as a job: if state is not final, call job_wait; then summarize_graph. The artifact has "
+        "only plans. Transcoders come from train_sae (kind transcoder, addresses mlp_in.N, targets mlp_out.N, all "
+        "layers in one call); the folder in the example stands for yours. Runs as a job: if state is not final, call "
+        "job_wait; then summarize_graph. The artifact has "
         "graph.json, neuronpedia.json (read by Neuronpedia and circuit-tracer), graph.graphml, report.md and a viewer, "
         "report.html."
     ),
