@@ -35,7 +35,7 @@ class JobProgress(Contract):
     message: str = ""
     """What is being done."""
     eta_s: NonNegativeFloat | None = None
-    """Estimated seconds to the end, from the rate so far."""
+    """Estimated seconds to the end of what the message names, from its rate so far; later steps come on top."""
 
 
 class JobFailure(Contract):

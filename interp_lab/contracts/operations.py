@@ -24,7 +24,7 @@ class JobWaitRequest(Contract):
 
     job_id: JobId
     """Job to wait for."""
-    timeout_s: Annotated[FiniteFloat, Field(ge=0, le=45)] = 20.0
+    wait_s: Annotated[FiniteFloat, Field(ge=0, le=45)] = 20.0
     """Seconds to wait at most; call again to go on waiting."""
 
 

@@ -16,7 +16,7 @@ class PeerFileRequest(Contract):
     """Ask what a file is."""
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(examples=["peer/report.json"])
-    """File of the workspace: JSON or JSON Lines."""
+    """File of the workspace, JSON or JSON Lines; or ARTIFACT_ID/NAME, such as export_report gives."""
     limit: Annotated[int, Field(ge=1, le=100)] = 10
     """Rows to show."""
 
@@ -66,7 +66,7 @@ class ReportExportResult(Result):
     """The report that was written."""
 
     path: str
-    """The file, on this machine."""
+    """The file, on this machine, for the other package; read_peer_file takes ARTIFACT_ID/report.json."""
     n_cards: NonNegativeInt
     """Coordinates in it."""
     left_out: tuple[str, ...]

@@ -43,3 +43,8 @@ def duration(seconds: float) -> str:
 def _plain_exponent(text: str) -> str:
     mantissa, mark, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if mark else text
+
+
+def counted(n: int, one: str, several: str) -> str:
+    """Return a number with its word, in the form that fits it."""
+    return f"{n:,} {one if n == 1 else several}"

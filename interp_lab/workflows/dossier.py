@@ -25,6 +25,7 @@ from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import InvalidCursor, NoDossier
 from interp_lab.evidence.standing import contradiction, disagreements, standing, transitions
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.explaining.of_units import explanations_of
 from interp_lab.workflows.memory.asked import Question, asked_in
@@ -269,19 +270,24 @@ def _headline(criterion: str, parts: DossierParts, grades: Counter[Grade]) -> st
     n_reports = sum(run.n_claims > 0 for run in parts.runs)
     if grades["contradicted"]:
         return (
-            f"Edits of {grades['contradicted']} units disagree in sign on '{criterion}'; of {len(parts.claims)} units "
-            f"in {n_reports} reports {grades['validated']} stand validated."
+            f"Edits of {grades['contradicted']} units disagree in sign on '{criterion}'; of "
+            f"{counted(len(parts.claims), 'unit', 'units')} in {counted(n_reports, 'report', 'reports')} "
+            f"{grades['validated']} stand validated."
         )
     if grades["validated"]:
         best = next(claim for claim in parts.claims if claim.grade == "validated")
         return (
             f"{best.name} stands validated on '{criterion}' by its latest edit, on those prompts and words; "
-            f"{grades['validated']} of {len(parts.claims)} units in {n_reports} reports do."
+            f"{grades['validated']} of {counted(len(parts.claims), 'unit', 'units')} in "
+            f"{counted(n_reports, 'report', 'reports')} do."
         )
     if not parts.claims:
-        return f"No unit was graded on '{criterion}' yet: {len(parts.runs)} runs of other kinds are listed."
+        return (
+            f"No unit was graded on '{criterion}' yet: {counted(len(parts.runs), 'run', 'runs')} of other kinds listed."
+        )
     highest = next((grade for grade in _STRONGEST_FIRST if grades[grade]), "weak")
     return (
-        f"Nothing stands validated on '{criterion}': of {len(parts.claims)} units in {n_reports} reports the highest "
+        f"Nothing stands validated on '{criterion}': of {counted(len(parts.claims), 'unit', 'units')} in "
+        f"{counted(n_reports, 'report', 'reports')} the highest "
         f"standing is {highest.replace('_', ' ')}, by correlation or by edits that showed too little."
     )

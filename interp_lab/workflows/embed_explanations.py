@@ -10,6 +10,7 @@ from interp_lab.contracts.embed_explanations import (
 )
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.explaining.encoding import sentence_vectors
 from interp_lab.workflows.explaining.vectors import all_explanations, write_vectors
@@ -39,7 +40,8 @@ def embed_explanations(
         write_vectors(files, texts, made)
     result = EmbedExplanationsResult(
         summary=(
-            f"{len(explanations)} explanations and {len(request.words)} queries are vectors of {made.encoder[:120]}. "
+            f"{counted(len(explanations), 'explanation', 'explanations')} and "
+            f"{counted(len(request.words), 'query', 'queries')} as vectors of {made.encoder[:120]}. "
             "Cosines order them by likeness of the words' sense as that encoder has it; they show nothing of a latent."
         ),
         encoder=made.encoder,

@@ -21,6 +21,7 @@ from interp_lab.engine.precision import decided_matmul, matmul_precision
 from interp_lab.errors import NonFiniteActivations
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.store.blocks import Block, CodeBlock
 from interp_lab.store.derive import StoreExtension
@@ -141,8 +142,8 @@ def _answer(
     first = columns[0]
     return EncodeStoreResult(
         summary=(
-            f"{store.n_rows:,} rows encoded by {len(columns)} dictionaries; {first.key} has {first.l0:.1f} active "
-            f"latents per row and {first.unfired_fraction:.0%} of its latents active on none."
+            f"{store.n_rows:,} rows encoded by {counted(len(columns), 'dictionary', 'dictionaries')}; {first.key} has "
+            f"{first.l0:.1f} active latents per row and {first.unfired_fraction:.0%} of its latents active on none."
         ),
         warnings=tuple(_warnings(columns)),
         agent_next_actions=actions,

@@ -21,6 +21,7 @@ from interp_lab.dictionaries.formats.saelens import CONFIG, WEIGHTS, save_files
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
 from interp_lab.models.load import pick_device
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.training.columns import open_stored
 from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
@@ -125,7 +126,8 @@ def _answer(
     publish(report, loop.state.lines, run)
     n_flagged = sum(bool(row.flags) for row in rows)
     return TrainSaeResult(
-        summary=f"{report.headline}\n{n_flagged} of {len(rows)} dictionaries have flags; curves are in report.html.",
+        summary=f"{report.headline}\nWith flags: {n_flagged} of {counted(len(rows), 'dictionary', 'dictionaries')}; "
+        "curves are in report.html.",
         warnings=report.caveats,
         agent_next_actions=actions,
         n_train_tokens=loop.feed.n_train,

@@ -116,7 +116,7 @@ def _run_capability(parsed: argparse.Namespace) -> int:
     with Lab.open(settings, frozenset(TOOLSETS)) as lab:
         answer = call(lab, capability.name, arguments, watch=progress)
         while _goes_on(answer, arguments):
-            answer = call(lab, "job_wait", {"job_id": _job_id(answer), "timeout_s": 45}, watch=progress)
+            answer = call(lab, "job_wait", {"job_id": _job_id(answer), "wait_s": 45}, watch=progress)
     progress.clear()
     _show(answer, parsed, settings)
     return _status(answer, wanted="cancelled" if capability.name == "job_cancel" else "succeeded")
@@ -124,7 +124,7 @@ def _run_capability(parsed: argparse.Namespace) -> int:
 
 def _goes_on(answer: Result, arguments: dict[str, Any]) -> bool:
     """A person at a terminal waits for the end unless they said how long."""
-    patient = "wait_s" not in arguments and "timeout_s" not in arguments
+    patient = "wait_s" not in arguments
     waiting = {"queued", "starting", "running", "interrupted"}
     return patient and isinstance(answer, JobView) and answer.state in waiting
 

@@ -35,7 +35,7 @@ async def run(workspace: Path) -> int:
         await _call(client, "inspect", {**request, "dry_run": True})
         view = await _call(client, "inspect", {**request, "wait_s": _WAIT_S})
         while view["state"] in {"queued", "starting", "running", "interrupted"}:
-            view = await _call(client, "job_wait", {"job_id": view["job_id"], "timeout_s": _WAIT_S})
+            view = await _call(client, "job_wait", {"job_id": view["job_id"], "wait_s": _WAIT_S})
         if view["state"] != "succeeded":
             return 1
         await _read(client, view)

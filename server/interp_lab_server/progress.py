@@ -48,6 +48,6 @@ def message(progress: JobProgress | None) -> str:
     if progress is None:
         return "waiting to start"
     total = "" if progress.total is None else f"/{progress.total:g}"
-    left = "" if progress.eta_s is None else f", about {progress.eta_s:.0f} s left"
+    left = "" if progress.eta_s is None else f", about {progress.eta_s:.0f} s left of this step"
     counted = f"{progress.done:g}{total} {progress.unit}".strip()
     return one_line(f"{progress.message or 'running'}: {counted}{left}", _MESSAGE_CHARS)

@@ -125,7 +125,7 @@ class ProgressLine:
         self._shown = True
         share = progress.done / progress.total if progress.total else 0.0
         bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
-        eta = f" {progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
+        eta = f" {progress.eta_s:.0f} s left of this step" if progress.eta_s is not None else ""
         self._stream.write(f"\r\x1b[K{bar} {share:4.0%} {printable(progress.message)[:60]}{eta}")
         self._stream.flush()
 

@@ -26,7 +26,7 @@ CRITERION = "the planted trigger"
 def ended(lab: Lab, tool: str, arguments: dict[str, Any]) -> JobView:
     view = call(lab, tool, arguments | {"wait_s": 45})
     while isinstance(view, JobView) and view.state in {"queued", "starting", "running"}:
-        view = call(lab, "job_wait", {"job_id": view.job_id, "timeout_s": 45})
+        view = call(lab, "job_wait", {"job_id": view.job_id, "wait_s": 45})
     assert isinstance(view, JobView)
     for action in view.agent_next_actions:
         BY_NAME[action.tool].request.model_validate(action.arguments)

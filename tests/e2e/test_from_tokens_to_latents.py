@@ -20,7 +20,7 @@ MODEL, PLACE = "builtin:pocket-llama", "resid_post.2"
 def done(lab: Lab, tool: str, arguments: dict[str, Any]) -> JobView:
     view = call(lab, tool, arguments | {"wait_s": 45})
     while isinstance(view, JobView) and view.state in {"queued", "starting", "running"}:
-        view = call(lab, "job_wait", {"job_id": view.job_id, "timeout_s": 45})
+        view = call(lab, "job_wait", {"job_id": view.job_id, "wait_s": 45})
     assert isinstance(view, JobView)
     assert view.state == "succeeded", view.summary
     for action in view.agent_next_actions:

@@ -51,7 +51,7 @@ class Agent:
 
     async def finish(self, view: dict[str, Any]) -> dict[str, Any]:
         while view["state"] not in ("succeeded", "failed", "cancelled"):
-            view = await self.call("job_wait", job_id=view["job_id"], timeout_s=20)
+            view = await self.call("job_wait", job_id=view["job_id"], wait_s=20)
         return view
 
     async def read(self, uri: str) -> str:

@@ -14,6 +14,7 @@ from interp_lab.contracts.dossier import DOSSIER_KIND, Dossier, DossierParts, Do
 from interp_lab.contracts.jobs import JobState
 from interp_lab.errors import LabError, ReadOnlyLab
 from interp_lab.jobs.job import Job
+from interp_lab.reports.numbers import counted
 from interp_lab.workflows.dossier import Unfinished, list_dossiers, make_dossier, next_cursor, page_of
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.explanations import known_explanations
@@ -94,9 +95,12 @@ def _in_words(dossier: Dossier) -> str:
     counts = dossier.counts
     grades = ", ".join(f"{n} {grade}" for grade, n in dossier.grades.items())
     return (
-        f"{dossier.headline}\n{counts.runs} runs, {counts.claims} units ({grades}), {counts.transitions} changes of "
-        f"standing, {counts.contradictions} contradictions, {counts.disagreements} disagreements, "
-        f"{counts.negatives} negative results, {counts.explanations} explanations."
+        f"{dossier.headline}\n{counted(counts.runs, 'run', 'runs')}, {counted(counts.claims, 'unit', 'units')} "
+        f"({grades or 'none graded'}), {counted(counts.transitions, 'change', 'changes')} of standing, "
+        f"{counted(counts.contradictions, 'contradiction', 'contradictions')}, "
+        f"{counted(counts.disagreements, 'disagreement', 'disagreements')}, "
+        f"{counted(counts.negatives, 'negative result', 'negative results')}, "
+        f"{counted(counts.explanations, 'explanation', 'explanations')}."
     )
 
 

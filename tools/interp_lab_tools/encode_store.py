@@ -11,6 +11,7 @@ from interp_lab.contracts.encode_store import (
     EncodeStoreRequest,
     EncodeStoreResult,
 )
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.named_folders import dictionary_folder
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -39,9 +40,9 @@ def _plan(request: EncodeStoreRequest, lab: Lab) -> Plan:
     )
     size = "size unknown" if plan.bytes_at_most is None else f"about {plan.bytes_at_most / 2**20:.0f} MiB"
     return Plan(
-        summary=f"{store.n_rows:,} rows by {len(found)} dictionaries; {size}.",
+        summary=f"{store.n_rows:,} rows by {counted(len(found), 'dictionary', 'dictionaries')}; {size}.",
         details=plan.model_dump(mode="json", exclude_none=True),
-        label=f"encode {request.store[:12]} by {len(found)} dictionaries",
+        label=f"encode {request.store[:12]} by {counted(len(found), 'dictionary', 'dictionaries')}",
         slot=slot_for("auto", lab.settings),
         inputs={"store": store_hash(store), **{each.key: each.dictionary_id for each in found}},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.peer_file import ReportExportRequest, ReportExportResult
 from interp_lab.errors import InvalidRequest
@@ -43,6 +44,13 @@ def _handle(request: ReportExportRequest, lab: Lab) -> ReportExportResult:
         warnings=("That format has no split, no q and no controls: what it makes of the numbers is not ours.",),
         artifacts=(reference,),
         path=path,
+        agent_next_actions=(
+            NextAction(
+                tool="read_peer_file",
+                arguments={"path": f"{reference.id}/{FILE}"},
+                why="See the file as that package reads it.",
+            ),
+        ),
         n_cards=len(report.coordinates),
         left_out=LEFT_OUT,
     )

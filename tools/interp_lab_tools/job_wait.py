@@ -14,7 +14,7 @@ def _handle(request: JobWaitRequest, lab: Lab) -> JobView:
 
 
 def _waits_for(request: JobWaitRequest) -> tuple[str, float]:
-    return request.job_id, request.timeout_s
+    return request.job_id, request.wait_s
 
 
 JOB_WAIT = InlineCapability(
@@ -31,5 +31,5 @@ JOB_WAIT = InlineCapability(
     waits_for=_waits_for,
     effects=Effects(read_only=True),
     toolset="core",
-    example={"job_id": "0" * 32, "timeout_s": 20},
+    example={"job_id": "0" * 32, "wait_s": 20},
 )

@@ -26,6 +26,7 @@ from interp_lab.corpus.prompt_set import MAX_PROMPTS
 from interp_lab.errors import LabError
 from interp_lab.models.facts import read_facts
 from interp_lab.models.reference import known_models, locate
+from interp_lab.reports.numbers import counted
 from interp_lab_tools.capability import Effects, InlineCapability, JobCapability
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS, INLINE_PROMPTS, INPUT_BYTES
@@ -44,7 +45,8 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
     jobs = lab.engine.list_jobs(limit=_SHORT).items
     return OverviewResult(
         summary=(
-            f"{len(models)} models, {len(datasets)} datasets, {len(jobs)} recent jobs in this workspace. "
+            f"{counted(len(models), 'model', 'models')}, {counted(len(datasets), 'dataset', 'datasets')}, "
+            f"{counted(len(jobs), 'recent job', 'recent jobs')} in this workspace. "
             "Nothing here is a finding: run inspect for evidence."
         ),
         warnings=tuple(_warnings(lab, datasets, n_more)),

@@ -15,6 +15,7 @@ from interp_lab.contracts.evidence_plan import Experiment, ExperimentKind, PlanE
 from interp_lab.contracts.intervene import GRADED_EDITS, InterveneRequest
 from interp_lab.errors import LabError
 from interp_lab.evidence.planning import FORMULA, gain, value_for_cost
+from interp_lab.reports.numbers import counted
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.intervene import INTERVENE
 from interp_lab_tools.lab import Lab
@@ -187,7 +188,7 @@ def _in_words(criterion: str, shown: tuple[Experiment, ...], n: int, n_settled: 
         f"Best value for cost: {best.kind.replace('_', ' ')} for {best.unit} ({best.grade}, {best.missing}), which "
         f"could give {best.would_give} for {cost}; the chance, {best.chance:.2f}, is an expectation "
         f"({best.chance_from}).\n"
-        f"{n} experiments in all, {n_settled} claims settled."
+        f"{counted(n, 'experiment', 'experiments')} in all, {counted(n_settled, 'claim', 'claims')} settled."
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final
 
 from pydantic import JsonValue
 
 from interp_lab.artifacts.paths import open_input
+from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.peer_file import PeerFileRequest, PeerFileResult, PeerFileRow
 from interp_lab.store.interchange.peer_files import PeerFile, read_peer_file
@@ -29,13 +31,13 @@ _MEASURED: Final = frozenset({"interventions", "records", "paths", "dictionary"}
 
 
 def _handle(request: PeerFileRequest, lab: Lab) -> PeerFileResult:
-    with open_input(lab.settings.workspace, request.path, read_roots=lab.settings.read_roots) as file:
+    with _opened(request.path, lab) as file:
         found = read_peer_file(file, where=request.path, limit=request.limit)
     kind = found.kind
     return PeerFileResult(
         summary=_in_words(request.path, found),
         warnings=_warnings(found),
-        agent_next_actions=tuple(_actions(request.path, found)),
+        agent_next_actions=() if _in_artifact(request.path) else tuple(_actions(request.path, found)),
         kind=kind.name,
         schema_id=kind.schema,
         model=found.model,
@@ -47,6 +49,22 @@ def _handle(request: PeerFileRequest, lab: Lab) -> PeerFileResult:
         provenance="imported" if kind.use in _MEASURED else "asserted",
         proves=_PROVES[kind.use],
     )
+
+
+@contextmanager
+def _opened(path: str, lab: Lab) -> Generator[BinaryIO]:
+    """Open a file of the workspace, or one of an artifact: the lab's own folder is never named by path."""
+    artifact, _, name = path.partition("/")
+    if _in_artifact(path):
+        with lab.engine.artifacts.path_of(artifact, name).open("rb") as file:
+            yield file
+        return
+    with open_input(lab.settings.workspace, path, read_roots=lab.settings.read_roots) as file:
+        yield file
+
+
+def _in_artifact(path: str) -> bool:
+    return "/" in path and is_artifact_id(path.partition("/")[0])
 
 
 def _in_words(path: str, found: PeerFile) -> str:

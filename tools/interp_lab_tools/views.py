@@ -10,7 +10,7 @@ from interp_lab.artifacts.manifest import Manifest
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactFile, ArtifactRef, artifact_uri, job_uri
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.jobs import JobRequest, JobView
+from interp_lab.contracts.jobs import JobProgress, JobRequest, JobView
 from interp_lab.contracts.overview import JobEntry
 from interp_lab.contracts.results import Result
 from interp_lab.errors import JobFilesCorrupt
@@ -38,7 +38,7 @@ def job_view(lab: Lab, job_id: str) -> JobView:
         state=job.state,
         resource=job_uri(job.id),
         attempt=job.attempt,
-        progress=lab.engine.progress(job_id),
+        progress=_progress(lab, job),
         created_at=job.created_at,
         started_at=job.started_at,
         ended_at=job.ended_at,
@@ -63,8 +63,13 @@ def job_entry(lab: Lab, job: Job) -> JobEntry:
         capability=job.capability,
         label=job.label,
         state=job.state,
-        progress=lab.engine.progress(job.id),
+        progress=_progress(lab, job),
     )
+
+
+def _progress(lab: Lab, job: Job) -> JobProgress | None:
+    """Return how far a job is; nothing once it has succeeded, when its last line is about a step that is over."""
+    return None if job.state == "succeeded" else lab.engine.progress(job.id)
 
 
 def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:

@@ -38,7 +38,7 @@ def body(result: Any) -> dict[str, Any]:
 async def finished(client: Client, **arguments: Any) -> dict[str, Any]:
     view = body(await client.call_tool("count", {"wait_s": 45, **arguments}))
     while view["state"] not in {"succeeded", "failed", "cancelled"}:
-        view = body(await client.call_tool("job_wait", {"job_id": view["job_id"], "timeout_s": 45}))
+        view = body(await client.call_tool("job_wait", {"job_id": view["job_id"], "wait_s": 45}))
     return view
 
 
@@ -102,7 +102,7 @@ async def test_what_a_server_says_is_offered_or_comes_next_can_be_called_on_it(l
     async with Client(build_server(replace(lab, read_only=read_only))) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         overview = body(await client.call_tool("lab_overview", {}))
-        job = body(await client.call_tool("job_wait", {"job_id": job_id, "timeout_s": 0}))
+        job = body(await client.call_tool("job_wait", {"job_id": job_id, "wait_s": 0}))
         resource = await client.read_resource(f"interp-lab://jobs/{job_id}")
     lab.engine.cancel(job_id)
     assert {c["name"] for c in overview["capabilities"] if c["offered"]} == names - {
@@ -170,7 +170,7 @@ async def test_a_call_that_does_not_wait_returns_a_handle_and_the_calls_that_mak
         assert again["job_id"] == view["job_id"]
         assert [action["tool"] for action in view["agent_next_actions"]] == ["job_wait", "job_cancel"]
         await client.call_tool("job_cancel", {"job_id": view["job_id"]})
-        ended = body(await client.call_tool("job_wait", {"job_id": view["job_id"], "timeout_s": 45}))
+        ended = body(await client.call_tool("job_wait", {"job_id": view["job_id"], "wait_s": 45}))
     assert ended["state"] == "cancelled"
 
 
@@ -215,7 +215,7 @@ async def test_cancelling_the_call_leaves_exactly_one_job_that_goes_on(server: L
             while len(jobs := lab.engine.list_jobs().items) != 1:
                 await anyio.sleep(0.05)
         (lab.settings.workspace / "go").touch()
-        view = body(await client.call_tool("job_wait", {"job_id": jobs[0].id, "timeout_s": 45}))
+        view = body(await client.call_tool("job_wait", {"job_id": jobs[0].id, "wait_s": 45}))
     assert view["state"] == "succeeded"
     assert len(lab.engine.list_jobs().items) == 1
 

@@ -92,9 +92,9 @@ def test_huge_and_odd_arguments_are_refused_and_the_server_lives(wire: Wire) -> 
         {"job_id": ["a"] * 100_000},
         {"job_id": "../../etc/passwd"},
         {"job_id": "a" * 31 + "\0"},
-        {"job_id": "0" * 32, "timeout_s": 1e308},
-        {"job_id": "0" * 32, "timeout_s": -1},
-        {"job_id": "0" * 32, "timeout_s": "Infinity"},
+        {"job_id": "0" * 32, "wait_s": 1e308},
+        {"job_id": "0" * 32, "wait_s": -1},
+        {"job_id": "0" * 32, "wait_s": "Infinity"},
         {"job_id": None},
         {"JOB_ID": "0" * 32},
         {},
@@ -118,7 +118,7 @@ def test_a_client_that_goes_away_ends_the_server_and_not_the_job(tmp_path: Path)
             (tmp_path / "go").touch()
             job_id = jobs[0].id
     with Wire(tmp_path) as second:
-        view = second.call("job_wait", job_id=job_id, timeout_s=45)["structuredContent"]
+        view = second.call("job_wait", job_id=job_id, wait_s=45)["structuredContent"]
         assert view["state"] == "succeeded"
         assert len(second.call("job_list")["structuredContent"]["jobs"]) == 1
 
@@ -137,7 +137,7 @@ def test_two_servers_of_one_workspace_share_its_jobs(tmp_path: Path) -> None:
         same = other.call("count", until="go", wait_s=0)["structuredContent"]
         assert same["job_id"] == first["job_id"]
         (tmp_path / "go").touch()
-        assert other.call("job_wait", job_id=first["job_id"], timeout_s=45)["structuredContent"]["state"] == "succeeded"
+        assert other.call("job_wait", job_id=first["job_id"], wait_s=45)["structuredContent"]["state"] == "succeeded"
         assert one.call("job_list")["structuredContent"]["jobs"][0]["state"] == "succeeded"
 
 

@@ -69,5 +69,5 @@ def test_a_job_that_does_not_move_still_gives_a_sign_of_life() -> None:
 
 def test_the_message_says_how_far_and_how_long_in_one_printable_line() -> None:
     progress = JobProgress(done=3, total=12, unit="layers", message="ranking\x1b[2J\nnow", eta_s=61.2)
-    assert message(progress) == "ranking\\u001b[2J now: 3/12 layers, about 61 s left"
+    assert message(progress) == "ranking\\u001b[2J now: 3/12 layers, about 61 s left of this step"
     assert message(None) == "waiting to start"
