@@ -38,6 +38,8 @@ class PeerMatch(NamedTuple):
     decoder: float | None
     text: float | None
     labels: tuple[str, str]
+    effects: tuple[float, float] | None = None
+    """Signed effects of interventions on the same behaviour, the right one turned by the sign of the likeness."""
 
 
 def read_pairs(document: object, *, where: str, left: str, right: str) -> tuple[NamedPair, ...]:
@@ -86,6 +88,8 @@ def _row(match: PeerMatch, left: str, right: str) -> dict[str, Any]:
     given = {"text": match.text, "activation": match.activation, "decoder": match.decoder}
     present = {name: (value + 1) / 2 for name, value in given.items() if value is not None}
     score = sum(WEIGHTS[name] * value for name, value in present.items()) / sum(WEIGHTS[name] for name in present)
+    intervened = {} if match.effects is None else {"signed_effect_provenance_intervention": 1.0}
+    left_effect, right_effect = match.effects or (None, None)
     absent = {f"{name}_absent": 1.0 for name in (*WEIGHTS, "causal") if name not in present}
     return {
         "left_feature_id": match.left,
@@ -93,11 +97,11 @@ def _row(match: PeerMatch, left: str, right: str) -> dict[str, Any]:
         "left_model": left,
         "right_model": right,
         "score": round(score, 6),
-        "components": {name: round(value, 6) for name, value in present.items()} | absent,
+        "components": {name: round(value, 6) for name, value in present.items()} | absent | intervened,
         "left_label": match.labels[0],
         "right_label": match.labels[1],
-        "left_signed_effect": None,
-        "right_signed_effect": None,
+        "left_signed_effect": left_effect,
+        "right_signed_effect": right_effect,
         "left_place": dict(match.left_place),
         "right_place": dict(match.right_place),
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from interp_lab.bridges.peer_matches import PeerMatch, match_report
-from interp_lab.contracts.compare import ComparedUnit, CompareRequest, ComparisonReport
+from interp_lab.contracts.compare import ComparedUnit, CompareRequest, ComparisonReport, Match
 from interp_lab.errors import InvalidMatches, LabError
 from interp_lab.methods.pattern_match import similarities
 from interp_lab.points import Address
@@ -94,10 +94,19 @@ def peer_matches(report: ComparisonReport) -> dict[str, Any]:
             decoder=match.direction_cosine,
             text=match.explanation_cosine,
             labels=(_label(match.left), _label(match.right)),
+            effects=_signed(match) if report.by == "responses" else None,
         )
         for match in report.matches
     ]
     return match_report(report.left.id, report.right.id, report.run.started_at.isoformat(), matches)
+
+
+def _signed(match: Match) -> tuple[float, float] | None:
+    """Return the effects of interventions that were compared; by effects they are sizes, which have no sign."""
+    one, two = match.left.effect, match.right.effect
+    if match.effect_agrees is None or one is None or two is None:
+        return None
+    return one, two if match.similarity >= 0 else -two
 
 
 def _place(unit: ComparedUnit) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from interp_lab.store.blocks import CodeBlock, RowBlock
 from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.compare import compare
 from interp_lab.workflows.comparing import described as described_module
+from interp_lab.workflows.comparing import named as named_module
 from interp_lab.workflows.comparing import words as words_module
 from interp_lab.workflows.inspect import inspect
 from interp_lab_tools.capability import JobCapability
@@ -200,6 +201,21 @@ def test_what_is_absent_is_neither_zero_nor_half_in_the_exported_score() -> None
     assert row["score"] == row["components"]["activation"] == 0.75
     assert {"decoder_absent", "text_absent", "causal_absent"} <= set(row["components"])
     assert "decoder" not in row["components"]
+
+
+def test_the_exported_pairs_have_the_effects_that_were_compared_and_no_others(folder: Path) -> None:
+    report, _ = run_compare(folder, **SIDES)
+    first = report.matches[0]
+    ends = {side: getattr(first, side).model_copy(update={"effect": 0.4}) for side in ("left", "right")}
+    turned = first.model_copy(update={**ends, "effect_agrees": False, "similarity": -0.5})
+    compared = report.model_copy(update={"matches": (turned, first)})
+    one, two = named_module.peer_matches(compared)["matches"]
+    assert (one["left_signed_effect"], one["right_signed_effect"]) == (0.4, -0.4)
+    assert one["components"]["signed_effect_provenance_intervention"] == 1.0
+    assert (two["left_signed_effect"], two["right_signed_effect"]) == (None, None)
+    by_effects = named_module.peer_matches(compared.model_copy(update={"by": "effects"}))["matches"][0]
+    assert by_effects["left_signed_effect"] is None
+    assert "signed_effect_provenance_intervention" not in by_effects["components"]
 
 
 def inspected(folder: Path, **asked: Any) -> InspectReport:
