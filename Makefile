@@ -5,7 +5,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-graphs bench-comparing scale-e2e peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models bench-world-pairs clean
+.PHONY: help install demo test ray slurm-e2e check generate format faults conformance bench bench-server bench-harvest bench-sae bench-sae-quality bench-store bench-query bench-paths bench-inspect bench-calibration bench-interventions bench-intervention-plans bench-plans bench-circuits bench-graphs bench-comparing scale-e2e paper-plan peer-files calibrate planted-directions pocket-dictionaries criteria-table bench-planted pocket-models bench-world-pairs clean
 
 help:
 	@echo "make demo          install, then run the main job through a real MCP client"
@@ -155,6 +155,10 @@ pocket-models: $(STAMP)
 # harvest, train and inspect through a Ray cluster that loses a node, beside this machine
 scale-e2e: $(STAMP)
 	PYTHONPATH=. $(BIN)/python benchmarks/scale/e2e.py
+
+# docs/paper_plan.md from plan_scale
+paper-plan: $(STAMP)
+	$(BIN)/python benchmarks/plans/paper.py
 
 # what plan_scale says beside what runs take
 bench-plans: $(STAMP)

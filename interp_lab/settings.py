@@ -76,6 +76,8 @@ class Settings:
     """Processors that each process on a cluster asks for and computes with."""
     cluster_tasks: int = 64
     """Processes that one job may have on a cluster at once."""
+    exchange: str = ""
+    """Object store by which shards hand over what they made, such as s3://bucket/prefix; empty: the shared folder."""
     silence_s: float = 300.0
     """Seconds without a sign of life after which a process on a cluster counts as lost."""
     trust_remote_code: bool = False
@@ -114,6 +116,8 @@ class Settings:
             raise InvalidSetting(f"launcher is {self.launcher[:40]!r}; it is one of {', '.join(LAUNCHERS)}.")
         if self.launcher == "ray" and not self.ray_address.startswith(("http://", "https://")):
             raise InvalidSetting(f"ray_address is {self.ray_address[:80]!r}; Ray needs one like http://head:8265.")
+        if self.exchange and not re.fullmatch(r"[a-z0-9]+://\S+", self.exchange):
+            raise InvalidSetting(f"exchange is {self.exchange[:80]!r}; it is an address like s3://bucket/prefix.")
         for option in self.slurm_options:
             if not re.fullmatch(r"[a-z][a-z0-9_-]*=[^\n]+", option):
                 raise InvalidSetting(f"slurm_options has {option[:80]!r}; each is name=value, as sbatch has it.")

@@ -42,7 +42,7 @@ def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | N
         warnings=_warnings(request, shape, profile),
         quantities=rows,
         routes=routes,
-        calls=planned_calls(request, shape),
+        calls=planned_calls(request, shape, routes[0] if routes else None),
     )
 
 

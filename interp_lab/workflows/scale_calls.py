@@ -5,13 +5,20 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from interp_lab.contracts.dictionaries import BY_COUNT
-from interp_lab.contracts.plan_scale import PlannedCall, PlanScaleRequest
-from interp_lab.machine.scale.costs import layers_read
+from interp_lab.contracts.intervene import MAX_UNITS
+from interp_lab.contracts.plan_scale import PlannedCall, PlanScaleRequest, RoutePlan
+from interp_lab.contracts.train_sae import PRESETS
+from interp_lab.machine.scale.costs import calls_for_shards, layers_read
 from interp_lab.machine.scale.shape import Shape
 
+_MACHINE_DEVICES = 8
+"""Devices of one machine, which the ranks of one training share."""
+_MOST_STRENGTHS, _MOST_CONTROLS = 8, 20
+_MOST_SHARDS = {"harvest": 10_000, "interventions": 1000}
 
-def planned_calls(request: PlanScaleRequest, shape: Shape) -> tuple[PlannedCall, ...]:
-    """Return the calls; none without a model and a dataset, which they must name."""
+
+def planned_calls(request: PlanScaleRequest, shape: Shape, route: RoutePlan | None) -> tuple[PlannedCall, ...]:
+    """Return the calls, cut as the route says; none without a model and a dataset, which they must name."""
     if request.model is None or request.dataset is None:
         return ()
     said = request.model_dump(mode="json", include={"model", "dataset"})
@@ -19,13 +26,51 @@ def planned_calls(request: PlanScaleRequest, shape: Shape) -> tuple[PlannedCall,
     addresses: list[JsonValue] = [f"resid_post.{layer}" for layer in layers_read(request.n_addresses, shape.n_layers)]
     stored = request.storage == "stored"
     reading: dict[str, JsonValue] = {"model": model, "dataset": dataset, "addresses": addresses}
-    harvest = PlannedCall(tool="harvest", arguments={**reading, "dtype": request.store_dtype})
+    cut = _shards("harvest", request, route)
+    harvest = PlannedCall(tool="harvest", arguments={**reading, "dtype": request.store_dtype, **cut})
     training = _training(request, shape, addresses)
     if not stored:
         training["source"] = {"kind": "stream", "model": model, "dataset": dataset}
+    else:
+        training |= _ranks(route)
     fill = {"source": "artifact id of the harvest"} if stored else dict[str, str]()
     train = PlannedCall(tool="train_sae", arguments=training, fill=fill)
-    return (harvest, train) if stored else (train,)
+    after = (_interventions(request, model, route),) if request.units else ()
+    return (harvest, train, *after) if stored else (train, *after)
+
+
+def _shards(stage: str, request: PlanScaleRequest, route: RoutePlan | None) -> dict[str, JsonValue]:
+    """Pieces none of which is longer than `shard_hours`, at least one for each device."""
+    if route is None:
+        return {}
+    seconds = next((each.seconds for each in route.stages if each.stage == stage), 0.0)
+    # the time is that of all devices together
+    pieces = max(route.n_devices, calls_for_shards(seconds * route.n_devices, request.shard_hours))
+    return {"shards": min(pieces, _MOST_SHARDS[stage])} if pieces > 1 else {}
+
+
+def _ranks(route: RoutePlan | None) -> dict[str, JsonValue]:
+    """Processes of one machine, one for each device, that share a batch evenly."""
+    batch = int(PRESETS["minimal"]["training"]["batch_tokens"])
+    most = 1 if route is None else min(route.n_devices, _MACHINE_DEVICES)
+    ranks = next(n for n in range(most, 0, -1) if batch % n == 0)
+    return {"ranks": ranks} if ranks > 1 else {}
+
+
+def _interventions(request: PlanScaleRequest, model: JsonValue, route: RoutePlan | None) -> PlannedCall:
+    arguments: dict[str, JsonValue] = {
+        "model": model,
+        "ranks": list(range(1, 1 + min(request.units, MAX_UNITS))),
+        "strengths": [float(1 + place) for place in range(min(request.strengths, _MOST_STRENGTHS))],
+        "n_controls": min(max(1, request.controls), _MOST_CONTROLS),
+        **_shards("interventions", request, route),
+    }
+    fill = {
+        "report": "artifact id of an inspect run that ranked the units",
+        "criterion": "as in that run",
+        "dataset": "the scored prompts of that run",
+    }
+    return PlannedCall(tool="intervene", arguments=arguments, fill=fill)
 
 
 def _training(request: PlanScaleRequest, shape: Shape, addresses: list[JsonValue]) -> dict[str, JsonValue]:

@@ -18,7 +18,6 @@ _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
     "RAY_memory_monitor_refresh_ms": "0",
-    "no_proxy": "127.0.0.1,localhost",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "20000",
@@ -54,7 +53,7 @@ def main() -> None:
     folder = tempfile.mkdtemp(prefix="lab-ray-")  # short: sockets lie in it
     # no shared memory, which is small in many containers; a container with little memory is as good as another
     small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "memory": 2**30, "num_gpus": 0, "num_cpus": 1}
-    small |= {"plasma_directory": folder, "node_ip_address": "127.0.0.1"}
+    small |= {"plasma_directory": folder}
     port = free_port()
     ports = {"dashboard_port": port, "gcs_server_port": free_port(), "dashboard_agent_listen_port": free_port()}
     head = small | ports | {"include_dashboard": True, "temp_dir": folder}

@@ -20,6 +20,7 @@ from interp_lab.errors import InvalidSetting, JobFilesCorrupt, LabError
 from interp_lab.jobs.clock import SystemClock
 from interp_lab.jobs.failures import failure_of, tell
 from interp_lab.jobs.jobdir import JobFolder
+from interp_lab.jobs.parts.exchange import Exchange
 from interp_lab.jobs.parts.partrun import PartRun
 from interp_lab.jobs.parts.record import Outcome, PartFolder, PartName, PartState
 from interp_lab.jobs.parts.sharding import Sharding, damaged, shards_of
@@ -81,6 +82,7 @@ class _Program:
         self._paths = WorkspacePaths.of(settings)
         self._job = JobFolder(self._paths, job_id)
         self._part = PartFolder(self._job.parts, name)
+        self._exchange = Exchange(settings, job_id)
         self._number = number
         self._clock = SystemClock()
         self._started_s = self._clock.boot_s()
@@ -128,9 +130,13 @@ class _Program:
             if stage > 0:
                 shards = shards_of(self._job.parts, stage - 1, len(self._planned(stage - 1)))
                 run.progress(0, None, "checking what the shards made")
+                for shard in shards:
+                    self._exchange.fetch(shard)
                 if bad := damaged(shards):
                     return self._ended("damaged", damaged=bad)
                 sharding.gather(work.request, run, [shard.output for shard in shards])
+                for shard in shards:
+                    self._exchange.drop(shard)
             payloads = tuple(sharding.plan(work.request, run, stage))
             if payloads:
                 return self._ended("done", payloads=payloads)
@@ -143,7 +149,9 @@ class _Program:
         if work.sharding is None or name.shard is None or name.shard >= len(payloads):
             raise JobFilesCorrupt(f"{name} was not planned.")
         work.sharding.shard(work.request, run, payloads[name.shard])
-        return self._ended("done", files=self._part.made())
+        files = self._part.made()
+        self._exchange.hand_over(self._part, self._number, files)
+        return self._ended("done", files=files)
 
     def _planned(self, stage: int) -> Sequence[JsonValue]:
         outcome = PartFolder(self._job.parts, PartName(stage)).read_outcome()

@@ -86,7 +86,7 @@ def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> Rout
         stages=stages,
         seconds=seconds,
         bottleneck=_bottleneck(place, costs, stages, enough_disk=enough_disk),
-        n_shards=_shards(request, stages),
+        n_shards=_shards(request, stages, place.n_devices),
         change=tuple(_changes(request, place, costs, enough_disk=enough_disk)),
         risks=tuple(_risks(request, place, costs, stages)),
         money=_money(request.price_per_hour, hours, place.n_devices) if stages else None,
@@ -148,9 +148,10 @@ def _bottleneck(place: Place, costs: Costs, stages: tuple[StageTime, ...], *, en
     return f"{longest.stage}, bound by {longest.bound_by}"
 
 
-def _shards(request: PlanScaleRequest, stages: tuple[StageTime, ...]) -> int:
+def _shards(request: PlanScaleRequest, stages: tuple[StageTime, ...], n_devices: int) -> int:
     harvest = next((stage.seconds for stage in stages if stage.stage == "harvest"), 0.0)
-    return calls_for_shards(harvest, request.shard_hours)
+    # the time is that of all devices together
+    return max(n_devices, calls_for_shards(harvest * n_devices, request.shard_hours))
 
 
 def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_disk: bool) -> Iterator[str]:

@@ -70,7 +70,7 @@ def test_the_shape_of_a_model_that_is_here_is_read_from_its_files(tmp_path: Path
     result = ask(tmp_path, model="builtin:pocket-gpt2", dataset="builtin:person-name", tokens=1000, n_addresses=2)
     found = {row.name: row for row in result.quantities if row.group == "model"}
     assert (found["n_layers"].value, found["d_model"].value, found["d_model"].known) == (4, 160, "files")
-    assert [call.tool for call in result.calls] == ["harvest", "train_sae"]
+    assert [call.tool for call in result.calls] == ["harvest", "train_sae", "intervene"]
 
 
 @pytest.mark.parametrize("storage", ["stored", "streamed"])
@@ -79,10 +79,41 @@ def test_the_calls_of_a_plan_are_valid_once_what_they_wait_for_is_filled_in(tmp_
         tmp_path, model="builtin:pocket-gpt2", dataset="builtin:person-name", tokens="1M", storage=storage, k=8
     )
     for call in result.calls:
-        BY_NAME[call.tool].request.model_validate(call.arguments | dict.fromkeys(call.fill, "a" * 64))
+        filled = {name: "a" * 64 if name in ("source", "report") else "builtin:person-name" for name in call.fill}
+        BY_NAME[call.tool].request.model_validate(call.arguments | filled)
     for action in result.agent_next_actions:
         BY_NAME[action.tool].request.model_validate(action.arguments)
     assert any(action.tool in ("harvest", "train_sae") for action in result.agent_next_actions)
+
+
+@pytest.mark.parametrize(("storage", "ranks"), [("stored", 4), ("streamed", None)])
+def test_the_calls_are_cut_as_the_plan_says_and_valid(tmp_path: Path, storage: str, ranks: int | None) -> None:
+    asked: dict[str, Any] = {
+        "model": "builtin:pocket-gpt2",
+        "dataset": "builtin:person-name",
+        "device": "l4",
+        "n_devices": 6,
+    }
+    result = ask(tmp_path, **asked, tokens="100B", storage=storage, shard_hours=0.01)
+    called = {call.tool: call for call in result.calls}
+    for call in result.calls:
+        filled = {name: "a" * 64 if name in ("source", "report") else "builtin:person-name" for name in call.fill}
+        BY_NAME[call.tool].request.model_validate(call.arguments | filled)
+    assert called["train_sae"].arguments.get("ranks") == ranks, "the most of 6 devices that share 1,024 tokens evenly"
+    route = result.routes[0]
+    assert called["intervene"].arguments["shards"] == 6
+    if storage == "stored":
+        assert called["harvest"].arguments["shards"] == route.n_shards > route.n_devices
+        pieces = next(stage.seconds for stage in route.stages if stage.stage == "harvest") * 6 / route.n_shards
+        assert pieces <= 36
+
+
+def test_one_piece_on_one_device_asks_for_no_shards(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps(PROFILE))
+    result = ask(
+        tmp_path, model="builtin:pocket-gpt2", dataset="builtin:person-name", tokens="1M", profile="other.json"
+    )
+    assert not any({"shards", "ranks"} & call.arguments.keys() for call in result.calls if call.tool != "intervene")
 
 
 def test_a_model_that_is_not_here_needs_a_size(tmp_path: Path) -> None:
