@@ -41,10 +41,38 @@ EXCHANGED = {
             "required": ["slug", "scan", "prompt", "prompt_tokens"],
             "properties": {
                 "prompt_tokens": {"type": "array", "items": {"type": "string"}},
+                "prompt": {"type": "string"},
+                "slug": {"type": "string"},
+                "scan": {"type": "string"},
                 "schema_version": {"const": 1},
+                "node_threshold": {"type": "number"},
+                "info": {
+                    "type": "object",
+                    "properties": {
+                        "creator_name": {"type": "string"},
+                        "create_time_ms": {"type": "number"},
+                        "generator": {
+                            "type": "object",
+                            "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+                        },
+                    },
+                },
+                "pruning_settings": {
+                    "type": "object",
+                    "properties": {"node_threshold": {"type": "number"}, "edge_threshold": {"type": "number"}},
+                },
             },
         },
-        "qParams": {"type": "object"},
+        "qParams": {
+            "type": "object",
+            "properties": {
+                "pinnedIds": {"type": "array", "items": {"type": "string"}},
+                "supernodes": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
+                "linkType": {"type": "string"},
+                "clickedId": {"type": "string"},
+                "sg_pos": {"type": "string"},
+            },
+        },
         "nodes": {
             "type": "array",
             "items": {
@@ -57,6 +85,9 @@ EXCHANGED = {
                     "ctx_idx": {"type": "integer"},
                     "feature_type": {"enum": TYPES},
                     "clerp": {"type": "string"},
+                    "jsNodeId": {"type": "string"},
+                    "influence": {"type": ["number", "null"]},
+                    "activation": {"type": ["number", "null"]},
                     "token_prob": {"type": "number"},
                     "is_target_logit": {"type": "boolean"},
                 },
@@ -67,12 +98,16 @@ EXCHANGED = {
             "items": {
                 "type": "object",
                 "required": ["source", "target", "weight"],
-                "properties": {"source": {"type": "string"}, "weight": {"type": "number"}},
+                "properties": {
+                    "source": {"type": "string"},
+                    "target": {"type": "string"},
+                    "weight": {"type": "number"},
+                },
             },
         },
     },
 }
-"""What the frontend of Neuronpedia and circuit-tracer require of a graph."""
+"""What the schema of Neuronpedia's graph API and the frontends of Neuronpedia and circuit-tracer require of a graph."""
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +180,8 @@ def test_the_exchanged_graph_fits_the_schema_and_the_rules_of_its_readers(
     assert logits
     assert all("(p=0." in node["clerp"] or "(p=1." in node["clerp"] for node in logits)
     assert all(node["layer"] == str(report.model.n_layers + 1) for node in logits)
+    assert {node["layer"] for node in found["nodes"] if node["feature_type"] == "embedding"} == {"E"}
+    assert all(0 <= node["ctx_idx"] < len(found["metadata"]["prompt_tokens"]) for node in found["nodes"])
     for node, own in zip(found["nodes"], report.nodes, strict=True):
         if own.kind == "feature":
             w = int(((8 * node["feature"] + 1) ** 0.5 - 1) // 2)
