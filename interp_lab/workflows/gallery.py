@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import get_args
+
+from pydantic import JsonValue
 
 from interp_lab.artifacts.manifest import Manifest
 from interp_lab.artifacts.reading import parse_json
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.contracts.base import Grade
 from interp_lab.contracts.gallery import GALLERY_KIND, GalleryRequest, GalleryTile
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import LabError
@@ -18,6 +23,7 @@ from interp_lab.workflows.memory.observations import clearest
 _MOST_VALUES = 60
 _REPORT = "report.json"
 _MAX_BYTES = 8 * 2**20
+_GRADES = get_args(Grade)
 
 
 def gallery_tiles(request: GalleryRequest, settings: Settings) -> tuple[GalleryTile, ...]:
@@ -26,7 +32,7 @@ def gallery_tiles(request: GalleryRequest, settings: Settings) -> tuple[GalleryT
     tiles = [_of_run(run) for run in history.runs]
     artifacts = ArtifactStore(WorkspacePaths.of(settings))
     tiles += [
-        _of_manifest(manifest).model_copy(update={"headline": _headline(manifest, artifacts)})
+        _of_manifest(manifest).model_copy(update=_told(manifest, artifacts))
         for manifest in history.others
         if _page(manifest) is not None
     ]
@@ -44,16 +50,26 @@ def _page(manifest: Manifest) -> str | None:
     return next((name for name in pages if name == "report.html"), pages[0] if pages else None)
 
 
-def _headline(manifest: Manifest, artifacts: ArtifactStore) -> str:
-    """Return the sentence that a report of another kind states of itself; nothing for one that states none."""
+def _told(manifest: Manifest, artifacts: ArtifactStore) -> dict[str, object]:
+    """Return the sentence and the grades that a report of another kind states of itself, where it does."""
     if not any(entry.name == _REPORT for entry in manifest.files):
-        return ""
+        return {}
     try:
         report = parse_json(artifacts.read_file(manifest.id, _REPORT, limit=_MAX_BYTES), where=_REPORT)
     except LabError:
-        return ""  # damaged or larger than a page needs: the tile stays, artifact_verify tells the rest
-    told = report.get("headline") if isinstance(report, dict) else None
-    return told if isinstance(told, str) else ""
+        return {}  # damaged or larger than a page needs: the tile stays, artifact_verify tells the rest
+    if not isinstance(report, dict):
+        return {}
+    told = report.get("headline")
+    return {"headline": told if isinstance(told, str) else "", "grades": _grades(report)}
+
+
+def _grades(report: Mapping[str, JsonValue]) -> dict[str, int]:
+    """Count the grade of the report itself, else those of the rows of its tables."""
+    rows = [row for table in report.values() if isinstance(table, list) for row in table]
+    said = [report.get("grade")] + [row.get("grade") for row in rows if isinstance(row, dict)]
+    known = [grade for grade in said if grade in _GRADES]
+    return dict(Counter(str(grade) for grade in (known[:1] if report.get("grade") in _GRADES else known)))
 
 
 def _of_manifest(manifest: Manifest) -> GalleryTile:

@@ -136,3 +136,32 @@ def test_a_report_of_another_kind_shows_what_it_says_of_itself_and_a_broken_one_
     assert answer.kinds == {"comparison": 1}
     assert "one beside another" in page
     assert ("2 of 9 pairs are alike." in page) is shown
+
+
+@pytest.mark.parametrize(
+    ("report", "badges"),
+    [
+        ('{"headline": "x", "grade": "validated", "rows": [{"grade": "weak"}]}', ["validated"]),
+        (
+            '{"headline": "x", "paths": [{"grade": "weak"}, {"grade": "plausible"}, {"grade": "<b>"}]}',
+            ["plausible", "weak"],
+        ),
+        ('{"headline": "x", "grade": 5, "paths": [{"grade": ["weak"]}, 3]}', []),
+    ],
+)
+def test_a_report_of_another_kind_shows_the_grades_that_it_gives(
+    settings: Settings, report: str, badges: list[str]
+) -> None:
+    origin = Origin(job=None, attempt=0, started=past_runs.START, code_version="test", spec={"capability": "compare"})
+    with (
+        Lab.open(settings, ALL) as lab,
+        lab.engine.inline.artifact("circuit_report", "a circuit", origin) as files,
+    ):
+        files.write_text("report.html", "<!DOCTYPE html><title>x</title>")
+        files.write_text("report.json", report)
+    _, page = gallery(settings)
+    root = ElementTree.fromstring(page.replace("<!DOCTYPE html>", ""))
+    found = ["".join(e.itertext()) for e in root.iter("p") if e.get("class") == "badges"]
+    assert len(found) == bool(badges)
+    assert all(badge in found[0] for badge in badges)
+    assert "<b>" not in "".join(found)
