@@ -18,6 +18,7 @@ help:
 	@echo "make conformance   the official MCP conformance suite and Inspector (needs npm)"
 	@echo "make calibrate     is this lab right, on models whose truth is known"
 	@echo "make bench-NAME    one benchmark: server, harvest, sae, sae-quality, store, query, paths, inspect, interventions, planted"
+	@echo "make dictionary-formats   read what sparsify and dictionary_learning write, and compare codes"
 	@echo "make planted-directions   how many planted directions training recovers, and from twins without them"
 	@echo "make pocket-dictionaries  a dictionary for every layer of a model in the box, measured"
 	@echo "make criteria-table  the bundled criteria in both models in the box, beside what chance gives"
@@ -119,6 +120,11 @@ bench-harvest: $(STAMP)
 
 bench-paths: $(STAMP)
 	$(BIN)/python benchmarks/paths/bench.py $(if $(PEER),--peer $(PEER))
+
+.PHONY: dictionary-formats
+dictionary-formats: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/sae-peers $(SAE_PEERS)
+	PYTHONPATH=$(VENV)/sae-peers $(BIN)/python benchmarks/dictionary_formats/check.py --write benchmarks/results/dictionary_formats.json
 
 planted-directions: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/planted_directions/bench.py --write benchmarks/results/planted_directions.json
