@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import JsonValue
 
@@ -82,7 +82,10 @@ def block_rows(widths: Iterable[int]) -> int:
 
 def label_type(values: Iterable[Any]) -> LabelType | None:
     """Return the type that fits every value, nulls aside, or None if they do not mix: text and numbers never do."""
-    kinds: set[type] = {type(value) for value in values if value is not None}
+    seen = [value for value in values if value is not None]
+    kinds: set[type] = {type(value) for value in seen}
+    if kinds == {list}:
+        return "span" if all(map(is_span, seen)) else None
     if kinds <= {bool}:
         return "boolean" if kinds else "string"
     if kinds <= {int}:
@@ -90,6 +93,15 @@ def label_type(values: Iterable[Any]) -> LabelType | None:
     if kinds <= {int, float}:
         return "number"
     return "string" if kinds <= {str} else None
+
+
+def is_span(value: object) -> bool:
+    """Return whether a value is a list of [start, end) pairs of characters."""
+    if not isinstance(value, list):
+        return False
+    parts = cast("list[object]", value)
+    pairs = [cast("list[object]", each) for each in parts if isinstance(each, list)]
+    return len(pairs) == len(parts) and all(len(pair) == 2 and {type(end) for end in pair} == {int} for pair in pairs)
 
 
 def label_fields(values: Mapping[str, Iterable[Any]], scope: Any, *, where: str) -> tuple[LabelField, ...]:
@@ -102,7 +114,7 @@ def label_fields(values: Mapping[str, Iterable[Any]], scope: Any, *, where: str)
     for name, seen in values.items():
         kind = label_type(seen)
         if kind is None:
-            raise MalformedFile(f"{where} has a label {name[:80]!r} that is text in one place and a number in another.")
+            raise MalformedFile(f"{where} has a label {name[:80]!r} whose values are not of one type.")
         fields.append(LabelField(name=name, type=kind, scope=scope))
     return tuple(fields)
 

@@ -31,6 +31,7 @@ from interp_lab.store.interchange.incoming import (
     IncomingPrompt,
     block_rows,
     imported_from,
+    is_span,
     label_fields,
     plain_names,
 )
@@ -58,7 +59,7 @@ class _Inventory:
     """Prompt id → its number."""
     prompts: dict[str, IncomingPrompt] = field(default_factory=dict[str, IncomingPrompt])
     labels: dict[str, dict[type, Any]] = field(default_factory=dict[str, dict[type, Any]])
-    """A value of every type that a label has."""
+    """A value of every type that a label has; a list that is no span counts as one of its own."""
     absent: tuple[int, str] | None = None
     """Line of the first record that lacks a feature, and the feature."""
     n_tokens: int = 0
@@ -165,7 +166,10 @@ def _note_prompt(record: Record, found: _Inventory) -> None:
     found.scores_vary |= known.score != record.score
     if known.labels is record.labels:
         for label, value in record.labels.items():
-            found.labels.setdefault(label, {}).setdefault(value.__class__, value)
+            kind: type = value.__class__
+            if kind is list and not is_span(value):
+                kind = object
+            found.labels.setdefault(label, {}).setdefault(kind, value)
 
 
 def _gap(first: Record, record: Record) -> tuple[int, str]:

@@ -156,3 +156,15 @@ def test_every_value_arrives_and_nothing_else(
     values = store.codes("resid_pre.0/sae").units(range(8))
     expected = np.array([[row.get(unit, 0.0) for unit in range(8)] for row in rows], np.float32)
     assert np.array_equal(values, expected)
+
+
+def test_a_label_of_spans_stays_one_and_other_lists_are_refused(tmp_path: Path) -> None:
+    spans = [[[3, 7]], [], [[0, 2], [5, 6]], None]
+    lines = [line(f"p{i}", metadata={"labels": {"spans": value}}) for i, value in enumerate(spans)]
+    store = store_of(tmp_path / "s", lines)
+    assert [(label.name, label.type) for label in store.manifest.labels] == [("spans", "span")]
+    assert store.prompts().column("label:spans").to_pylist() == spans
+    for wrong in ([1, 2], [[1]], [["a", "b"]], "text"):
+        mixed = [line("a", metadata={"labels": {"spans": [[3, 7]]}}), line("b", metadata={"labels": {"spans": wrong}})]
+        with pytest.raises(errors.MalformedFile, match="not of one type"):
+            store_of(tmp_path / "refused", mixed)
