@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat, NonNegativeInt
 
@@ -13,6 +13,9 @@ from interp_lab.contracts.results import Result
 Side = Literal["positive", "negative"]
 Usability = Literal["usable", "weak", "unusable"]
 """usable: nothing found against it; weak: read the issues first; unusable: no claim can rest on it."""
+
+BAG_OF_WORDS: Final = "bag_of_words"
+"""The one property that may be the criterion itself: where it solves a dataset, claims are about words, not void."""
 
 
 class SurfaceScore(Contract):

@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups
 from interp_lab.errors import SplitImpossible, TooFewGroups
 from interp_lab.evidence.split import Split, split_groups
-from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundAudit, audit_confounds
+from interp_lab.methods.confounds import ConfoundAudit, audit_confounds
 from interp_lab.methods.surface import bag_of_words, one_hot, surface_features
 from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample

@@ -9,12 +9,20 @@ from collections.abc import Iterator
 import numpy as np
 
 from interp_lab.contracts.base import Interval
-from interp_lab.contracts.prompt_audit import Power, PromptAudit, SetIssue, SurfaceScore, Usability, WantedRows
+from interp_lab.contracts.prompt_audit import (
+    BAG_OF_WORDS,
+    Power,
+    PromptAudit,
+    SetIssue,
+    SurfaceScore,
+    Usability,
+    WantedRows,
+)
 from interp_lab.corpus.advice import rows_to_add, rows_to_drop
 from interp_lab.corpus.audit import LEVEL, Grouped, Surface, audit_surface, surface_of
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.groups import folded, normalise
-from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundAudit, ConfoundScore, Verdict
+from interp_lab.methods.confounds import ConfoundAudit, ConfoundScore, Verdict
 from interp_lab.statistics.power import detectable_auroc
 
 RANKED_LATENTS = 1_000

@@ -31,9 +31,6 @@ ALPHA = 0.05
 
 JOINT = "surface_joint"
 
-BAG_OF_WORDS = "bag_of_words"
-"""The one property that may be the criterion itself: where it solves a dataset, claims are about words, not void."""
-
 
 class Verdict(StrEnum):
     """What a property alone reaches."""

@@ -25,7 +25,6 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.evaluation.cost import plan as cost
 from interp_lab.workflows.evaluation.cost import refuse_unfit
-from interp_lab.workflows.evaluation.places import places_of
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -38,6 +37,7 @@ _CHARACTERS_PER_TOKEN = 2
 
 
 def _plan(request: EvaluateSaeRequest, lab: Lab) -> Plan:
+    from interp_lab.workflows.evaluation.places import places_of  # lazy: numpy is not needed to list tools
     from interp_lab.workflows.training.columns import open_stored, store_hash  # lazy: numpy is not needed to list tools
 
     settings = lab.settings

@@ -12,6 +12,7 @@ from interp_lab.contracts.inspect import InspectRequest, InspectResult
 from interp_lab.contracts.inspect_evidence import StoreEvidence
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.evidence.reasons import Reason
 from interp_lab.points import Address
@@ -44,7 +45,7 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
         (row for row in found.ranking if row.grade == "needs_causal_evidence" and _UNTESTED in row.reasons), None
     )
     rest = tuple(action for action in found.agent_next_actions if action.tool != "intervene")
-    opens = bool(found.n_significant) and not set(found.dataset_flags) - {"bag_of_words"}
+    opens = bool(found.n_significant) and not set(found.dataset_flags) - {BAG_OF_WORDS}
     if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or _unedited(request):
         return found.agent_next_actions
     arguments: dict[str, Any] = _asked(request, _KEPT)

@@ -21,11 +21,11 @@ from interp_lab.contracts.compare import (
     Transfer,
 )
 from interp_lab.contracts.inspect_report import ReasonCode, RunFacts
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.jobs.run import Run
-from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour

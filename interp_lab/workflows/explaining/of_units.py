@@ -9,7 +9,6 @@ from interp_lab.contracts.explain import ExplanationRecord
 from interp_lab.errors import LabError
 from interp_lab.settings import Settings
 from interp_lab.workflows.explaining.records import about
-from interp_lab.workflows.features.weights import open_dictionary
 
 _SHOWN = 400
 _MOST = 5
@@ -36,6 +35,8 @@ def explanations_of(
 
 
 def _identities(dictionary: str, settings: Settings) -> Iterator[str]:
+    from interp_lab.workflows.features.weights import open_dictionary  # lazy: numpy is not needed to list tools
+
     yield dictionary
     try:
         yield open_dictionary(dictionary, settings).content_hash

@@ -17,11 +17,11 @@ from interp_lab.contracts.inspect_report import (
     Specificity,
     SplitStatistics,
 )
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Reading
 from interp_lab.evidence.grade import Q_LEVEL, grade
 from interp_lab.evidence.split import Part
 from interp_lab.methods.association import Association
-from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.methods.specificity import Contrast
 from interp_lab.workflows.inspection.edited.tested import NOTHING, Merged
 from interp_lab.workflows.inspection.measure import Design, Findings

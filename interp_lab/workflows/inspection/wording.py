@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from interp_lab.contracts.base import Interval
 from interp_lab.contracts.inspect_report import Confound, ConfoundAudit, CoordinateCard, Measured
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.methods.association import Association
-from interp_lab.methods.confounds import BAG_OF_WORDS, ConfoundScore, Verdict
 from interp_lab.methods.confounds import ConfoundAudit as Audit
+from interp_lab.methods.confounds import ConfoundScore, Verdict
 from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.orientation import oriented, turned
 from interp_lab.statistics.false_discovery import fewest_together

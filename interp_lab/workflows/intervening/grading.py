@@ -10,11 +10,12 @@ import numpy as np
 
 from interp_lab.contracts.base import Grade
 from interp_lab.contracts.intervene_report import AssociationFigures
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Effect, InterventionEvidence, Reading
 from interp_lab.evidence.grade import Grading, grade
 from interp_lab.evidence.looks import corrected_q
 from interp_lab.methods.association import Association, associate
-from interp_lab.methods.confounds import BAG_OF_WORDS, control_confounds
+from interp_lab.methods.confounds import control_confounds
 from interp_lab.statistics.adjusted import Adjusted
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.inspection.measure import LEVEL, Design

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from interp_lab.contracts.dossier import AssociationSeen, EffectSeen, NegativeResult, Observation
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.contracts.intervene_report import EditCard, InterveneReport, UnitCard
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.reasons import Reason
-from interp_lab.methods.confounds import BAG_OF_WORDS
 from interp_lab.workflows.memory.history import PastRun
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids, name_of
 

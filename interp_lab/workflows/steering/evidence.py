@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.contracts.steering_vector import HeldOut
 from interp_lab.evidence.facts import AdjustedReading, AssociationEvidence, Reading
 from interp_lab.evidence.grade import Grading, grade
 from interp_lab.methods.association import Association, associate
-from interp_lab.methods.confounds import BAG_OF_WORDS, control_confounds
+from interp_lab.methods.confounds import control_confounds
 from interp_lab.workflows.inspection.measure import LEVEL, Design
 
 
