@@ -51,20 +51,21 @@ def rank_sum_test(ranks: Floats, active: Bools, relabelling: Relabelling) -> Ran
     mixed = parts[:, ~relabelling.pure]
     variance = second + np.einsum("ij,ij->i", mixed, mixed)
     score = parts @ relabelling.observed
-    least = _log_exchange(active, relabelling)
+    exchanged = _log_exchange(active, relabelling)
     if sum(relabelling.n_halves) <= _MOST_SORTED:
-        p = _tried(parts, relabelling)
+        p, least = _tried(parts, relabelling)
     else:
         p = _fitted_signs(score, mixed) if not relabelling.pure.any() else _fitted(score, variance, third)
-        p = np.maximum(p, _twice(least - _LOG_2 * np.count_nonzero(mixed, axis=1)))
+        p = np.maximum(p, _twice(exchanged - _LOG_2 * np.count_nonzero(mixed, axis=1)))
+        least = _rarest(ranks, active, relabelling)
     if relabelling.unequal.any():
         rows = row_exchange(ranks, active, relabelling)
         equal = parts[:, ~relabelling.pure & ~relabelling.unequal]
         spread = second + np.einsum("ij,ij->i", equal, equal) + rows.second
-        floor = _twice(least + rows.log_p - _LOG_2 * np.count_nonzero(equal, axis=1))
+        floor = _twice(exchanged + rows.log_p - _LOG_2 * np.count_nonzero(equal, axis=1))
         p = np.maximum(p, np.maximum(_fitted(score, spread, third + rows.third), floor))
         variance = np.maximum(variance, spread)
-    return RankSumTest(p, variance, _least(ranks, active, relabelling))
+    return RankSumTest(p, variance, least)
 
 
 def monte_carlo_p(
@@ -100,10 +101,14 @@ def _exchange_cumulants(parts: Floats, relabelling: Relabelling) -> tuple[Floats
     return second, np.einsum("ij,ij,ij->i", units, units, units) * (labels**3).sum() * k / ((k - 1) * (k - 2))
 
 
-def _tried(parts: Floats, relabelling: Relabelling) -> Floats:
-    """Twice the share of labellings at least as far out on the nearer side, the observed one among them."""
+def _tried(parts: Floats, relabelling: Relabelling) -> tuple[Floats, Floats]:
+    """Twice the share of labellings at least as far out on the nearer side, the observed one among them; the least.
+
+    The least is that of the labelling farthest out. Where groups differ in size those in which a latent is silent tell
+    labellings apart too, so it can lie below the probability of the labels of the active groups.
+    """
     n_first, n_second = relabelling.n_halves
-    p = np.empty(parts.shape[0])
+    p, least = np.empty((2, parts.shape[0]))
     width = max(1, _ELEMENTS // (n_first + n_second))
     for start in range(0, p.size, width):
         some = parts[start : start + width]
@@ -115,7 +120,14 @@ def _tried(parts: Floats, relabelling: Relabelling) -> Floats:
         else:
             extreme = _pairs_reaching(np.abs(observed) - slack, first, second)
         p[start : start + width] = extreme * (2 / (n_first * n_second))
-    return np.minimum(1.0, p)
+        ends = [_at_the_top(sign * first, slack) * _at_the_top(sign * second, slack) for sign in (1, -1)]
+        least[start : start + width] = np.minimum(*ends) * (2 / (n_first * n_second))
+    return np.minimum(1.0, p), np.minimum(1.0, least)
+
+
+def _at_the_top(sums: Floats, slack: Floats) -> Floats:
+    """Count per column the sums that are its largest; two halves share the slack of their pairs."""
+    return np.count_nonzero(sums >= (sums.max(axis=1) - slack / 2)[:, None], axis=1).astype(np.float64)
 
 
 def _pairs_reaching(least: Floats, first: Floats, second: Floats) -> Floats:
@@ -147,7 +159,7 @@ def _twice(log_p: Floats) -> Floats:
     return np.minimum(1.0, 2 * np.exp(log_p))
 
 
-def _least(ranks: Floats, active: Bools, relabelling: Relabelling) -> Floats:
+def _rarest(ranks: Floats, active: Bools, relabelling: Relabelling) -> Floats:
     """Twice the probability of the rarest labels that the active groups could have, as both nulls leave it."""
     sample, pure = relabelling.sample, relabelling.pure
     varies = np.zeros((len(ranks), sample.n_groups), dtype=np.bool_)

@@ -304,7 +304,20 @@ def test_rare_latents_that_follow_nothing_are_called_no_more_often_than_stated(n
     assert np.mean(calls) <= 0.05 + _three_sigma(0.05, 80)
 
 
-@pytest.mark.parametrize("sizes", [[(3, 3)] * 6, [(1, 0)] * 4 + [(0, 1)] * 5, [(2, 1), (1, 3), (2, 2), (2, 0), (0, 2)]])
+UNEQUAL_PURE: Sizes = [(1, 0), (5, 0), (2, 0), (3, 0), (0, 1), (0, 4), (0, 2), (0, 5)]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(3, 3)] * 6,
+        [(1, 0)] * 4 + [(0, 1)] * 5,
+        [(2, 1), (1, 3), (2, 2), (2, 0), (0, 2)],
+        UNEQUAL_PURE,
+        [(1, 0), (3, 0), (0, 2), (0, 4), (2, 2), (3, 1)],
+        UNEQUAL_PURE * 3,
+    ],
+)
 def test_no_labels_give_a_p_below_the_least_that_is_named(sizes: Sizes) -> None:
     sample, rng = _sample(sizes), np.random.default_rng(4)
     table = _rare(rng, sample, 60)
@@ -319,3 +332,16 @@ def test_no_labels_give_a_p_below_the_least_that_is_named(sizes: Sizes) -> None:
     assert (np.min(drawn, axis=0) >= found.least_p * (1 - 1e-9)).all()
     if sizes == [(3, 3)] * 6:
         assert np.isclose(np.min(drawn, axis=0), found.least_p).any()
+
+
+def test_rare_latents_of_a_few_groups_of_unequal_size_are_not_called_for_being_rare() -> None:
+    sample, rng = (
+        _sample([(1, 0), (2, 0), (4, 0), (5, 0), (3, 0), (0, 1), (0, 3), (0, 4), (0, 6)]),
+        np.random.default_rng(12),
+    )
+    for _ in range(8):
+        table = np.zeros((sample.n_rows, 300))
+        for column in table.T:
+            fires = np.isin(sample.groups, rng.choice(sample.n_groups, rng.integers(1, 4), replace=False))
+            column[fires] = 0.1 + rng.random(int(fires.sum()))
+        assert not (associate(table, sample).q <= 0.05).any()
