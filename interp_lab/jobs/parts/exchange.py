@@ -5,10 +5,12 @@ Nodes then need the shared folder for small files only: requests, checkpoints' n
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from typing import Any
 
-from interp_lab.errors import ClusterUnavailable
+from interp_lab.artifacts.durable import disk_full_as_error
+from interp_lab.errors import ClusterUnavailable, DiskFull
 from interp_lab.jobs.parts.record import MadeFile, Outcome, PartFolder
 from interp_lab.settings import Settings
 
@@ -42,6 +44,7 @@ class Exchange:
 
         Raises:
             ClusterUnavailable: The store does not answer.
+            DiskFull: There is no space for it here.
         """
         outcome = part.read_outcome()
         if not self._url or outcome is None or outcome.state != "done":
@@ -52,13 +55,21 @@ class Exchange:
                 self._fetch(part, outcome, file)
 
     def _fetch(self, part: PartFolder, outcome: Outcome, file: MadeFile) -> None:
+        """Bring one file as a whole: half of one would pass for a damaged shard, which is made again."""
         store, base = self._open(part, outcome.number)
+        half = part.path / f".{secrets.token_hex(6)}.tmp"
         try:
-            store.get_file(f"{base}/{file.name}", str(part.output / file.name))
+            with disk_full_as_error(part.path, file.bytes):
+                store.get_file(f"{base}/{file.name}", str(half))
+                half.replace(part.output / file.name)
         except FileNotFoundError:
-            (part.output / file.name).unlink(missing_ok=True)
+            return
+        except DiskFull:
+            raise
         except Exception as error:  # as above
             raise ClusterUnavailable(f"{self._url} did not give a shard: {_in_words(error)}") from error
+        finally:
+            half.unlink(missing_ok=True)
 
     def drop(self, part: PartFolder) -> None:
         """Remove what a shard made from the store, once others have it."""

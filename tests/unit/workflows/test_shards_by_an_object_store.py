@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 
 from interp_lab.contracts.harvest import HarvestRequest
-from interp_lab.errors import ClusterUnavailable, InvalidSetting
-from interp_lab.jobs.parts.record import PartName
+from interp_lab.errors import ClusterUnavailable, DiskFull, InvalidSetting
+from interp_lab.jobs.parts.exchange import Exchange
+from interp_lab.jobs.parts.record import Outcome, PartName
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvest import harvest
@@ -104,3 +107,33 @@ def test_a_store_that_is_not_there_fails_the_job_in_words(tmp_path: Path, bucket
 def test_an_exchange_that_is_no_address_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="s3://bucket/prefix"):
         Settings(workspace=tmp_path, exchange="bucket/prefix")
+
+
+def test_what_breaks_off_while_it_is_fetched_is_no_file_and_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(workspace=tmp_path, exchange="memory://exchange")
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    job_of(settings, "count", {"book": str(tmp_path / "book.txt"), "steps": 2, "shards": 2})
+    shard, exchange = part(settings, PartName(0, 0)), Exchange(settings, JOB)
+    shard.path.mkdir(parents=True)
+    shard.output.mkdir()
+    (shard.output / "rows.bin").write_bytes(b"many rows")
+    files = shard.made()
+    exchange.hand_over(shard, 1, files)
+    shard.write_outcome(Outcome(number=1, state="done", files=files))
+
+    whole = MemoryFileSystem.get_file
+
+    def broken(_: object, source: str, target: str, **__: object) -> None:
+        Path(target).write_bytes(b"many")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(MemoryFileSystem, "get_file", broken)
+    with pytest.raises(DiskFull):
+        exchange.fetch(shard)
+    assert not list(shard.output.iterdir())
+    assert not list(shard.path.glob(".*.tmp"))
+    monkeypatch.setattr(MemoryFileSystem, "get_file", whole)
+    exchange.fetch(shard)
+    assert shard.is_whole()
