@@ -36,7 +36,8 @@ def accelerators(run: Run, settings: Settings, paths: WorkspacePaths, *, slot: s
     Processors are not counted: a slot of them says how many jobs run at once, not what a job may use.
 
     Raises:
-        ClusterUnavailable: Not so many were free for as long as `silence_s`.
+        ClusterUnavailable: Not so many were free for `silence_s`, and as long again for each slot before the job's own:
+            of jobs that wait for each other one gives up first, and the others get what it held.
     """
     if n == 1 or not slot.startswith("gpu"):
         yield
@@ -44,13 +45,15 @@ def accelerators(run: Run, settings: Settings, paths: WorkspacePaths, *, slot: s
     others = [name for i in range(settings.gpu_slots) if (name := f"gpu-{i}") != slot]
     with ExitStack() as held:
         taken: list[str] = []
-        since = time.monotonic()
-        while len(taken) < n - 1:
+        until = time.monotonic() + settings.silence_s * (1 + int(slot.removeprefix("gpu-")))
+        while True:
             for name in others:
                 if len(taken) < n - 1 and name not in taken and (lock := try_lock(paths.slot(name))) is not None:
                     held.callback(lock.close)
                     taken.append(name)
-            if time.monotonic() - since > settings.silence_s:
+            if len(taken) == n - 1:
+                break
+            if time.monotonic() > until:
                 raise ClusterUnavailable(f"{1 + len(taken)} of {n} accelerators were free for this job.")
             run.progress(0, None, f"waiting for {n} accelerators")
             time.sleep(_LOOK_S)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -102,3 +102,33 @@ def test_ranks_of_this_machine_take_further_accelerators_and_give_them_back(
     again = try_lock(paths.slot("gpu-0"))
     assert again is not None
     again.close()
+
+
+def test_of_two_jobs_that_wait_for_each_others_accelerator_one_gives_up_and_the_other_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALL_GPUS, "4,5")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    settings = Settings(workspace=tmp_path, gpu_slots=2, silence_s=2)
+    paths = WorkspacePaths.of(settings)
+    paths.slot("gpu-0").parent.mkdir(parents=True)
+    ended: dict[str, str] = {}
+    both = threading.Barrier(2)
+
+    def work(slot: str) -> None:
+        own = try_lock(paths.slot(slot))
+        assert own is not None
+        both.wait()
+        with closing(own), LocalRun(tmp_path / slot) as run:
+            try:
+                with accelerators(run, settings, paths, slot=slot, n=2):
+                    ended[slot] = os.environ["CUDA_VISIBLE_DEVICES"]
+            except ClusterUnavailable as error:
+                ended[slot] = error.code
+
+    threads = [threading.Thread(target=work, args=(slot,)) for slot in ("gpu-0", "gpu-1")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ended == {"gpu-0": "cluster_unavailable", "gpu-1": "5,4"}
