@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
 from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.errors import DiskFull
 from interp_lab.jobs.run import Run
 from interp_lab.reports.training import LiveView, render_live
 from interp_lab.workflows.training.state import Line
@@ -55,6 +57,7 @@ class LivePage:
         total = max(self._request.training.total_tokens, 1)
         name = f"{self._request.architecture} {self._request.kind}"
         view = LiveView(name, state, total, datetime.now(UTC), self._run.job_id)
-        self._run.show(render_live(view, lines))
+        with suppress(OSError, DiskFull):  # a page that cannot be written neither ends a training nor hides its end
+            self._run.show(render_live(view, lines))
         now = self._clock()
         self._due = now + max(EVERY_S, (now - began) / _SHARE)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.errors import DiskFull
 from interp_lab.jobs.run import LocalRun
+from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.workflows.training.live import EVERY_S, LivePage
 
 REQUEST = TrainSaeRequest.model_validate({"source": "store", "training": {"total_tokens": 1000, "batch_tokens": 100}})
@@ -42,3 +44,23 @@ def test_a_training_that_breaks_off_leaves_a_page_that_says_why(tmp_path: Path) 
     with pytest.raises(OSError, match="gone"), LivePage(REQUEST, run):
         raise OSError("gone")
     assert "stopped (OSError)" in (tmp_path / "live.html").read_text()
+
+
+class Full(LocalRun):
+    """A run on a disk that takes no page any more."""
+
+    def show(self, page: str) -> None:
+        del page
+        raise DiskFull
+
+
+def test_a_page_that_cannot_be_written_neither_ends_a_training_nor_hides_how_it_ended(tmp_path: Path) -> None:
+    run = Full(tmp_path)
+
+    def interrupted() -> None:
+        with LivePage(REQUEST, run):
+            run.record(1, {"tokens": 100.0, "fvu": 0.9})
+            raise InterruptedJob
+
+    with pytest.raises(InterruptedJob):
+        interrupted()
