@@ -139,15 +139,17 @@ def _end_with(owner: int, parent: int) -> None:
     """End this process, stuck or not, as soon as the one that it works for, or the one that started it, is gone."""
     waiting = threading.Event()
     while not waiting.wait(_LOOK_S):
-        if os.getppid() != parent or (owner and not _lives(owner)):
+        if os.getppid() != parent or (owner and not lives(owner)):
             os._exit(1)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Return whether a process still works; one that is dead and that nobody has collected does not."""
+    import psutil  # lazy: as where processes are ended
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.Error:
         return True
-    return True

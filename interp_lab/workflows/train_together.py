@@ -112,7 +112,8 @@ def train_together(request: TrainSaeRequest, feed: Feed, output: Path, settings:
 def train_for_job(request: TrainSaeRequest, checkpoints: Path, settings: Settings) -> bool:
     """Train as one of the processes of a job's group and keep the end as a checkpoint; return False if cut short.
 
-    What is wrong with the request is left as word for the job; whatever else happens may go better next time.
+    What is wrong with the request, or too large for the machine, is left as word for the job; whatever else happens may
+    go better next time.
     """
     leads = distributed.get_rank() == 0
     run = RankRun(checkpoints, seed=request.seed, workspace=settings.workspace, leads=leads)
@@ -124,7 +125,7 @@ def train_for_job(request: TrainSaeRequest, checkpoints: Path, settings: Setting
             train_share(request, feed, run).save()
     except InterruptedJob:
         return False
-    except LabError as error:
+    except (LabError, MemoryError, torch.OutOfMemoryError) as error:
         run.failed(error, WorkspacePaths.of(settings))
         return False
     distributed.barrier()

@@ -19,11 +19,13 @@ from safetensors.torch import load_file
 
 from interp_lab.contracts.train_sae import TrainSaeRequest
 from interp_lab.errors import WorkerKilled
+from interp_lab.jobs import rankrun
 from interp_lab.jobs.gang import Gang
-from interp_lab.jobs.rankrun import OWNER
+from interp_lab.jobs.rankrun import OWNER, RankRun, rank_folder
 from interp_lab.jobs.run import LocalRun
 from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
+from interp_lab.workflows import train_together
 from interp_lab.workflows.train_sae import train_sae
 
 ASKED: dict[str, Any] = {
@@ -120,6 +122,32 @@ def test_processes_that_break_every_time_are_given_up(tmp_path: Path) -> None:
     gang = Gang(module="interp_lab.no_such_module", arguments=(), n=1, crash_budget=1, grace_s=1)
     with LocalRun(tmp_path / "run") as run, pytest.raises(WorkerKilled, match="broke 1 times"):
         gang.work(run)
+
+
+def test_a_rank_that_is_out_of_memory_says_so_and_is_not_tried_again(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(train_together.distributed, "get_rank", lambda: 0)
+    monkeypatch.setattr(train_together, "open_stored", too_large)
+    monkeypatch.setattr(RankRun, "listen", lambda _: None)
+    rank_folder(tmp_path).prepare()
+    assert not train_together.train_for_job(TrainSaeRequest.model_validate(ASKED), tmp_path, settings)
+    failure = rank_folder(tmp_path).read_failure()
+    assert failure is not None
+    assert failure.code == "out_of_memory"
+
+
+def test_a_dead_owner_that_nobody_collects_lives_no_more() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert rankrun.lives(owner.pid)
+    owner.kill()
+    os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
+    assert not rankrun.lives(owner.pid), "it is dead, and still in the table of processes"
+    owner.communicate()
+    assert not rankrun.lives(owner.pid)
 
 
 @pytest.mark.parametrize(
