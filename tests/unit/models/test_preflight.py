@@ -10,6 +10,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from interp_lab.errors import InvalidModel, LayerOutOfRange, PromptTooLong, RemoteCodeNotAllowed
+from interp_lab.models import file_tokenizer
+from interp_lab.models.file_tokenizer import mean_tokens, token_ids
 from interp_lab.models.preflight import check_prompt_lengths, needs_remote_code, preflight, refuse_long
 from interp_lab.points import Address
 
@@ -45,6 +47,21 @@ def test_the_count_is_the_number_of_tokens_the_model_would_see(tiny_models, load
     n_tokens = len(load_tiny("gpt2").tokenizer(LONG, verbose=False)["input_ids"])
     with pytest.raises(PromptTooLong, match=rf"\({n_tokens}\)"):
         preflight(tiny_models("gpt2"), prompts={"p": LONG})
+
+
+def test_a_tokenizer_file_that_cannot_be_read_is_refused_by_name(copy: Path) -> None:
+    (copy / "tokenizer.json").write_text('{"version": "1.0"}')
+    with pytest.raises(InvalidModel, match=r"model/tokenizer\.json cannot be read"):
+        preflight(copy, prompts={"p": "the cat"})
+
+
+def test_many_texts_are_counted_a_few_at_a_time(tiny_models, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [LONG[: 10 + 7 * n] for n in range(5)]
+    whole = token_ids(tiny_models("gpt2"), texts)
+    assert whole is not None
+    monkeypatch.setattr(file_tokenizer, "_AT_ONCE", 2)
+    assert token_ids(tiny_models("gpt2"), texts) == whole
+    assert mean_tokens(tiny_models("gpt2"), texts) == sum(map(len, whole)) / len(whole)
 
 
 @pytest.mark.parametrize("hides", ["truncation", "padding"])
