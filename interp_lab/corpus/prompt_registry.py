@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, get_args
 
@@ -32,6 +33,8 @@ MAX_ROWS_BYTES = 256 * 2**20
 MAX_PRESET_BYTES = 32 * 2**20
 _CHECKED_BYTES = 8 * 2**20
 """Rows up to this size are read whole for a list, so that what is listed can be used."""
+_KNOWN = 5_000
+"""Sets whose files are not read again as long as they are as they were."""
 _WORDS = 200
 """Characters of somebody's text that a list shows."""
 _NAME: TypeAdapter[str] = TypeAdapter(SetName)
@@ -84,6 +87,10 @@ class _Folder:
         except OSError as error:
             raise InvalidPath(f"The folder {str(self.path)!r} cannot be listed: {error.strerror}.") from error
         return sorted(found)
+
+    def stamp(self, name: str) -> tuple[tuple[int, ...] | None, ...]:
+        """Return what changes when a set is written again."""
+        return tuple(_stamp(self.path / f"{name}{suffix}") for suffix in (".jsonl", ".json"))
 
     def has(self, name: str, suffix: str) -> bool:
         """Return whether there is an entry of that name, whatever it is."""
@@ -151,30 +158,53 @@ def _listed(folder: _Folder) -> list[str]:
 
 
 def _entry(folder: _Folder, name: str, *, before: Sequence[str]) -> SetEntry:
-    shown, argument = ascii(name[:_WORDS])[1:-1], f"{folder.origin}:{name}"
+    shown = ascii(name[:_WORDS])[1:-1]
     if not _nameable(name):
         problem = "the name of its file has other characters than letters, digits, '.', '_' and '-'"
         return SetEntry(shown, folder.origin, "", problem=problem)
     if folder.origin in before:
         return SetEntry(shown, folder.origin, "", problem="a folder before this one has a set of this name")
+    entry = _looked_into(folder, name, folder.stamp(name))
+    if entry.problem:
+        return entry
+    return replace(entry, caution="; ".join(text for text in (entry.caution, _hidden(name, before)) if text))
+
+
+@lru_cache(maxsize=_KNOWN)
+def _looked_into(folder: _Folder, name: str, stamp: tuple[tuple[int, ...] | None, ...]) -> SetEntry:
+    """Return what is in the files of a set; files that are as they were are not read again for every list."""
+    del stamp
+    argument = f"{folder.origin}:{name}"
     try:
         n_prompts = _count(folder, name)
     except LabError as error:
-        return SetEntry(shown, folder.origin, argument, problem=error.what[: 2 * _WORDS])
+        return SetEntry(name, folder.origin, argument, problem=error.what[: 2 * _WORDS])
     try:
         preset, damage = _preset(folder, name), ""
     except LabError as error:  # the rows are there: what describes them is not needed to use them
         preset, damage = {}, error.what[: 2 * _WORDS]
     criterion, pooling = preset.get("criterion"), preset.get("pooling")
     return SetEntry(
-        shown,
+        name,
         folder.origin,
         argument,
         criterion=criterion[:_WORDS] if isinstance(criterion, str) else "",
         n_prompts=n_prompts,
         pooling=pooling if isinstance(pooling, str) and pooling in _POOLINGS else None,
-        caution="; ".join(text for text in (damage, _hidden(name, before)) if text),
+        caution=damage,
     )
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return identity, size and time of a file and of the link that may stand for it; None if there is none."""
+    found: list[int] = []
+    for follow in (False, True):
+        try:
+            status = path.stat(follow_symlinks=follow)
+        except OSError:
+            return tuple(found) or None
+        found += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return tuple(found)
 
 
 def _nameable(name: str) -> bool:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from interp_lab.contracts.build_prompts import BuildPromptsRequest
 from interp_lab.contracts.corpora import CorpusArgument
 from interp_lab.contracts.prompts import PromptArgument
+from interp_lab.corpus import prompt_registry
 from interp_lab.corpus.catalogue import list_builtin_datasets
 from interp_lab.corpus.corpora import corpus_stamp, open_corpus
 from interp_lab.corpus.prompt_registry import SetEntry, list_registry
@@ -85,6 +86,31 @@ def test_a_list_shows_where_each_set_lies_and_which_ones_are_hidden(settings: Se
     assert set(boxed) == set(list_builtin_datasets())
     assert boxed["question"].caution == "set:question means that of the workspace"
     assert boxed["negation"].caution == ""
+
+
+def test_sets_that_are_as_they_were_are_not_read_for_every_list(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = settings.workspace / "prompts" / "mine.json"
+    file.write_text(preset())
+    (settings.prompt_dirs[0] / "mine.json").write_text(preset())
+    read: list[str] = []
+
+    def counted(folder: Any, name: str) -> int:
+        read.append(f"{folder.origin}:{name}")
+        return count(folder, name)
+
+    count = prompt_registry._count  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(prompt_registry, "_count", counted)
+    before = own(settings)
+    assert own(settings) == before
+    assert read == ["workspace:mine", "user:mine"]
+    file.write_text(preset(positive_prompts=["please"]))
+    assert [(entry.n_prompts, entry.caution) for entry in own(settings)] == [
+        (4, ""), (6, "set:mine means that of the workspace")
+    ]  # fmt: skip
+    file.unlink()
+    assert [(entry.argument, entry.caution) for entry in own(settings)] == [("user:mine", "")]
 
 
 def test_a_preset_of_another_tool_is_a_dataset_with_its_criterion(settings: Settings) -> None:
