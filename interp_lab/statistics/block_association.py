@@ -160,7 +160,9 @@ def _with_label(block: Block, target: Target, level: float) -> Association:
         level=level,
     )
     known = active >= 2
-    p = np.where(known, _self_normalised_p(scores, sizes.n_groups, _df(active)), 1.0)
+    # sums over entries leave a rounding error where the sums over rows are 0, as of a column that is constant
+    tells = _square_sum(scores) > (8 * np.finfo(np.float64).eps * (sizes.m + sizes.n) ** 2) ** 2
+    p = np.where(known & tells, _self_normalised_p(scores, sizes.n_groups, _df(active)), 1.0)
     d, rate_with, rate_without = _at_levels(levels, tally, (sizes.m, sizes.n))
     return Association(estimate, np.where(known, low, 0.0), np.where(known, high, 1.0), p, d, rate_with, rate_without)
 

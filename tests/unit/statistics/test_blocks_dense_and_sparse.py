@@ -234,3 +234,12 @@ def test_clusters_take_only_ascending_groups() -> None:
     clusters = Clusters.of([3, 3, 7])
     assert clusters.names.tolist() == [3, 7]
     assert clusters.sums(np.array([1.0, 2.0, 4.0])).tolist() == [3.0, 4.0]
+
+
+def test_a_constant_column_of_entries_has_p_1_and_not_that_of_its_rounding_errors() -> None:
+    values, groups = np.full((22, 1), -1, np.float32), np.repeat([0, 1], [2, 20])
+    label = np.ones(22)
+    label[[0, 2, 3, 4, 5, 8, 11]] = 0
+    target = Target("l", label, np.ones(22, np.bool_), is_label=True)
+    assert associate(dense(values, groups), target).p == 1
+    assert associate(sparse(values, groups), target).p == 1
