@@ -59,7 +59,7 @@ def feature_families(request: FamiliesRequest, settings: Settings) -> FamiliesRe
     """Return the table of shared and private features.
 
     Raises:
-        InvalidRequest: An artifact is no comparison, or one that this version cannot read.
+        InvalidRequest: An artifact is no comparison, or one that this version cannot read, or all are of one model.
         DifferentQuestions: They are not about one criterion and the same prompts, or do not compare in the same way.
         UnknownArtifact, ArtifactCorrupt: There is nothing to be read.
     """
@@ -67,6 +67,11 @@ def feature_families(request: FamiliesRequest, settings: Settings) -> FamiliesRe
     reports = [_read(name, settings) for name in names]
     _refuse_mixed(reports)
     table = _table(reports)
+    if len(table.models) < 2:
+        raise InvalidRequest(
+            f"All comparisons are within {table.models[0][:80]}: no feature can be shared by models or private to one.",
+            remedy="Name comparisons of two models or more with different weights.",
+        )
     found = families({pair: tested.q for pair, tested in table.pairs.items() if tested.joins})
     shared = sorted((_family(one, table) for one in found), key=lambda one: (-one.n_models, one.weakest_q))
     together = {member for one in found for member in one.members}
@@ -129,7 +134,7 @@ def _table(reports: Sequence[ComparisonReport]) -> Table:
 
 
 def _names(every: Sequence[ModelFacts]) -> dict[str, str]:
-    """Return what each model is called, by its weights; a name that two models share gets its dtype or a number."""
+    """Return what each model is called, by its weights; a name that two models share gets a number."""
     called: dict[str, str] = {}
     for facts in every:
         key = weights_of(facts)

@@ -60,8 +60,9 @@ def _next(report: FamiliesReport, manifests: list[Manifest]) -> Iterator[NextAct
     """Offer the comparisons of models that are missing, each side as it was asked for before."""
     asked = [cast("dict[str, JsonValue]", found) for m in manifests if isinstance(found := m.spec.get("request"), dict)]
     sides = {_model(request[side]): request[side] for request in asked for side in _SIDES if side in request}
+    shared_names = {one for one in report.models if f"{one} (2)" in report.models}  # requests do not tell these apart
     for one, two in report.missing[:_MOST_ACTIONS]:
-        if asked and one in sides and two in sides:
+        if asked and one in sides and two in sides and not {one, two} & shared_names:
             shared = {key: value for key, value in asked[0].items() if key not in (*_SIDES, "matches", "request_key")}
             yield NextAction(
                 tool="compare",

@@ -144,6 +144,27 @@ def test_comparisons_of_different_questions_or_no_comparisons_are_refused(settin
         ask(settings, publish_other(settings, "gallery"))
 
 
+def test_comparisons_within_one_model_make_no_private_features_and_are_refused(settings: Settings) -> None:
+    name = published(settings, "one", "one", [(1, 2, 0.001), (3, 4, 0.6)])
+    with Lab.open(settings, ALL) as lab, pytest.raises(InvalidRequest, match="within one"):
+        call(lab, "feature_families", {"comparisons": [name]})
+
+
+def test_a_missing_comparison_is_not_offered_where_its_request_could_mean_another_model(settings: Settings) -> None:
+    names = [
+        published(settings, "one", "two", [(1, 1, 0.001)]),
+        publish_other(
+            settings,
+            "comparison",
+            {**report("one", "three", [(1, 1, 0.001)]), "left": {**facts("one"), "weights_sha256": "a" * 64}},
+            request={"left": "one", "right": {"model": {"id": "three"}}, "criterion": "a thing", "dataset": "d"},
+        ),
+    ]
+    found, _ = ask(settings, *names)
+    assert found.models == ("one", "two", "one (2)", "three")
+    assert not [action for action in found.agent_next_actions if "one" in str(action.arguments["left"])]
+
+
 def test_features_that_three_stores_share_are_found_in_all_three_and_those_of_a_stranger_are_not(
     tmp_path: Path, settings: Settings
 ) -> None:
