@@ -11,7 +11,6 @@ problem).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 Pair = tuple[int, int]
@@ -53,7 +52,10 @@ def families(matches: Mapping[Pair, float]) -> tuple[Family, ...]:
         members = tuple(sorted({start, *_reached(start, near)}))
         left -= set(members)
         chains = tuple(
-            Chain(one, two, _reached(one, near)[two], (one, two) in known) for one, two in combinations(members, 2)
+            Chain(one, two, worst[two], (one, two) in known)
+            for place, one in enumerate(members[:-1])
+            for worst in [_reached(one, near)]
+            for two in members[place + 1 :]
         )
         found.append(Family(members, chains, max(chain.weakest for chain in chains)))
     return tuple(sorted(found, key=lambda family: (-len(family.members), family.weakest)))

@@ -119,18 +119,19 @@ def _refuse_mixed(reports: Sequence[ComparisonReport]) -> None:
 
 def _table(reports: Sequence[ComparisonReport]) -> Table:
     called = _names([facts for report in reports for facts in (report.left, report.right)])
-    units: dict[tuple[str, str, int], FamilyUnit] = {}
+    places: dict[tuple[str, str, int], int] = {}
+    units: list[FamilyUnit] = []
     tested: dict[tuple[int, int], Match] = {}
     for report in reports:
         left, right = called[weights_of(report.left)], called[weights_of(report.right)]
         for match in report.matches:
-            ends = [_place(units, name, unit) for name, unit in ((left, match.left), (right, match.right))]
+            ends = [_place(places, units, name, unit) for name, unit in ((left, match.left), (right, match.right))]
             pair = (min(ends), max(ends))
             if pair not in tested or _p(match) > _p(tested[pair]):
                 tested[pair] = match  # asked twice, for example from both sides: the more cautious answer counts
     q = benjamini_hochberg([_p(match) for match in tested.values()]) if tested else ()
     pairs = {pair: Tested(match, float(each)) for (pair, match), each in zip(tested.items(), q, strict=True)}
-    return Table(tuple(dict.fromkeys(called.values())), tuple(units.values()), pairs)
+    return Table(tuple(dict.fromkeys(called.values())), tuple(units), pairs)
 
 
 def _names(every: Sequence[ModelFacts]) -> dict[str, str]:
@@ -146,12 +147,13 @@ def _names(every: Sequence[ModelFacts]) -> dict[str, str]:
     return called
 
 
-def _place(units: dict[tuple[str, str, int], FamilyUnit], model: str, unit: ComparedUnit) -> int:
+def _place(places: dict[tuple[str, str, int], int], units: list[FamilyUnit], model: str, unit: ComparedUnit) -> int:
     key = (model, unit.address, unit.index)
-    if key not in units:
+    if key not in places:
         promoted = unit.promoted[:_N_PROMOTED]
-        units[key] = FamilyUnit(model=model, address=unit.address, index=unit.index, promoted=promoted)
-    return list(units).index(key)
+        places[key] = len(units)
+        units.append(FamilyUnit(model=model, address=unit.address, index=unit.index, promoted=promoted))
+    return places[key]
 
 
 def _p(match: Match) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
+from interp_lab.methods import shared_features
 from interp_lab.methods.shared_features import Chain, families
 
 
@@ -31,3 +34,17 @@ def test_a_long_chain_holds_every_two_of_its_members(n: int) -> None:
     (found,) = families({(i, i + 1): 0.001 * (i + 1) for i in range(n)})
     assert len(found.chains) == (n + 1) * n // 2
     assert {chain.weakest for chain in found.chains if chain.right == n} == {0.001 * n}
+
+
+def test_each_member_of_a_large_family_is_looked_from_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+
+    def counted(start: int, near: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+        looked.append(start)
+        return reached(start, near)
+
+    reached = shared_features._reached  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(shared_features, "_reached", counted)
+    (found,) = families({(0, i): 0.01 for i in range(1, 40)})
+    assert len(found.chains) == 40 * 39 // 2
+    assert len(looked) <= 40
