@@ -17,6 +17,8 @@ from interp_lab_tools.limits import ANSWER_CHARS
 from interp_lab_tools.views import as_json
 
 _NOTE_ROOM = 600
+_MOST_CALL = 5_000
+"""Characters of a call that an answer which is too long hands out."""
 _SMALLEST: Mapping[type, int] = {list: 1, dict: 16, str: 400}
 """Sizes below which nothing is cut: a record keeps its fields, a sentence its end."""
 _KEPT = frozenset({"summary", "warnings", "agent_next_actions", "error", "job_id"})
@@ -61,11 +63,15 @@ def internal_error_result(error_id: str) -> CallToolResult:
 
 
 def shortened(answer: Object, limit: int = ANSWER_CHARS) -> Object:
-    """Return the answer with its largest parts cut until it fits, and a warning that says which and how much."""
+    """Return the answer with its largest parts cut until it fits, and a warning that says which and how much.
+
+    A call is handed out whole or not at all: with fewer prompts or units it would still be valid, and ask another thing.
+    """
     if len(compact(answer)) <= limit:
         return answer
     answer = copy.deepcopy(answer)
     whole: dict[Path, int] = {}
+    _drop_long_calls(answer, (), whole)
     for kept in (_KEPT, frozenset[str]()):
         while len(compact(answer)) > limit - _NOTE_ROOM:
             largest = max(_parts(answer, (), kept), key=lambda part: len(compact(part[1])), default=None)
@@ -91,6 +97,8 @@ def _mending(error: LabError) -> Iterator[JsonValue]:
 def _parts(node: JsonValue, path: Path, kept: frozenset[str]) -> Iterator[tuple[Path, JsonValue]]:
     """Yield every list, map and long text below the top that may be cut, innermost first."""
     children: Iterable[tuple[str | int, JsonValue]] = ()
+    if _is_call(node):
+        return
     if isinstance(node, dict):
         children = [(key, child) for key, child in node.items() if path or key not in kept]
     elif isinstance(node, list):
@@ -99,6 +107,22 @@ def _parts(node: JsonValue, path: Path, kept: frozenset[str]) -> Iterator[tuple[
         yield from _parts(child, (*path, key), kept)
     if path and isinstance(node, list | dict | str) and len(node) > _SMALLEST[type(node)]:
         yield path, node
+
+
+def _is_call(node: JsonValue) -> bool:
+    return isinstance(node, dict) and "tool" in node and "arguments" in node
+
+
+def _drop_long_calls(node: JsonValue, path: Path, whole: dict[Path, int]) -> None:
+    """Take out of lists the calls that are too long to be handed out in an answer."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        _drop_long_calls(child, (*path, key), whole)
+    if isinstance(node, list):
+        short = [each for each in node if not (_is_call(each) and len(compact(each)) > _MOST_CALL)]
+        if len(short) < len(node):
+            whole[path] = len(node)
+            node[:] = short
 
 
 def _halve(answer: Object, path: Path, part: JsonValue, whole: dict[Path, int]) -> None:
