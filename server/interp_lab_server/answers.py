@@ -65,7 +65,7 @@ def internal_error_result(error_id: str) -> CallToolResult:
 def shortened(answer: Object, limit: int = ANSWER_CHARS) -> Object:
     """Return the answer with its largest parts cut until it fits, and a warning that says which and how much.
 
-    A call is handed out whole or not at all: with fewer prompts or units it would still be valid, and ask another thing.
+    A call is handed out whole or not at all: with fewer prompts it would still be valid, and ask another thing.
     """
     if len(compact(answer)) <= limit:
         return answer
@@ -114,15 +114,24 @@ def _is_call(node: JsonValue) -> bool:
 
 
 def _drop_long_calls(node: JsonValue, path: Path, whole: dict[Path, int]) -> None:
-    """Take out of lists the calls that are too long to be handed out in an answer."""
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in children:
-        _drop_long_calls(child, (*path, key), whole)
-    if isinstance(node, list):
-        short = [each for each in node if not (_is_call(each) and len(compact(each)) > _MOST_CALL)]
+    """Take out the calls that are too long to be handed out in an answer."""
+    if isinstance(node, dict):
+        for key, child in node.items():
+            _drop_long_calls(child, (*path, key), whole)
+            if _is_long_call(child):
+                whole[*path, key] = 1
+                node[key] = None
+    elif isinstance(node, list):
+        for place, child in enumerate(node):
+            _drop_long_calls(child, (*path, place), whole)
+        short = [child for child in node if not _is_long_call(child)]
         if len(short) < len(node):
             whole[path] = len(node)
             node[:] = short
+
+
+def _is_long_call(node: JsonValue) -> bool:
+    return _is_call(node) and len(compact(node)) > _MOST_CALL
 
 
 def _halve(answer: Object, path: Path, part: JsonValue, whole: dict[Path, int]) -> None:

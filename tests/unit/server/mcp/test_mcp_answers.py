@@ -10,6 +10,7 @@ from interp_lab.contracts.results import Result
 from interp_lab.errors import FieldProblem, InvalidRequest, UnknownJob
 from interp_lab_server.answers import answer_result, error_result, internal_error_result, shortened, view_result
 from interp_lab_server.sanitize import compact
+from interp_lab_tools.limits import ANSWER_CHARS
 
 LIMIT = 2000
 JSON = st.recursive(
@@ -38,6 +39,20 @@ def test_long_lists_and_long_texts_are_cut_until_they_fit(rows: list[str], lengt
     assert short["deep"]["few"] == [1]
     assert text.startswith(short["deep"]["text"])
     assert rows[: len(short["rows"])] == [row[: len(cut)] for row, cut in zip(rows, short["rows"], strict=False)]
+
+
+def test_a_call_is_handed_out_whole_or_not_at_all() -> None:
+    prompts = [{"text": f"the men went down to town {n}", "score": n % 2} for n in range(1000)]
+    long = {"tool": "compare", "arguments": {"dataset": {"kind": "inline", "prompts": prompts}}, "why": "w"}
+    small = {"tool": "inspect", "arguments": {"ranks": list(range(500))}, "why": "w"}
+    rows = [{"name": f"row {n}", "call": long if n == 0 else small} for n in range(3)]
+    short = shortened({"summary": "s", "agent_next_actions": [long, small], "rows": rows})
+    assert len(compact(short)) <= ANSWER_CHARS
+    assert short["agent_next_actions"] == [small]
+    assert [row["call"] for row in short["rows"]] == [None, small, small]
+    assert "/agent_next_actions (of 2)" in short["warnings"][-1]
+    many = shortened({"agent_next_actions": [small] * 20})
+    assert {compact(action) for action in many["agent_next_actions"]} == {compact(small)}
 
 
 def test_the_note_says_how_much_is_missing_and_where_the_rest_is() -> None:
