@@ -227,11 +227,14 @@ class Conductor:
             WorkerKilled: It was asked to end too often before it got further.
         """
         start = part.read_start()
-        done = float(part.read_progress().get("done") or 0)
-        fruitless = 0 if done > start.reached else start.fruitless + 1
+        told = part.read_progress()
+        unit, done = str(told.get("unit") or ""), float(told.get("done") or 0)
+        farthest = start.reached.get(unit, 0.0)  # a part counts prompts, then edits: only like is compared with like
+        fruitless = 0 if done > farthest else start.fruitless + 1
         if fruitless >= self._settings.start_budget:
             raise WorkerKilled(f"{part.name} of the job was asked to end {fruitless} times before it got further.")
-        part.write_start(start.model_copy(update={"fruitless": fruitless, "reached": max(done, start.reached)}))
+        reached = start.reached | {unit: max(done, farthest)}
+        part.write_start(start.model_copy(update={"fruitless": fruitless, "reached": reached}))
         return part
 
     def _is_lost(self, under: _Under, state: TaskState) -> bool:

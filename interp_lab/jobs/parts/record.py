@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import JsonValue, NonNegativeInt, ValidationError
+from pydantic import Field, JsonValue, NonNegativeInt, ValidationError
 
 from interp_lab.artifacts.canonical import canonical_json
 from interp_lab.artifacts.durable import make_durable_folder, replace_quickly, write_durably
@@ -95,8 +95,8 @@ class Start(Contract):
     """Tries that ended without a word."""
     fruitless: NonNegativeInt = 0
     """Tries in a row that were asked to end before they got further than those before."""
-    reached: float = 0.0
-    """How far the farthest try had come when it was asked to end."""
+    reached: dict[str, float] = Field(default_factory=dict[str, float])
+    """How far the farthest try had come when it was asked to end, by what its steps are counted in."""
 
 
 class PartFolder:

@@ -75,11 +75,13 @@ def test_artifacts_that_are_never_whole_are_given_up(settings: Settings) -> None
     assert len(place.started) == settings.crash_budget + 1
 
 
-def asked_to_end(gets: Callable[[int], float], ends_at: int) -> FindWork:
+def asked_to_end(
+    gets: Callable[[int], float], ends_at: int, unit: Callable[[int], str] = lambda _: "steps"
+) -> FindWork:
     """A part that is asked to end in each of its tries, having got as far as is said, until one ends."""
 
     def whole(run: Run) -> Mapping[str, Any]:
-        run.progress(gets(run.attempt), 100, "counting", "steps")
+        run.progress(gets(run.attempt), 100, "counting", unit(run.attempt))
         if run.attempt < ends_at:
             raise InterruptedJob
         return {"tries": run.attempt}
@@ -93,6 +95,20 @@ def asked_to_end(gets: Callable[[int], float], ends_at: int) -> FindWork:
 def test_a_part_that_is_asked_to_end_goes_on_as_long_as_it_gets_further(settings: Settings) -> None:
     run = job_of(settings, "count", asked(settings))
     place = HerePlace(asked_to_end(float, ends_at=12), settings.to_env())
+    assert in_parts(run, settings, place) == {"tries": 12}
+
+
+def test_what_a_part_counted_before_does_not_hide_that_it_gets_further_in_what_it_counts_now(
+    settings: Settings,
+) -> None:
+    def gets(attempt: int) -> float:
+        return 1000.0 if attempt == 1 else float(attempt)
+
+    def unit(attempt: int) -> str:
+        return "prompts" if attempt == 1 else "edits"
+
+    run = job_of(settings, "count", asked(settings))
+    place = HerePlace(asked_to_end(gets, ends_at=12, unit=unit), settings.to_env())
     assert in_parts(run, settings, place) == {"tries": 12}
 
 
