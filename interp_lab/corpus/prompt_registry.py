@@ -83,9 +83,9 @@ class _Folder:
         except FileNotFoundError:
             if self.origin == "workspace":
                 return []
-            raise InvalidPath(f"The folder {str(self.path)!r} is not there.") from None
+            raise InvalidPath(f"The folder {self.path.name!r} is not there.") from None
         except OSError as error:
-            raise InvalidPath(f"The folder {str(self.path)!r} cannot be listed: {error.strerror}.") from error
+            raise InvalidPath(f"The folder {self.path.name!r} cannot be listed: {error.strerror}.") from error
         return sorted(found)
 
     def stamp(self, name: str) -> tuple[tuple[int, ...] | None, ...]:

@@ -178,6 +178,7 @@ def test_a_folder_that_is_not_there_is_named_and_the_others_answer(tmp_path: Pat
     settings = Settings(workspace=tmp_path, prompt_dirs=(tmp_path / "gone", tmp_path / "there"))
     gone, there = own(settings)
     assert "not there" in gone.problem
+    assert str(tmp_path) not in gone.problem  # where the operator keeps sets is not for an agent
     assert there.name == "polite"
     assert len(opened("set:polite", settings).prompts) == 6
 
