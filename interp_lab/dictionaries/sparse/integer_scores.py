@@ -88,6 +88,7 @@ def integer_scores(
     _round(x, 1.0 / units.token, rounded_x)
     _round(encoder, lengths / units.latent, rounded)
     if copies:
+        units = units._replace(noise=_with_bias(units, bias, copies))
         # the bias in the units of a token is a product: of how small its unit is, and of the bias in the smallest's
         rounded_x[:, width:] = (_TOP * units.token.min() / units.token).round_()[:, None]
         rounded[:, width:] = (bias / (_TOP * copies)).round_()[:, None]
@@ -108,6 +109,12 @@ def _units(x: Tensor, largest: float, square: float) -> _Units | None:
     if float(noise.median()) > _MOST_NOISE * float(spread.median()):
         return None
     return _Units(token, latent, noise / (token * latent))
+
+
+def _with_bias(units: _Units, bias: Tensor, copies: int) -> Tensor:
+    """Return the noise with what rounding the two factors of the bias adds; the bias is in the smallest units."""
+    of_bias = _TOP * copies * units.token.min() / units.token
+    return (units.noise.square() + (of_bias.square() + bias.square().mean() / _TOP**2) / 12.0).sqrt_()
 
 
 def _largest(matrix: Tensor) -> Tensor:

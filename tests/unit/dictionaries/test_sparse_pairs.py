@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp_lab.dictionaries.sparse.integer_scores import IntegerScores
+from interp_lab.dictionaries.sparse.integer_scores import IntegerScores, integer_scores
 from interp_lab.dictionaries.sparse.products import dots, gathered_sum, latent_major, segment_sum, starts
-from interp_lab.dictionaries.sparse.selection import Reader, at_least, largest_of_rows
+from interp_lab.dictionaries.sparse.selection import Buffers, Reader, at_least, largest_of_rows
 from interp_lab.dictionaries.sparse.selector import Selector
 from interp_lab.dictionaries.sparse.trimming import best_of_all, best_of_rows
 
@@ -142,3 +142,19 @@ def test_where_eight_bits_would_tell_too_little_candidates_are_chosen_in_bfloat1
     scores = Selector(torch.int8, tile_rows=25).scores(x, reader)
     assert not isinstance(scores, IntegerScores)
     assert next(scores.tiles())[1].dtype == torch.bfloat16
+
+
+def test_what_rounding_takes_from_a_large_bias_loses_hardly_any_of_the_best() -> None:
+    random = torch.Generator().manual_seed(0)
+    n_tokens, width, n_latents, k = 128, 256, 2048, 32
+    x = torch.randn(n_tokens, width, generator=random)
+    encoder = torch.nn.functional.normalize(torch.randn(n_latents, width, generator=random), dim=1)
+    bias = 2 * torch.randn(n_latents, generator=random) - 2
+    scores = integer_scores(x, Reader(encoder, bias), Buffers(), tile_rows=64)
+    assert scores is not None
+    found = scores.largest(k)
+    best = (x @ encoder.T + bias).topk(k, dim=1).indices
+    chosen = torch.zeros(n_tokens, n_latents, dtype=torch.bool)
+    chosen[found.rows.long(), found.latents.long()] = True
+    assert (~chosen.gather(1, best)).float().mean() < 0.001
+    assert len(found.rows) < 1.3 * best.numel()
