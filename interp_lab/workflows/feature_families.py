@@ -69,7 +69,7 @@ def feature_families(request: FamiliesRequest, settings: Settings) -> FamiliesRe
     table = _table(reports)
     if len(set(table.models)) == 1:
         raise InvalidRequest(
-            f"All comparisons are within {reports[0].left.id[:80]}: no feature can be shared by models or private to one.",
+            f"All comparisons are within {reports[0].left.id[:80]}: no feature is shared by models or private to one.",
             remedy="Name comparisons of two models or more with different weights.",
         )
     found = families({pair: tested.q for pair, tested in table.pairs.items() if tested.joins})
