@@ -20,6 +20,9 @@ FOLDER = "requests"
 PER_GROUP = 4
 """Rows of each side that one scene or template is good for."""
 
+NEEDED_GROUPS = 2 * LEAST_CONFIRM_GROUPS
+"""Groups of each side from which on a grade is possible: half of them are kept back to confirm."""
+
 RULES = (
     "Write what the model would really meet: complete, natural texts of the kinds it will be used on.",
     "Every negative is a hard one: same topic, same kind of text, same opening words; only the property is missing.",
@@ -27,6 +30,7 @@ RULES = (
     "Lengths, punctuation, digits and capitals must be spread alike over positives and negatives.",
     "No word may occur on one side only, unless the criterion is that word.",
     "Name the scene or template in 'group'; a group has positives and negatives, and no two groups share a wording.",
+    f"Nothing is confirmed on fewer than {NEEDED_GROUPS} independent groups of each label; near-duplicates count once.",
     "Mark where the property sits in 'spans' (character offsets), in negatives where it would sit, if it has a place.",
     "Name the kind of positive or of hard negative in 'subtype', at least two kinds of negative.",
 )
@@ -54,7 +58,7 @@ class Asked(Contract):
             request_id=self.id,
             n_positive=self.n_per_side,
             n_negative=self.n_per_side,
-            n_groups=max(2 * LEAST_CONFIRM_GROUPS + 4, self.n_per_side // PER_GROUP),
+            n_groups=min(self.n_per_side, max(NEEDED_GROUPS + 4, self.n_per_side // PER_GROUP)),
             rules=RULES,
             row=Candidate.model_json_schema(),
         )

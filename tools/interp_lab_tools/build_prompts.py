@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from interp_lab.contracts.build_prompts import Ask, BuildPromptsRequest, BuildPromptsResult
+from interp_lab.corpus.generation import NEEDED_GROUPS
 from interp_lab_tools.audit_prompts import audit_warnings, in_words, inspect_action
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
@@ -40,10 +43,19 @@ def _ask(request: BuildPromptsRequest, source: Ask, lab: Lab) -> BuildPromptsRes
             f"{wanted.n_groups} groups by the rules, then call build_prompts again with the same name and criterion "
             f"and source {{kind: 'answer', request_id: '{wanted.request_id}', candidates: [...]}}."
         ),
+        warnings=tuple(_too_few(wanted.n_groups)),
         name=request.name,
         criterion=request.criterion,
         generation_request=wanted,
     )
+
+
+def _too_few(n_groups: int) -> Iterator[str]:
+    if n_groups < NEEDED_GROUPS:
+        yield (
+            f"{n_groups} groups are for a first look: {NEEDED_GROUPS} independent groups of each label are needed "
+            f"before anything can be confirmed. Ask with n_per_side {NEEDED_GROUPS} or more for a grade."
+        )
 
 
 BUILD_PROMPTS = InlineCapability(

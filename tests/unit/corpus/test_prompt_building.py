@@ -15,7 +15,7 @@ from interp_lab.contracts.build_prompts import BuildPromptsRequest, Candidate
 from interp_lab.contracts.prompts import PromptFile
 from interp_lab.corpus.advice import rows_to_add, rows_to_drop
 from interp_lab.corpus.assembly import assemble, scored
-from interp_lab.corpus.generation import Asked
+from interp_lab.corpus.generation import NEEDED_GROUPS, Asked
 from interp_lab.corpus.prompt_registry import list_registry
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import (
@@ -30,6 +30,8 @@ from interp_lab.errors import (
 )
 from interp_lab.settings import Settings
 from interp_lab.workflows.build_prompts import Built, ask_for_texts, build_prompts
+from interp_lab_tools.build_prompts import BUILD_PROMPTS
+from interp_lab_tools.lab import Lab
 
 THINGS = ["cup", "book", "lamp", "pen", "key", "map", "box", "jar", "hat", "bag", "coat", "door"]
 POSITIVE = [f"Could you please hand me the {x}?" for x in THINGS]
@@ -247,6 +249,22 @@ def test_the_row_schema_that_is_handed_out_is_the_one_that_candidates_are_checke
     jsonschema.validate({"text": "a", "label": "positive"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"text": "a", "label": "maybe"}, schema)
+
+
+@pytest.mark.parametrize(("n_per_side", "n_groups"), [(12, 12), (24, 24), (60, 24), (200, 50)])
+def test_no_more_groups_are_asked_for_than_can_have_both_labels(n_per_side: int, n_groups: int) -> None:
+    wanted = Asked(name="polite", criterion="the speaker asks politely", n_per_side=n_per_side).request()
+    assert wanted.n_groups == n_groups
+    assert any(f"{NEEDED_GROUPS} independent groups" in rule for rule in wanted.rules)
+
+
+@pytest.mark.parametrize(("n_per_side", "told"), [(NEEDED_GROUPS - 1, True), (NEEDED_GROUPS, False)])
+def test_a_question_for_too_few_texts_says_how_many_a_grade_needs(tmp_path: Path, n_per_side: int, told: bool) -> None:
+    source = {"kind": "ask", "n_per_side": n_per_side}
+    request = BuildPromptsRequest.model_validate({"name": "p", "criterion": "it is polite", "source": source})
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        said = BUILD_PROMPTS.handler(request, lab)
+    assert any(f"{NEEDED_GROUPS} independent groups" in warning for warning in said.warnings) is told
 
 
 def test_texts_that_differ_in_a_number_alone_are_kept_and_share_a_group() -> None:
