@@ -79,7 +79,7 @@ def _in_words(card: ShowFeatureResult, subject: Subject, request: ShowFeatureReq
     return card.model_copy(
         update={
             "summary": summary(card, is_latent=subject.is_latent),
-            "warnings": (*flag_warnings(card), *card.warnings),
+            "warnings": (*flag_warnings(card, is_latent=subject.is_latent), *card.warnings),
             "agent_next_actions": next_actions(subject, request, card),
         }
     )

@@ -13,6 +13,7 @@ from interp_lab.workflows.features.subject import Subject
 _TELLING: Final = 0.2
 """Share of the active rows from which the most frequent token is worth a word."""
 CAVEAT: Final = "What it is active on, not what it causes."
+_WEIGHTS_ONLY: Final = "Only weights were read: not what it is active on, nor what it causes."
 _WORDS: Final[Mapping[FeatureCode, str]] = {
     "dead": "It is active on no row of this store; it need not be dead on other text.",
     "dense": "It is active on a tenth of the rows or more: single contexts say little about it.",
@@ -29,12 +30,15 @@ _WORDS: Final[Mapping[FeatureCode, str]] = {
 def summary(card: ShowFeatureResult, *, is_latent: bool) -> str:
     """Return the sentence to quote."""
     parts = [*_activity(card, "active" if is_latent else "above 0"), *_writing(card)]
-    return f"{card.feature} {'; '.join(parts) or 'is shown by its weights alone'}. {CAVEAT}"
+    caveat = _WEIGHTS_ONLY if card.density is None else CAVEAT
+    return f"{card.feature} {'; '.join(parts) or 'is shown by its weights alone'}. {caveat}"
 
 
-def flag_warnings(card: ShowFeatureResult) -> tuple[str, ...]:
-    """Return every flag in words."""
-    return tuple(_WORDS[flag] for flag in card.flags)
+def flag_warnings(card: ShowFeatureResult, *, is_latent: bool) -> tuple[str, ...]:
+    """Return every flag in words, after what an absent store leaves out."""
+    how = "encoded with this dictionary (encode_store)" if is_latent else "of its address (harvest)"
+    missing = (f"No contexts or density: name a store {how} as store.",) if card.density is None else ()
+    return (*missing, *(_WORDS[flag] for flag in card.flags))
 
 
 def next_actions(subject: Subject, request: ShowFeatureRequest, card: ShowFeatureResult) -> tuple[NextAction, ...]:

@@ -75,9 +75,18 @@ def _chars(result: Any) -> int:
 def test_a_card_is_short_says_its_caveat_and_leads_on(lab: Lab, arguments: dict[str, Any]) -> None:
     result = show(lab, **arguments)
     assert _chars(result) <= 4300
-    assert result.summary.endswith("What it is active on, not what it causes.")
+    assert result.summary.endswith("not what it causes." if "store" in arguments else "nor what it causes.")
     for action in result.agent_next_actions:
         call(lab, action.tool, action.arguments)
+
+
+def test_a_card_without_a_store_says_that_only_weights_were_read(lab: Lab) -> None:
+    alone = show(lab, dictionary="sae", unit=PLANTED)
+    assert "Only weights were read" in alone.summary
+    assert "encode_store" in alone.warnings[0]
+    beside = show(lab, dictionary="sae", unit=PLANTED, store="store")
+    assert "Only weights" not in beside.summary
+    assert not any("encode_store" in warning for warning in beside.warnings)
 
 
 @pytest.mark.parametrize("arguments", SEARCHES, ids=json.dumps)
