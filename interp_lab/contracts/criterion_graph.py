@@ -76,7 +76,9 @@ class EvidenceEdge(Contract):
     weight: FiniteFloat
     """AUROC of an association, change of an effect, correlation of a co-activation, mediated effect of a path."""
     interval: tuple[FiniteFloat, FiniteFloat] | None
-    """95 % over prompt groups, if the report has one."""
+    """95 % of the weight over prompt groups, if the report has one."""
+    control: FiniteFloat | None = None
+    """Of an effect: mean effect of its controls, which the grade takes off."""
     part: Literal["explore", "confirm"]
     """Prompts that it was measured on."""
     grade: Grade | None

@@ -24,9 +24,10 @@ class CausalFigures(Contract):
     controls: dict[str, FiniteFloat]
     """Mean effect by kind of control on the same prompts; empty if none was run."""
     difference: FiniteFloat
-    """Effect less the control that goes farthest the same way; without controls, less the smallest that matters."""
+    """Effect less the control that goes farthest the same way; without controls, less the smallest that matters.
+    0, which estimates nothing, where it does not exceed them."""
     interval: Interval
-    """Its interval."""
+    """Test of both directions: holds `effect` and leaves 0 out only if that exceeds its controls in one direction."""
     q_value: Probability | None
     """Benjamini-Hochberg over the effects of the source on this part, after earlier looks; absent if not said."""
 

@@ -69,9 +69,10 @@ class EffectFigures(Contract):
     controls_as_large: Probability
     """Share of control edits with at least as large an effect, either way."""
     difference: FiniteFloat
-    """Effect less control, or less the smallest effect that matters; 0 where it does not exceed them."""
+    """Effect less control, or less the smallest effect that matters; 0, which estimates nothing, where it exceeds
+    neither: the estimate is `effect`."""
     difference_interval: Interval
-    """Leaves 0 out only if the effect exceeds both in one direction."""
+    """Test of both directions: holds `effect` and leaves 0 out only if that exceeds both in one direction."""
     p_value: Probability
     """Two-sided, over groups."""
     q_value: Probability

@@ -16,7 +16,10 @@ from interp_lab.statistics.arrays import Floats, checked_vector
 from interp_lab.statistics.clustered_mean import INTERVAL_METHOD, MeanEstimate, clustered_mean
 from interp_lab.statistics.power import detectable_mean
 
-METHOD = f"{INTERVAL_METHOD}, of effect less control on the same prompts"
+METHOD = (
+    f"{INTERVAL_METHOD}, from the effect less what controls (or the smallest effect that matters) do upwards "
+    "to the effect less what they do downwards, on the same prompts"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,10 @@ class Contrast:
     control: float
     """Mean effect of the kind of control that goes farthest in the effect's direction, with its sign."""
     difference: float
-    """Effect less control or floor, whichever is larger; 0 where the effect does not exceed them."""
+    """Effect less control or floor, whichever is larger; 0, no estimate, where the effect does not exceed them."""
     low: float
     high: float
-    """Interval of the difference: it leaves 0 out only if the effect exceeds control and floor in one direction."""
+    """Holds the effect itself, and leaves 0 out only if the effect exceeds control and floor in one direction."""
     p: float
     consistency: float
     """Share of prompts on which the effect has the sign of its mean."""

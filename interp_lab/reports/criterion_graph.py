@@ -15,7 +15,10 @@ from interp_lab.reports.visible import shortened, visible
 
 KINDS: dict[EvidenceKind, tuple[str, str]] = {
     "path": ("path", "mediated effect of one unit on another, in units of the target"),
-    "effect": ("effect", "change of the behaviour under an edit, less that of its controls"),
+    "effect": (
+        "effect",
+        "change of the behaviour under an edit; controls do the second number, and the grade takes it off",
+    ),
     "association": ("association", "AUROC with the criterion; correlation"),
     "co_activation": ("co-activation", "correlation of two units; never graded"),
 }
@@ -42,7 +45,6 @@ def render_criterion_graph(graph: CriterionGraph) -> str:
             edges=list(enumerate(graph.edges))[:_LISTED],
             share=100,
             drawn=len(view.links),
-            interval=_interval,
         )
     )
 
@@ -91,8 +93,8 @@ def criterion_graphml(graph: CriterionGraph) -> str:
         ((edge.source, edge.target, _attributes(edge)) for edge in graph.edges),
         of_nodes={"kind": "string", "name": "string", "address": "string", "layer": "int", "supernode": "string"},
         of_edges={
-            "kind": "string", "weight": "double", "low": "double", "high": "double", "part": "string",
-            "grade": "string", "status": "string", "groups": "int", "report": "string",
+            "kind": "string", "weight": "double", "low": "double", "high": "double", "control": "double",
+            "part": "string", "grade": "string", "status": "string", "groups": "int", "report": "string",
         },
     )  # fmt: skip
 
@@ -105,6 +107,7 @@ def _attributes(edge: EvidenceEdge) -> dict[str, str | int | float | None]:
         "weight": edge.weight,
         "low": low,
         "high": high,
+        "control": edge.control,
         "part": edge.part,
         "grade": edge.grade,
         "status": None if rerun is None else rerun.status,
@@ -115,11 +118,12 @@ def _attributes(edge: EvidenceEdge) -> dict[str, str | int | float | None]:
 
 def _row(edge: EvidenceEdge, names: dict[str, str]) -> str:
     ends = " | ".join(code_span(names.get(end, end)) for end in (edge.source, edge.target))
-    return f"| {ends} | {short(edge.weight)}{_interval(edge)} | {edge.part} | {_standing(edge)} |"
+    return f"| {ends} | {_weight(edge)} | {edge.part} | {_standing(edge)} |"
 
 
-def _interval(edge: EvidenceEdge) -> str:
-    return "" if edge.interval is None else f" [{short(edge.interval[0])}, {short(edge.interval[1])}]"
+def _weight(edge: EvidenceEdge) -> str:
+    interval = "" if edge.interval is None else f" [{short(edge.interval[0])}, {short(edge.interval[1])}]"
+    return f"{short(edge.weight)}{interval}" + ("" if edge.control is None else f"; controls {short(edge.control)}")
 
 
 def _standing(edge: EvidenceEdge) -> str:
@@ -179,5 +183,5 @@ def _link(edge: EvidenceEdge, size: float) -> Link:
     if edge.grade in ("validated", "contradicted"):
         tags.append(edge.grade)
     told = f"{KINDS[edge.kind][0]} on {edge.part} prompts; {_standing(edge)}"
-    value = f"{short(edge.weight)}{_interval(edge)}"
-    return Link(visible(edge.source), visible(edge.target), edge.kind, tuple(tags), round(size, 4), value, told)
+    source, target = visible(edge.source), visible(edge.target)
+    return Link(source, target, edge.kind, tuple(tags), round(size, 4), _weight(edge), told)

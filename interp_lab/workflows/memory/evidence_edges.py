@@ -82,7 +82,7 @@ def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
 def add_intervention(
     fused: Fused, run: PastRun, report: InterveneReport, *, inspections: Mapping[str, PastRun]
 ) -> None:
-    """Add the effect of every unit that an intervention edited, less its controls: that which earned the grade."""
+    """Add the effect of every unit that an intervention edited, beside controls: of the edit that earned the grade."""
     ids = edited_ids(run, inspections.get)
     for card in report.units:
         if not card.edits:
@@ -101,8 +101,9 @@ def add_intervention(
                 source=unit,
                 target=BEHAVIOUR_NODE,
                 kind="effect",
-                weight=figures.difference,
-                interval=(figures.difference_interval.low, figures.difference_interval.high),
+                weight=figures.effect,
+                interval=(figures.effect_interval.low, figures.effect_interval.high),
+                control=figures.control,
                 part=figures.part,
                 grade=card.grade,
                 reasons=tuple(reason.code for reason in card.reasons),

@@ -44,6 +44,13 @@ def test_an_effect_within_the_floor_is_none_however_sure_it_is() -> None:
     assert contrast(steady, np.zeros((0, 20)), GROUPS, floor=0.1).low > 0
 
 
+@pytest.mark.parametrize("mean", [-2.0, -0.2, 0.2, 2.0])
+def test_the_interval_holds_the_effect_itself_also_where_no_difference_is_left(mean: float) -> None:
+    found = contrast(mean + noise(0), np.array([0.1 + noise(1), -0.3 + noise(2)]), GROUPS, floor=0.5)
+    assert found.low <= found.effect.mean <= found.high
+    assert (found.difference == 0) == (found.low < 0 < found.high)
+
+
 def test_the_kind_of_control_that_does_most_is_the_one_that_counts() -> None:
     kinds = np.stack([0.1 + noise(1), 1.5 + noise(2)])
     assert contrast(1.0 + noise(0), kinds, GROUPS).difference == 0

@@ -14,10 +14,12 @@ from interp_lab import errors
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.attribution_graph import SummarizeGraphResult
-from interp_lab.contracts.criterion_graph import CriterionGraph, CriterionGraphResult
+from interp_lab.contracts.criterion_graph import CriterionGraph, CriterionGraphRequest, CriterionGraphResult
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.path_report import PathCard, PathReport
+from interp_lab.reports.criterion_graph import render_criterion_graph, render_criterion_graph_markdown
 from interp_lab.settings import Settings
+from interp_lab.workflows.criterion_graph import criterion_graph
 from interp_lab.workflows.memory.evidence_edges import Fused, add_paths, open_candidates, settled
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import CAPABILITIES
@@ -115,6 +117,19 @@ def test_of_a_unit_that_is_not_validated_the_clearest_effect_is_drawn(settings: 
     edited = publish(settings, intervene_report([unit_card("resid_post.2 #5", "needs_causal_evidence", edits)]))
     (edge,) = fuse(settings, edited).edges
     assert edge.weight == -0.9
+
+
+def test_the_number_of_an_effect_within_its_controls_is_the_estimate_of_its_interval(settings: Settings) -> None:
+    edit = edit_card(0.154, q=1.0, half=0.113)
+    edit["confirm"] |= {"control": 0.016, "difference": 0.0}
+    edit["confirm"]["difference_interval"] = {"low": -0.341, "high": 0.649, "method": "test"}
+    edited = publish(settings, intervene_report([unit_card("resid_post.2 #5", "weak", [edit])]))
+    (edge,) = fuse(settings, edited).edges
+    assert (edge.weight, edge.interval, edge.control) == (0.154, pytest.approx((0.041, 0.267)), 0.016)
+    request = CriterionGraphRequest(reports=(edited,))
+    graph = criterion_graph(request, settings=settings, code_version="test")
+    assert "0.154 [0.0410, 0.267]; controls 0.0160" in render_criterion_graph_markdown(graph)
+    assert "0.154 [0.0410, 0.267]; controls 0.0160" in render_criterion_graph(graph)
 
 
 def test_units_that_say_the_same_are_one_supernode_and_never_graded(settings: Settings) -> None:
