@@ -59,8 +59,8 @@ class AssociationSeen(Contract):
     """Lower end of its 95 % interval."""
     high: FiniteFloat | None
     """Upper end."""
-    confirmed: bool
-    """Measured on prompts that had no part in choosing the unit."""
+    on_confirm_prompts: bool
+    """Measured on prompts that had no part in choosing the unit; says nothing of what they showed."""
     explore_q: FiniteFloat | None
     """Over every coordinate tested."""
 
@@ -74,16 +74,22 @@ class EffectSeen(Contract):
     """What was done."""
     effect: FiniteFloat
     """Mean change, positive if more of the unit raises it, on the part that grades."""
-    low: FiniteFloat
-    """Lower end of the 95 % interval of effect beyond control."""
-    high: FiniteFloat
+    effect_low: FiniteFloat
+    """Lower end of its 95 % interval."""
+    effect_high: FiniteFloat
+    """Upper end."""
+    to_exceed: FiniteFloat
+    """Size that it has to exceed to count: its control's, or the least that matters if that is larger."""
+    beyond_low: FiniteFloat
+    """Lower end of the interval of what it exceeds that by, either way; leaves 0 out only if it does."""
+    beyond_high: FiniteFloat
     """Upper end."""
     q: FiniteFloat
     """Over all effects tested together."""
-    confirmed: bool
-    """Measured on confirm prompts."""
+    on_confirm_prompts: bool
+    """Measured on confirm prompts; whether it held there, `q` and `beyond_low` to `beyond_high` say."""
     detectable: FiniteFloat
-    """Mean beyond control that this many groups find with 80 % power."""
+    """Effect that this many groups find with 80 % power, `to_exceed` included."""
     targets: tuple[str, ...]
     """Words that count as the behaviour (untrusted text)."""
     alternatives: tuple[str, ...]

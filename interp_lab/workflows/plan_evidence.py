@@ -10,7 +10,7 @@ from statistics import median
 from pydantic import JsonValue
 
 from interp_lab.contracts.base import Grade
-from interp_lab.contracts.dossier import DossierRequest, Observation
+from interp_lab.contracts.dossier import DossierRequest, EffectSeen, Observation
 from interp_lab.contracts.evidence_plan import ExperimentKind, PlanEvidenceRequest
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene_report import InterveneReport
@@ -132,7 +132,7 @@ def _candidate(unit: str, seen: Seen, runs: Mapping[str, PastRun], everything: S
 def _stays_away(latest: Observation) -> float | None:
     """Return how far an interval keeps from no association or no effect beyond control; negative if it holds that."""
     if latest.effect is not None:
-        return max(latest.effect.low, -latest.effect.high)
+        return max(latest.effect.beyond_low, -latest.effect.beyond_high)
     seen = latest.association
     if seen is None or seen.low is None or seen.high is None:
         return None
@@ -148,8 +148,11 @@ def _why_settled(grade: Grade, reasons: tuple[str, ...]) -> str:
 
 
 def _out_of_reach(latest: Observation) -> str:
-    if latest.effect is not None:
-        return f"an effect that matters would have been found ({latest.effect.detectable:.3g} with 80 % power)."
+    found = latest.effect
+    if found is not None:
+        seen = f"its effect is {found.effect:.3g} [{found.effect_low:.3g}, {found.effect_high:.3g}]"
+        bar = f"{found.to_exceed:.3g}, the least that matters or its control if that is larger"
+        return f"{seen} where it had to exceed {bar}; {found.detectable:.3g} would have been found with 80 % power."
     return "an association this small is out of reach of any prompt set."
 
 
@@ -157,19 +160,30 @@ def _need(reason: Reason, latest: Observation, run: PastRun) -> int | None:
     """Return the confirm groups of positives that give 80 % power; None where more would show nothing of interest."""
     if reason in {Reason.EFFECT_LIKE_CONTROL, Reason.EFFECT_UNCONFIRMED} and latest.effect is not None:
         least = run.report.behaviour.least_effect if isinstance(run.report, InterveneReport) else 0.0
-        if reason is Reason.EFFECT_LIKE_CONTROL and latest.effect.detectable <= least:
+        if reason is Reason.EFFECT_LIKE_CONTROL and _too_small(latest.effect, least):
             return None
-        spread = spread_from_detectable(latest.effect.detectable, max(2, latest.n_groups))
+        spread = spread_from_detectable(_beyond(latest.effect), max(2, latest.n_groups))
         return groups_for_mean(max(least, abs(latest.effect.effect) * _SHRUNK), spread) if spread > 0 else 2
     away = _away(latest, run)
     found = groups_for_auroc(away) if away > 0 else None
     return None if found is None else max(found, LEAST_CONFIRM_GROUPS)
 
 
+def _too_small(found: EffectSeen, least: float) -> bool:
+    """Whether an effect's own interval, or its power where a control is what it has to exceed, leaves nothing open."""
+    if max(found.effect_high, -found.effect_low) <= least:
+        return True
+    return found.to_exceed > least and _beyond(found) <= least
+
+
+def _beyond(found: EffectSeen) -> float:
+    return found.detectable - found.to_exceed
+
+
 def _away(latest: Observation, run: PastRun) -> float:
     """Return how far the AUROC lies from 0.5, shrunk where only the prompts that chose the unit saw it."""
     if latest.association is not None:
-        return abs(latest.association.auroc - 0.5) * (1.0 if latest.association.confirmed else _SHRUNK)
+        return abs(latest.association.auroc - 0.5) * (1.0 if latest.association.on_confirm_prompts else _SHRUNK)
     report = run.report
     figures = None if isinstance(report, InspectReport) else report.units[_place(latest)].association
     if figures is None:

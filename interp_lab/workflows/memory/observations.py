@@ -76,7 +76,7 @@ def _of_card(run: PastRun, report: InspectReport, card: CoordinateCard, pointer:
             auroc=graded.auroc.value,
             low=None if interval is None else interval.low,
             high=None if interval is None else interval.high,
-            confirmed=card.confirm is not None,
+            on_confirm_prompts=card.confirm is not None,
             explore_q=q,
         ),
         pointer=pointer,
@@ -88,6 +88,7 @@ def _of_edit(run: PastRun, report: InterveneReport, card: UnitCard, edit: EditCa
     found = edit.confirm or edit.explore
     called = edit.confirm is not None and found.q_value <= Q_LEVEL and not report.behaviour.flags
     low, high = found.difference_interval.low, found.difference_interval.high
+    to_exceed = max(report.behaviour.least_effect, found.control if found.effect >= 0 else -found.control)
     return Observation(
         run=run.id,
         at=run.at,
@@ -103,11 +104,14 @@ def _of_edit(run: PastRun, report: InterveneReport, card: UnitCard, edit: EditCa
             metric=report.behaviour.metric + (f" of {report.behaviour.of}" if report.behaviour.of else ""),
             edit=edit.edit,
             effect=found.effect,
-            low=low,
-            high=high,
+            effect_low=found.effect_interval.low,
+            effect_high=found.effect_interval.high,
+            to_exceed=to_exceed,
+            beyond_low=low,
+            beyond_high=high,
             q=found.q_value,
-            confirmed=edit.confirm is not None,
-            detectable=found.detectable,
+            on_confirm_prompts=edit.confirm is not None,
+            detectable=to_exceed + found.detectable,
             targets=report.behaviour.targets,
             alternatives=report.behaviour.alternatives,
         ),
@@ -154,9 +158,11 @@ def _not_found(one: Observation) -> tuple[str, str] | None:
     if one.effect is not None:
         if Reason.EFFECT_LIKE_CONTROL.value not in one.reasons:
             return None
+        found = one.effect
         return Reason.EFFECT_LIKE_CONTROL.value, (
-            f"No {one.effect.metric} effect beyond control over {one.n_groups} groups; "
-            f"{one.effect.detectable:.3g} would have been found with 80 % power."
+            f"No {found.metric} effect beyond {found.to_exceed:.3g}, its control or the least that matters, over "
+            f"{one.n_groups} groups: {found.effect:.3g} [{found.effect_low:.3g}, {found.effect_high:.3g}]; "
+            f"{found.detectable:.3g} would have been found with 80 % power."
         )
     code = next((reason for reason in one.reasons if reason in _GONE), None)
     if code is None or one.association is None:

@@ -132,7 +132,23 @@ def test_an_opposite_effect_within_its_control_does_not_contradict(settings: Set
     assert answer.parts.contradictions == ()
     assert [found.kind for found in answer.parts.disagreements] == ["effect_not_repeated"]
     assert [found.code for found in answer.parts.negatives] == ["effect_like_control"]
-    assert "0.4 would have been found" in answer.parts.negatives[0].text
+    assert "0.5 would have been found" in answer.parts.negatives[0].text
+
+
+def test_an_effect_is_told_with_its_own_interval_and_what_it_had_to_exceed(settings: Settings) -> None:
+    edit = edit_card(0.15, q=1.0)
+    edit["confirm"]["difference_interval"] = {"low": -0.15, "high": 0.45, "method": "test"}
+    unit = unit_card("resid_post.2 #5", "needs_causal_evidence", [edit], ("effect_like_control",))
+    publish(settings, intervene_report([unit]))
+    answer = ask(settings)
+    assert answer.parts is not None
+    found = answer.parts.claims[0].latest.effect
+    assert found is not None
+    assert (found.effect_low, found.effect_high) == (pytest.approx(-0.05), pytest.approx(0.35))
+    assert (found.beyond_low, found.beyond_high, found.to_exceed) == (-0.15, 0.45, 0.1)
+    assert found.detectable == pytest.approx(0.5)
+    assert found.on_confirm_prompts
+    assert "confirmed" not in type(found).model_fields
 
 
 @pytest.mark.guarantee("correlations-never-contradict")
@@ -159,12 +175,14 @@ def test_a_correlation_that_is_gone_on_new_prompts_takes_a_validated_claim_down(
     assert answer.parts.transitions[0].direction == "fell"
 
 
-@pytest.mark.parametrize(("effect", "grade"), [(0.3, "validated"), (1.0, "needs_causal_evidence")])
+@pytest.mark.parametrize(("effect", "grade"), [(0.45, "validated"), (1.0, "needs_causal_evidence")])
 def test_a_replication_takes_a_claim_down_only_where_it_could_have_seen_the_effect(
     settings: Settings, effect: float, grade: str
 ) -> None:
     effect_run(settings, effect, "validated")
-    effect_run(settings, 0.05, "needs_causal_evidence", seed=1, at=5, q=0.6)  # would have found 0.4
+    effect_run(
+        settings, 0.05, "needs_causal_evidence", seed=1, at=5, q=0.6
+    )  # would have found 0.5: 0.4 beyond the least that matters
     answer = ask(settings)
     assert answer.parts is not None
     assert answer.parts.claims[0].grade == grade

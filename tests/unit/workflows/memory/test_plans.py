@@ -173,6 +173,28 @@ def test_a_null_effect_with_power_is_settled_and_one_without_is_not(settings: Se
     assert found.n_groups > 30
 
 
+@pytest.mark.parametrize(
+    ("effect", "half", "settled"), [(0.154, 0.113, True), (0.37, 0.113, False), (0.154, 0.3, False)]
+)
+def test_a_null_effect_is_settled_only_where_its_own_interval_holds_nothing_that_matters(
+    settings: Settings, effect: float, half: float, settled: bool
+) -> None:
+    edit = edit_card(effect, q=1.0, half=half)
+    beyond = {"low": effect - half - 0.382, "high": effect + half + 0.382, "method": "test"}
+    edit["confirm"] |= {"difference": 0.0, "difference_interval": beyond, "detectable": 0.16}
+    reasons = ("association_confirmed", "effect_like_control")
+    made = intervene_report([unit_card("resid_post.2 #5", "needs_causal_evidence", [edit], reasons)])
+    report = of_the_box(settings, made)
+    publish(
+        settings, report.model_copy(update={"behaviour": report.behaviour.model_copy(update={"least_effect": 0.382})})
+    )
+    answer = ask(settings)
+    assert [one.kind for one in answer.experiments] == ([] if settled else ["more_prompts"])
+    if settled:
+        assert "0.154 [0.041, 0.267] where it had to exceed 0.382" in answer.settled[0]
+        assert "0.542 would have been found with 80 % power" in answer.settled[0]
+
+
 def test_what_is_weak_is_settled_with_its_reason(settings: Settings) -> None:
     inspected(settings, card(1, 5, "weak", ("sign_reversed",), confirm=0.2))
     answer = ask(settings)
