@@ -9,7 +9,7 @@ from interp_lab.contracts.store import CodeColumn
 from interp_lab.errors import DictionaryMismatch, InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
-from interp_lab.workflows.features.weights import MappedDictionary, open_dictionary
+from interp_lab.workflows.features.weights import MappedDictionary, encoded_name, open_dictionary
 from interp_lab.workflows.querying.view import StoreView, UnitRef, open_view
 
 
@@ -21,7 +21,7 @@ class Subject:
     dictionary: MappedDictionary | None
     view: StoreView | None
     column: str
-    """Key of the column; of a dictionary without a store, where it reads."""
+    """Key of the column; of a dictionary without a store, the key that the column of its codes would have."""
 
     @property
     def feature(self) -> str:
@@ -43,7 +43,7 @@ class Subject:
         """Where it writes, if that is known; otherwise where it is."""
         if self.dictionary is not None:
             config = self.dictionary.config
-            return (config.addresses_out or config.addresses_in or (self.column,))[-1]
+            return (config.addresses_out or config.addresses_in or (self.column.partition("/")[0],))[-1]
         return self.column.partition("/")[0]
 
 
@@ -108,7 +108,9 @@ def _may_be(column: CodeColumn, dictionary: MappedDictionary, name: str) -> bool
 
 def _without_store(request: ShowFeatureRequest, dictionary: MappedDictionary | None) -> Subject:
     if dictionary is not None:
-        return Subject(request.unit, dictionary, None, request.column or dictionary.config.address_in or "dictionary")
+        where = request.column or dictionary.config.address_in or "dictionary"
+        named = where if "/" in where else f"{where}/{encoded_name(dictionary.config, dictionary.content_hash)}"
+        return Subject(request.unit, dictionary, None, named)
     if request.column is None or request.model is None:
         raise InvalidRequest(
             "Nothing says which latent or coordinate is meant.",

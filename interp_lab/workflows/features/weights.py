@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"
 _OLD_FACTOR = "scaling_factor"
 _KEPT_OPEN = 16
+_NAME = 64
 
 Float32s = NDArray[np.float32]
 
@@ -105,6 +107,13 @@ class MappedDictionary:
             return None
         factor = float(self._stored_norms[latent]) if self._rescaled and name == "b_enc" else 1.0
         return rounded(float(tensor.read(latent)) * factor)
+
+
+def encoded_name(config: DictionaryConfig, digest: str) -> str:
+    """Return the short name of a dictionary in stores that it encodes: what it is, and the beginning of its hash."""
+    k = f"-k{config.k:g}" if config.k is not None else ""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", f"{config.architecture}-{config.n_latents}{k}")
+    return f"{plain[: _NAME - 9]}-{digest[:8]}"
 
 
 def open_dictionary(name: str, settings: Settings) -> MappedDictionary:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +17,9 @@ from interp_lab.settings import Settings
 from interp_lab.store.beside import StoresBeside, keys_read
 from interp_lab.store.locate import open_named_store
 from interp_lab.store.reader import ActivationStore
+from interp_lab.workflows.features.weights import encoded_name
 
 _CONFIG, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
-_NAME = 64
 _OF_SEVERAL = "It is a crosscoder of several models: give the stores of the others in beside, in the order of training."
 
 
@@ -66,7 +65,7 @@ def encodings(store: ActivationStore, request: EncodeStoreRequest, folders: Sequ
         reads = _reads(store, config, reference)
         digest = _hash(folder)
         found.append(
-            Encoding(_name(config, digest), _address(config, reads), reads, config.n_latents, config.k, digest)
+            Encoding(encoded_name(config, digest), _address(config, reads), reads, config.n_latents, config.k, digest)
         )
     keys = [each.key for each in found] + list(store.keys)
     twice = next((key for key in keys if keys.count(key) > 1), None)
@@ -94,13 +93,6 @@ def _reads(store: ActivationStore, config: DictionaryConfig, reference: str) -> 
 
 def _address(config: DictionaryConfig, reads: tuple[str, ...]) -> Address:
     return Address.parse(config.address_in or reads[0])
-
-
-def _name(config: DictionaryConfig, digest: str) -> str:
-    """Return a short name: what the dictionary is, and the beginning of its hash."""
-    k = f"-k{config.k:g}" if config.k is not None else ""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", f"{config.architecture}-{config.n_latents}{k}")
-    return f"{plain[: _NAME - 9]}-{digest[:8]}"
 
 
 def _hash(folder: Path) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.encode_store import EncodeStoreRequest, EncodeStoreResult
+from interp_lab.contracts.features import ShowFeatureRequest
 from interp_lab.dictionaries.dictionary import Dictionary
 from interp_lab.dictionaries.formats.layout import shapes
 from interp_lab.dictionaries.formats.saelens import save_dictionary
@@ -21,6 +22,7 @@ from interp_lab.settings import Settings
 from interp_lab.store.reader import open_store
 from interp_lab.store.verify import verify
 from interp_lab.workflows.encode_store import encode_store
+from interp_lab.workflows.show_feature import show_feature
 
 MakeStore = Callable[..., Path]
 
@@ -59,6 +61,18 @@ def test_codes_of_the_new_store_equal_encoding_its_rows(
     assert verify(folder) == ()
     assert new.rows(["token"]).equals(old.rows(["token"]))
     assert new.prompts().equals(old.prompts())
+
+
+def test_a_latent_is_called_alike_with_and_without_the_store_that_its_dictionary_encoded(
+    tmp_path: Path, make_store: MakeStore, settings: Settings
+) -> None:
+    make_store()
+    _dictionary(tmp_path / "a")
+    (column,) = _encode(EncodeStoreRequest(store="store", dictionaries=("a",)), settings).columns
+    request = ShowFeatureRequest(dictionary="a", unit=3)
+    card = show_feature(request, settings=settings, publish=lambda result, _: result)
+    assert card.feature == f"{column.key}#3"
+    assert card.feature != "resid_post.0#3"
 
 
 class _Stopping(LocalRun):
