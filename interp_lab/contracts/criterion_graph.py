@@ -59,7 +59,7 @@ class EdgeValidation(Contract):
     """What a rerun on held-out prompts found of a path."""
 
     status: str
-    """Status of the path."""
+    """Status of the path: on explore prompts where n_groups is 0."""
     n_groups: NonNegativeInt
     """Held-out groups; 0 if it was not rerun."""
 

@@ -136,13 +136,14 @@ def _standing(edge: EvidenceEdge) -> str:
 
 
 def _view(graph: CriterionGraph) -> GraphView:
-    """Depth from left to right: the criterion, the addresses in order, the behaviour."""
+    """Depth from left to right: the addresses in order, then what their units are measured against."""
     edges = graph.edges[:_MOST_DRAWN]
     ends = {end for edge in edges for end in (edge.source, edge.target)}
     nodes = [node for node in graph.nodes if node.id in ends]
-    columns = columns_of({n.id: n.address or "" for n in nodes if n.kind == "unit"}, left=1.0)
+    columns = columns_of({n.id: n.address or "" for n in nodes if n.kind == "unit"})
     right, height = columns.right + _BESIDE, columns.height
-    beside = {"criterion": (0.0, height / 2), "behaviour": (right, height / 2)}
+    apart = max(height / 4, 3 * R) if {"criterion", "behaviour"} <= {node.kind for node in nodes} else 0.0
+    beside = {"criterion": (right, height / 2 - apart), "behaviour": (right, height / 2 + apart)}
     spots = {node.id: columns.spots[node.id] if node.kind == "unit" else beside[node.kind] for node in nodes}
     sizes = {
         kind: iter(relative([_size(edge) for edge in edges if edge.kind == kind])) for kind in get_args(EvidenceKind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,12 @@ from interp_lab import errors
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.attribution_graph import SummarizeGraphResult
-from interp_lab.contracts.criterion_graph import CriterionGraph, CriterionGraphRequest, CriterionGraphResult
+from interp_lab.contracts.criterion_graph import (
+    CriterionGraph,
+    CriterionGraphRequest,
+    CriterionGraphResult,
+    EvidenceNode,
+)
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.path_report import PathCard, PathReport
 from interp_lab.reports.criterion_graph import render_criterion_graph, render_criterion_graph_markdown
@@ -234,6 +240,33 @@ def test_an_edge_that_is_not_validated_is_never_drawn_as_one_that_is(settings: S
     assert tags["resid_post.2#5", "effect"] == ["held", "validated"]
     assert tags["resid_post.2#5", "association"] == ["open"]
     assert tags["resid_post.2#5", "co_activation"] == ["open"]
+
+
+def test_units_lead_from_the_left_to_the_criterion_and_the_behaviour(settings: Settings) -> None:
+    _, files = published(settings, *both(settings))
+    shown = json.loads(html.unescape(files["report.html"].decode().split('data-graph="')[1].split('"')[0]))
+    at = {mark["id"]: (mark["x"], mark["y"]) for mark in shown["marks"]}
+    ends = [at.pop("criterion"), at.pop("output")]
+    assert max(x for x, _ in at.values()) < min(x for x, _ in ends)
+    assert ends[0] != ends[1]
+
+
+@pytest.mark.parametrize(
+    ("part", "told"), [("explore", "not rerun (like controls)"), ("confirm", "like controls, 12 groups")]
+)
+def test_a_path_that_was_not_rerun_is_said_to_be_so(settings: Settings, part: str, told: str) -> None:
+    fused = Fused()
+    add_paths(fused, "a" * 64, path_report(part, "like_controls", "weak"))
+    (report,) = both(settings)[1:]
+    request = CriterionGraphRequest(reports=(report,))
+    graph = criterion_graph(request, settings=settings, code_version="test")
+    ends = [
+        EvidenceNode(id=f"{address}#5", name=f"{address}#5", kind="unit", address=address)
+        for address in ("resid_post.1", "resid_post.2")
+    ]
+    graph = graph.model_copy(update={"edges": tuple(fused.edges), "nodes": tuple(ends)})
+    cell = render_criterion_graph(graph).split('data-label="rerun">')[1].split("</td>")[0]
+    assert re.sub("<[^>]*>", "", cell) == told
 
 
 def test_names_of_units_are_text_in_the_page(settings: Settings) -> None:
