@@ -210,7 +210,10 @@ def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: Co
     held = [match for match in matches if match.grade in ("needs_causal_evidence", "validated", "contradicted")]
     validated = sum(match.grade == "validated" for match in matches)
     if not held:
-        return f"No unit of {names} that follows “{request.criterion}” is matched beyond chance on confirm prompts."
+        return (
+            f"None of {len(matches)} tested pairs of {names} ({_tried(matches)}) is matched beyond chance on confirm "
+            f"prompts of “{request.criterion}”; other units were not tested."
+        )
     best = held[0]
     low, high = best.interval
     causal = (
@@ -222,6 +225,18 @@ def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: Co
         f"(q ≤ {Q_LEVEL:g} on confirm prompts), {causal}; closest: {name_of(best.left)} with {name_of(best.right)}, "
         f"r = {best.similarity:.2f} [{low:.2f}, {high:.2f}]. Alike is not the same mechanism."
     )
+
+
+def _tried(matches: list[Match]) -> str:
+    """Return how many units of which addresses the pairs are of, left with right."""
+    sides = ([match.left for match in matches], [match.right for match in matches])
+    tried: list[str] = []
+    for side in sides:
+        units = {(unit.address, unit.index) for unit in side}
+        addresses = sorted({unit.address for unit in side})
+        more = f" and {len(addresses) - 3} more addresses" if len(addresses) > 3 else ""
+        tried.append(f"{len(units)} unit{'s' * (len(units) != 1)} of {', '.join(addresses[:3])}{more}")
+    return " with ".join(tried)
 
 
 def _caveats(

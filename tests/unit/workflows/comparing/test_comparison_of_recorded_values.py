@@ -117,11 +117,14 @@ def test_units_of_a_store_are_found_among_records_whose_prompts_stand_in_another
     assert all(set(m.left_out) == {"direction", "promoted_tokens", "explanation", "effect"} for m in report.matches)
 
 
-def test_patterns_that_have_nothing_in_common_are_not_matched(folder: Path) -> None:
+def test_patterns_that_have_nothing_in_common_are_not_matched_and_the_headline_names_what_was_tried(
+    folder: Path,
+) -> None:
     write_records(folder / "two.jsonl", values(3, shared=False), model="two", order=ORDER)
     report, _ = run_compare(folder, **SIDES)
     assert not [match for match in report.matches if match.grade != "weak"]
-    assert "No unit" in report.headline
+    assert report.headline.startswith(f"None of {len(report.matches)} tested pairs of one and two")
+    assert "(6 units of resid_post.1/sae with 6 units of resid_pre.2)" in report.headline
 
 
 def test_dense_stores_carry_directions_through_a_fitted_map(tmp_path: Path) -> None:
