@@ -34,6 +34,12 @@ class Remedy(NamedTuple):
 
 _NEW_SET = "A new prompt set of the size named here, inspected and edited afresh, decides what these prompts left open."
 _BALANCED = "A new prompt set in which that property does not go with the label tells the two apart."
+SEARCH_AFRESH = Remedy(
+    "more_prompts",
+    "plausible",
+    "So few groups could not call even a perfect coordinate in so wide a search; a set of the size named here can.",
+)
+"""For what a search did not find that could have found nothing."""
 _REMEDIES: dict[Reason, Remedy] = {
     Reason.CONFOUND_SOLVES: Remedy("balanced_prompts", "needs_causal_evidence", _BALANCED),
     Reason.INSEPARABLE: Remedy("balanced_prompts", "needs_causal_evidence", _BALANCED),

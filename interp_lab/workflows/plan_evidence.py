@@ -16,11 +16,12 @@ from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.corpus.generation import PER_GROUP
 from interp_lab.errors import NoDossier
-from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
-from interp_lab.evidence.planning import POWER, Remedy, remedy_for, smoothed
+from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS, Q_LEVEL
+from interp_lab.evidence.planning import POWER, SEARCH_AFRESH, Remedy, remedy_for, smoothed
 from interp_lab.evidence.reasons import Reason
 from interp_lab.evidence.standing import standing
 from interp_lab.settings import Settings
+from interp_lab.statistics.power import detectable_auroc
 from interp_lab.statistics.sample_size import groups_for_auroc, groups_for_mean, spread_from_detectable
 from interp_lab.workflows.dossier import question_of
 from interp_lab.workflows.memory.history import PastRun, of_question, read_history
@@ -104,11 +105,11 @@ def _runs(request: PlanEvidenceRequest, runs: Sequence[PastRun]) -> tuple[PastRu
 def _candidate(unit: str, seen: Seen, runs: Mapping[str, PastRun], everything: Seen) -> Candidate | str:
     stands = standing(seen.of[unit], seen.edits.get(unit, ()))
     name, latest = seen.names[unit], stands.decided_by
-    found = remedy_for(stands.grade, latest.reasons)
+    run = runs[latest.run]
+    found = _blind_search(latest, run) or remedy_for(stands.grade, latest.reasons)
     if found is None:
         return f"{name}: {stands.grade}, and {_why_settled(stands.grade, latest.reasons)}"
     reason, remedy = found
-    run = runs[latest.run]
     need = _need(reason, latest, run) if remedy.kind in _PROMPT_KINDS else 0
     if need is None:
         return f"{name}: {stands.grade}, and {_out_of_reach(latest)}"
@@ -127,6 +128,21 @@ def _candidate(unit: str, seen: Seen, runs: Mapping[str, PastRun], everything: S
         chance_from=told,
         stays_away=_stays_away(latest),
     )
+
+
+def _blind_search(latest: Observation, run: PastRun) -> tuple[Reason, Remedy] | None:
+    """Return what helps a unit that was not found by a search that could not have called even a perfect one alone."""
+    report = run.report
+    if not isinstance(report, InspectReport) or report.n_significant or Reason.NOT_FOUND.value not in latest.reasons:
+        return None
+    n = report.coordinates[_place(latest)].explore.auroc.n_groups
+    blind = n < 2 or detectable_auroc(n, n, alpha=_alone(report)) >= 1
+    return (Reason.NOT_FOUND, SEARCH_AFRESH) if blind else None
+
+
+def _alone(report: InspectReport) -> float:
+    """Return the level at which one coordinate of a search is called that no other joins."""
+    return Q_LEVEL / max(1, report.n_tested)
 
 
 def _stays_away(latest: Observation) -> float | None:
@@ -164,6 +180,9 @@ def _need(reason: Reason, latest: Observation, run: PastRun) -> int | None:
             return None
         spread = spread_from_detectable(_beyond(latest.effect), max(2, latest.n_groups))
         return groups_for_mean(max(least, abs(latest.effect.effect) * _SHRUNK), spread) if spread > 0 else 2
+    if reason is Reason.NOT_FOUND and isinstance(run.report, InspectReport):
+        away = abs(run.report.coordinates[_place(latest)].explore.auroc.value - 0.5) * _SHRUNK
+        return groups_for_auroc(away, alpha=_alone(run.report)) if away > 0 else None
     away = _away(latest, run)
     found = groups_for_auroc(away) if away > 0 else None
     return None if found is None else max(found, LEAST_CONFIRM_GROUPS)

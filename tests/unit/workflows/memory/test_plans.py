@@ -203,6 +203,26 @@ def test_what_is_weak_is_settled_with_its_reason(settings: Settings) -> None:
     assert "settled" in answer.summary
 
 
+@pytest.mark.parametrize(("n_groups", "settled"), [(6, False), (30, True)])
+def test_what_a_search_could_not_have_found_is_not_settled(settings: Settings, n_groups: int, settled: bool) -> None:
+    missed = card(1, 5, "weak", ("not_found_in_explore",), auroc=0.1, q=0.6, confirm=0.6)
+    missed["explore"]["auroc"]["n_groups"] = n_groups
+    report = of_the_box(settings, inspect_report([missed]))
+    publish(settings, report.model_copy(update={"n_significant": 0}))
+    answer = ask(settings)
+    assert len(answer.settled) == settled
+    if not settled:
+        (found,) = answer.experiments
+        assert (found.kind, found.missing, found.would_give) == ("more_prompts", "not_found_in_explore", "plausible")
+        assert found.n_groups is not None
+        half = found.n_groups // 2
+        assert (
+            detectable_auroc(half, half, alpha=0.05 / 64) <= 0.7 < detectable_auroc(half - 1, half - 1, alpha=0.05 / 64)
+        )
+        assert found.call is not None
+        assert found.call.tool == "build_prompts"
+
+
 def test_the_chance_follows_what_such_runs_gave_here(settings: Settings) -> None:
     for n, grade in enumerate(("validated", "validated", "needs_causal_evidence")):
         edited(settings, grade, "association_confirmed", at=n, request={"units": [{"address": "z.0", "head": n}]})
