@@ -142,6 +142,19 @@ def _warnings(
             f"Near-duplicates, pairs and named groups joined, one label has only {fewest} independent groups: "
             f"{2 * LEAST_CONFIRM_GROUPS} of each are needed before anything can be confirmed."
         )
+    if request.dry_run:  # the job audits the set itself
+        yield from _unusable(request, prompts)
+
+
+def _unusable(request: InspectRequest, prompts: PromptSet) -> Iterator[str]:
+    """Yield why no claim could rest on the set, as far as that shows without a model."""
+    from interp_lab.corpus.audit import Grouped  # lazy: numpy is not needed to list tools
+    from interp_lab.corpus.audited import audit_set  # lazy: numpy as well
+
+    audit = audit_set(Grouped(prompts, request.threshold, request.seed))
+    if audit.usability == "unusable":
+        why = " ".join(issue.message for issue in audit.issues if issue.severity == "error")
+        yield f"The prompt set is unusable as it is: {why} Repair it before this runs: audit_prompts says more."
 
 
 def _facts(request: InspectRequest, prompts: PromptSet, lab: Lab) -> ModelFacts | None:

@@ -76,3 +76,11 @@ def test_the_memory_of_a_place_of_unknown_width_is_unknown(settings: Settings) -
     assert view.plan is not None
     assert not {"n_coordinates", "peak_bytes"} & view.plan.keys()
     assert "weight_bytes" in view.plan
+
+
+@pytest.mark.parametrize(("dataset", "told"), [("builtin:wrong-length", True), ("builtin:question", False)])
+def test_a_dry_run_warns_of_a_set_that_is_solved_without_a_model(settings: Settings, dataset: str, told: bool) -> None:
+    view = plan(settings, model="builtin:pocket-gpt2", dataset=dataset)
+    said = [warning for warning in view.warnings if warning.startswith("The prompt set is unusable")]
+    assert bool(said) is told
+    assert all("length alone reaches AUROC 1.00" in warning for warning in said)
