@@ -9,8 +9,11 @@ from interp_lab.contracts.path_report import OUTPUT, PathCard
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.contracts.trace_paths import PathRequest
 
-COMMON = ("model", "criterion", "dataset", "threshold", "seed", "target_tokens", "alternative_tokens")
-"""Fields that say what a path is a path of."""
+COMMON = (
+    "model", "criterion", "dataset", "threshold", "seed", "target_tokens", "alternative_tokens",
+    "scales", "rest", "pool", "hold", "hold_units", "behaviour", "n_controls", "least_share",
+)  # fmt: skip
+"""Fields that say what a path is a path of and how it is measured; a call that follows keeps them."""
 _MANY_CONTROLS = 20
 _SWEEP: list[JsonValue] = [-1.0, -0.5, -0.25, 0.5, 1.0, 2.0]
 
@@ -38,7 +41,9 @@ def next_for(request: PathRequest, card: PathCard) -> NextAction | None:
         return NextAction(tool="validate_paths", arguments={**call, "hold": ["attention", "norms"]}, why=why)
     if card.status in ("suggestive", "sign_reversed"):
         why = "A sweep shows whether sign and size hold at other strengths."
-        return NextAction(tool="validate_paths", arguments={**call, "scales": _SWEEP}, why=why)
+        graded = request.scales[0]
+        swept: list[JsonValue] = [graded, *(scale for scale in _SWEEP if scale != graded)]
+        return NextAction(tool="validate_paths", arguments={**call, "scales": swept}, why=why)
     return None
 
 

@@ -162,7 +162,9 @@ def suggest(request: TracePathsRequest, report: PathReport, artifact: str) -> tu
     """Return the call that reruns the candidates on held-out prompts, ready to be made."""
     if isinstance(request.dataset, InlinePrompts) or not any(card.status == "candidate" for card in report.paths):
         return ()  # inline prompts would have to be repeated in every action
-    arguments = request.model_dump(mode="json", exclude_defaults=True, include=set(COMMON), exclude=set(RUN_CONTROLS))
+    arguments = request.model_dump(
+        mode="json", exclude_defaults=True, include=set(COMMON), exclude={*RUN_CONTROLS, "hold_units"}
+    )
     ranks: list[JsonValue] = [rank for rank, card in enumerate(report.paths, start=1) if card.status == "candidate"]
     call = {**arguments, "trace": artifact, "ranks": ranks, "dry_run": False}
     return (NextAction(tool="validate_paths", arguments=call, why="Rerun exactly these paths on held-out prompts."),)

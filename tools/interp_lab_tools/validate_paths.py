@@ -64,8 +64,9 @@ def _handle(request: ValidatePathsRequest, run: Run) -> PathsResult:
     from interp_lab.workflows.tracing.context import Suggest  # lazy: imports torch, and only the worker may
     from interp_lab.workflows.validate_paths import validate_paths  # lazy: likewise
 
-    suggest = Suggest(path=lambda card: next_for(request, card))
-    return validate_paths(request, run, settings=Settings.from_env(), suggest=suggest)
+    settings = Settings.from_env()
+    measured = as_traced(request, find_claims(request, settings).report)
+    return validate_paths(request, run, settings=settings, suggest=Suggest(path=lambda card: next_for(measured, card)))
 
 
 VALIDATE_PATHS = JobCapability(

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from interp_lab import errors
 from interp_lab.contracts.jobs import JobView
-from interp_lab.contracts.path_report import PathCard, PathEnd
+from interp_lab.contracts.path_report import PathCard, PathEnd, PathReport
 from interp_lab.contracts.trace_paths import TracePathsRequest
 from interp_lab.contracts.validate_paths import ValidatePathsRequest
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.path_calls import next_for
-from interp_lab_tools.trace_paths import TRACE_PATHS
+from interp_lab_tools.trace_paths import TRACE_PATHS, suggest
 from interp_lab_tools.validate_paths import VALIDATE_PATHS
 
 TRACE, VALIDATE = dict(TRACE_PATHS.example), dict(VALIDATE_PATHS.example)
@@ -76,6 +76,25 @@ def test_the_behaviour_is_not_offered_where_it_was_measured() -> None:
     blind = next_for(TracePathsRequest.model_validate({**TRACE, "behaviour": False}), card("passes_along"))
     assert blind is not None
     assert TracePathsRequest.model_validate(blind.arguments).behaviour
+
+
+@pytest.mark.parametrize("status", ["like_controls", "validated", "suggestive"])
+def test_a_call_that_follows_keeps_how_the_path_was_measured(status: str) -> None:
+    asked = {**TRACE, "scales": [-2.0], "pool": "last", "rest": "mean", "least_share": 0.05, "dry_run": False}
+    action = next_for(TracePathsRequest.model_validate(asked), card(status))
+    assert action is not None
+    kind = TracePathsRequest if action.tool == "trace_paths" else ValidatePathsRequest
+    then = kind.model_validate(action.arguments)
+    assert (then.pool, then.rest, then.least_share) == ("last", "mean", 0.05)
+    assert then.scales[0] == -2.0, "the first strength is the one that is graded"
+    assert (len(then.scales) > 1) == (status == "suggestive")
+
+
+def test_the_rerun_of_candidates_says_how_they_were_traced() -> None:
+    asked = TracePathsRequest.model_validate({**TRACE, "scales": [-1.0], "pool": "last"})
+    (action,) = suggest(asked, PathReport.model_construct(paths=(card("candidate"),)), "a" * 64)
+    then = ValidatePathsRequest.model_validate(action.arguments)
+    assert (then.scales, then.pool, then.ranks, then.trace) == ((-1.0,), "last", (1,), "a" * 64)
 
 
 def test_a_validation_names_its_paths(lab: Lab) -> None:
