@@ -58,7 +58,7 @@ def render_training(report: TrainingReport, lines: Sequence[Mapping[str, float]]
 
 def render_live(view: LiveView, lines: Sequence[Mapping[str, float]]) -> str:
     """Return a complete HTML document that asks to be loaded again until the training has ended."""
-    last = lines[-1] if lines else {}
+    last: Mapping[str, float] = lines[-1] if lines else {}
     tokens = last.get("tokens", 0.0)
     return (
         _environment()
