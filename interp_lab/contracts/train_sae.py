@@ -258,8 +258,8 @@ class TrainedDictionary(Contract):
     """95 % interval that counts prompt groups, not tokens."""
     l0: FiniteFloat
     """Active latents per held-out token."""
-    dead_fraction: Probability
-    """Share of latents that did not fire in the last dead_window_tokens of training (all of it, if shorter)."""
+    dead_fraction: Probability | None
+    """Share of latents that did not fire in the last dead_window_tokens of training; absent if it was not longer."""
     unfired_fraction: Probability
     """Share of latents that fired on no held-out token."""
     cosine: FiniteFloat

@@ -53,7 +53,16 @@ class Latest(NamedTuple):
 def render_training(report: TrainingReport, lines: Sequence[Mapping[str, float]]) -> str:
     """Return a complete HTML document; `lines` are rows of measurements along the way."""
     template = _environment().get_template("training.html.j2")
-    return template.render(report=report, panels=training_panels(lines), names=_owners(lines))
+    return template.render(
+        report=report, dead_unknown=dead_words(report), panels=training_panels(lines), names=_owners(lines)
+    )
+
+
+def dead_words(report: TrainingReport) -> str:
+    """Return what stands for the share of dead latents where fewer tokens were trained than it counts."""
+    training = report.request.get("training")
+    window = training.get("dead_window_tokens") if isinstance(training, dict) else None
+    return f"not known (needs over {count(window)} tokens)" if isinstance(window, int) else "not known"
 
 
 def render_live(view: LiveView, lines: Sequence[Mapping[str, float]]) -> str:
@@ -115,7 +124,8 @@ def render_training_markdown(report: TrainingReport) -> str:
     rows = [
         f"| {code_cell(row.name)} | {escaped(row.place)} | {count(row.n_latents)} "
         f"| {fixed(row.fvu)} [{fixed(row.fvu_interval[0])}, {fixed(row.fvu_interval[1])}] | {short(row.l0)} "
-        f"| {percent(row.dead_fraction)} | {fixed(row.cosine)} | {count(row.tokens)} | {duration(row.seconds)} "
+        f"| {dead_words(report) if row.dead_fraction is None else percent(row.dead_fraction)} "
+        f"| {fixed(row.cosine)} | {count(row.tokens)} | {duration(row.seconds)} "
         f"| {escaped(', '.join(row.flags)) or '–'} |"
         for row in report.dictionaries
     ]

@@ -30,7 +30,7 @@ from interp_lab.workflows.training.live import LivePage
 from interp_lab.workflows.training.loop import Loop, make_trainers
 from interp_lab.workflows.training.plan import Planned, planned
 from interp_lab.workflows.training.ranks import train_in_ranks
-from interp_lab.workflows.training.report import caveats, flags, headline, publish, request_record
+from interp_lab.workflows.training.report import caveats, dead_unknown, flags, headline, publish, request_record
 from interp_lab.workflows.training.stream import StreamFeed
 
 Suggest = Callable[[Sequence[TrainedDictionary]], tuple[NextAction, ...]]
@@ -89,7 +89,7 @@ def _publish(loop: Loop, planned: Planned, run: Run) -> TrainedDictionary:
         fvu=round(figures.fvu.ratio, 5),
         fvu_interval=(round(figures.fvu.low, 5), round(figures.fvu.high, 5)),
         l0=round(figures.l0, 3),
-        dead_fraction=round(state.dead_fraction, 5),
+        dead_fraction=round(state.dead_fraction, 5) if state.tokens > planned.training.dead_window_tokens else None,
         unfired_fraction=round(figures.unfired_fraction, 5),
         cosine=round(figures.cosine, 5),
         n_held_out=figures.n_tokens,
@@ -106,7 +106,8 @@ def _publish(loop: Loop, planned: Planned, run: Run) -> TrainedDictionary:
     with run.artifact(DICTIONARY_KIND, planned.name) as files:
         save_files(made, facts, files.path(CONFIG), files.path(WEIGHTS))
         files.write_json("figures.json", row.model_dump(mode="json"))
-        files.metrics |= {"fvu": row.fvu, "l0": row.l0, "dead_fraction": row.dead_fraction}
+        files.metrics |= {"fvu": row.fvu, "l0": row.l0}
+        files.metrics |= {} if row.dead_fraction is None else {"dead_fraction": row.dead_fraction}
     return row.model_copy(update={"artifact": files.id})
 
 
@@ -127,7 +128,7 @@ def _answer(
     n_flagged = sum(bool(row.flags) for row in rows)
     return TrainSaeResult(
         summary=f"{report.headline}\nWith flags: {n_flagged} of {counted(len(rows), 'dictionary', 'dictionaries')}; "
-        "curves are in report.html.",
+        f"{dead_unknown(report)}curves are in report.html.",
         warnings=report.caveats,
         agent_next_actions=actions,
         n_train_tokens=loop.feed.n_train,

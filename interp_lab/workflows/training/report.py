@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from interp_lab.contracts.train_sae import REPORT_KIND, Flag, TrainedDictionary, TrainingReport, TrainSaeRequest
 from interp_lab.jobs.run import Run
-from interp_lab.reports.training import render_training, render_training_markdown
+from interp_lab.reports.training import dead_words, render_training, render_training_markdown
 from interp_lab.workflows.training.plan import Planned
 from interp_lab.workflows.training.state import DictionaryState, Line
 
@@ -35,7 +35,7 @@ def flags(row: TrainedDictionary, planned: Planned, state: DictionaryState) -> t
     """Return what a careful user of a dictionary must know."""
     k = planned.config.k
     found: dict[Flag, bool] = {
-        "many_dead_latents": row.dead_fraction > DEAD,
+        "many_dead_latents": row.dead_fraction is not None and row.dead_fraction > DEAD,
         "poor_reconstruction": row.fvu > POOR,
         "still_improving": _improving(state),
         "few_tokens": row.tokens < FEW_PER_LATENT * row.n_latents,
@@ -79,6 +79,13 @@ def headline(rows: Sequence[TrainedDictionary]) -> str:
         f"(95 % {max(low, 0):.1%} to {high:.1%}, {best.n_held_out_groups} prompt groups) with L0 {best.l0:.1f}{but}."
     )
     return text if len(rows) == 1 else text.replace("leaves", "leaves least,", 1)
+
+
+def dead_unknown(report: TrainingReport) -> str:
+    """Return the part of a summary that says that the share of dead latents is not known; empty if it is."""
+    if all(row.dead_fraction is not None for row in report.dictionaries):
+        return ""
+    return f"dead latents {dead_words(report)}; "
 
 
 def publish(report: TrainingReport, lines: Sequence[Line], run: Run) -> None:

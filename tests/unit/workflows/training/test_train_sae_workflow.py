@@ -59,6 +59,21 @@ def test_a_dictionary_learns_what_was_planted_and_says_so_on_held_out_groups(
     assert loaded.config.models == ("tiny",)
 
 
+@pytest.mark.parametrize(("window", "known"), [(1_000_000, False), (2_000, True)])
+def test_a_training_shorter_than_the_dead_window_does_not_say_how_many_are_dead(
+    tmp_path: Path, make_store: MakeStore, settings: Settings, window: int, known: bool
+) -> None:
+    make_store()
+    short = TRAINING | {"total_tokens": 4_000, "dead_window_tokens": window}
+    result = _train(_request(training=short), tmp_path / "out", settings)
+    said = "not known (needs over 1,000,000 tokens)"
+    assert (result.dictionaries[0].dead_fraction is not None) == known
+    assert (said not in result.summary) == known
+    (folder,) = _folders(tmp_path / "out", "training_report")
+    for page in ("report.md", "report.html"):
+        assert (said not in (folder / page).read_text(encoding="utf-8")) == known
+
+
 def test_noise_without_structure_is_flagged_as_poorly_reconstructed(
     tmp_path: Path, make_store: MakeStore, settings: Settings
 ) -> None:
