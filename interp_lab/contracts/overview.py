@@ -21,7 +21,7 @@ class OverviewRequest(Contract):
     """Which parts of the overview to give; all of them when left out."""
 
     sections: tuple[Section, ...] = ()
-    """Parts wanted; empty means all, each in short form."""
+    """Parts wanted, in full; empty means all, each in short form (artifacts without files)."""
 
 
 class ModelEntry(Contract):
@@ -150,7 +150,9 @@ class OverviewResult(Result):
     dictionaries: tuple[ArtifactRef, ...] | None = None
     """The latest dictionaries of this workspace."""
     capabilities: tuple[CapabilityEntry, ...] | None = None
-    """Tools of every toolset."""
+    """Tools of every toolset, where asked for by section."""
+    toolsets: dict[str, tuple[str, ...]] | None = None
+    """Names of the tools by toolset, in the short form; this server's tool list has those that it offers."""
     jobs: tuple[JobEntry, ...] | None = None
     """The latest jobs of this workspace."""
     recent_artifacts: tuple[ArtifactRef, ...] | None = None

@@ -33,7 +33,9 @@ from interp_lab_tools.limits import ANSWER_CHARS, INLINE_PROMPTS, INPUT_BYTES
 from interp_lab_tools.versions import code_version, package_versions, python_version, release
 from interp_lab_tools.views import artifact_ref, job_entry
 
-_SHORT = 5
+_LISTED = 5
+_SHORT = 2
+"""Jobs and artifacts of a kind in the overview of everything; a section that is asked for has more."""
 _MOST_SETS = 50
 Listed = InlineCapability | JobCapability
 
@@ -42,7 +44,7 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
     wanted = frozenset(request.sections)
     models = _models(lab)
     datasets, n_more = _datasets(lab)
-    jobs = lab.engine.list_jobs(limit=_SHORT).items
+    jobs = lab.engine.list_jobs(limit=_length(wanted)).items
     return OverviewResult(
         summary=(
             f"{counted(len(models), 'model', 'models')}, {counted(len(datasets), 'dataset', 'datasets')}, "
@@ -54,11 +56,12 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
         workspace=str(lab.settings.workspace),
         models=models if _shown("models", wanted) else None,
         datasets=datasets if _shown("datasets", wanted) else None,
-        stores=_artifacts(lab, "activation_store") if _shown("stores", wanted) else None,
-        dictionaries=_artifacts(lab, "dictionary") if _shown("dictionaries", wanted) else None,
-        capabilities=_capabilities(others, lab) if _shown("capabilities", wanted) else None,
+        stores=_artifacts(lab, wanted, "activation_store") if _shown("stores", wanted) else None,
+        dictionaries=_artifacts(lab, wanted, "dictionary") if _shown("dictionaries", wanted) else None,
+        capabilities=_capabilities(others, lab) if "capabilities" in wanted else None,
+        toolsets=None if wanted else _toolsets(others),
         jobs=tuple(job_entry(lab, job) for job in jobs) if _shown("jobs", wanted) else None,
-        recent_artifacts=_artifacts(lab) if _shown("artifacts", wanted) else None,
+        recent_artifacts=_artifacts(lab, wanted) if _shown("artifacts", wanted) else None,
         limits=_limits(lab) if _shown("limits", wanted) else None,
         versions=_versions(lab) if _shown("versions", wanted) else None,
     )
@@ -136,8 +139,21 @@ def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, 
     )
 
 
-def _artifacts(lab: Lab, kind: str | None = None) -> tuple[ArtifactRef, ...]:
-    return tuple(artifact_ref(lab, manifest) for manifest in lab.engine.list_artifacts(kind=kind, limit=_SHORT).items)
+def _toolsets(others: Sequence[Listed]) -> dict[str, tuple[str, ...]]:
+    return {
+        toolset: tuple(c.name for c in others if c.toolset == toolset) for toolset in {c.toolset: 1 for c in others}
+    }
+
+
+def _length(wanted: frozenset[Section]) -> int:
+    return _LISTED if wanted else _SHORT
+
+
+def _artifacts(lab: Lab, wanted: frozenset[Section], kind: str | None = None) -> tuple[ArtifactRef, ...]:
+    """Return the latest; in the overview of everything without their files, which artifact_list and sections have."""
+    found = lab.engine.list_artifacts(kind=kind, limit=_length(wanted)).items
+    refs = tuple(artifact_ref(lab, manifest) for manifest in found)
+    return refs if wanted else tuple(ref.model_copy(update={"files": (), "path": None}) for ref in refs)
 
 
 def _limits(lab: Lab) -> Limits:
@@ -194,7 +210,7 @@ def lab_overview(others: Sequence[Listed]) -> InlineCapability:
         title="See what this lab holds and can do",
         guidance=(
             "Call it first. Returns the models and datasets that can be named, the tools of every toolset, recent jobs "
-            "and artifacts, limits and versions. Give sections to get only some. It computes nothing and proves "
+            "and artifacts, limits and versions. Give sections to get only some, in full. It computes and proves "
             "nothing."
         ),
         request=OverviewRequest,

@@ -102,10 +102,11 @@ async def test_what_a_server_says_is_offered_or_comes_next_can_be_called_on_it(l
     async with Client(build_server(replace(lab, read_only=read_only))) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         overview = body(await client.call_tool("lab_overview", {}))
+        offers = body(await client.call_tool("lab_overview", {"sections": ["capabilities"]}))
         job = body(await client.call_tool("job_wait", {"job_id": job_id, "wait_s": 0}))
         resource = await client.read_resource(f"interp-lab://jobs/{job_id}")
     lab.engine.cancel(job_id)
-    assert {c["name"] for c in overview["capabilities"] if c["offered"]} == names - {
+    assert {c["name"] for c in offers["capabilities"] if c["offered"]} == names - {
         "lab_overview",
         "count",
         "misbehave",
@@ -256,6 +257,16 @@ async def test_the_page_of_a_job_is_a_resource_once_the_job_draws_it(server: Lab
         JobFolder(lab.engine.paths, view["job_id"]).write_live("<p>drawn</p>")
         drawn = (await client.read_resource(page)).contents[0]
     assert (drawn.mime_type, drawn.text) == ("text/html", "<p>drawn</p>")
+
+
+async def test_the_overview_of_everything_is_short_and_names_every_tool(server: LabServer) -> None:
+    async with Client(server) as client:
+        overview = body(await client.call_tool("lab_overview", {}))
+        full = body(await client.call_tool("lab_overview", {"sections": ["capabilities"]}))
+    named = {name for names in overview["toolsets"].values() for name in names}
+    assert named == {entry["name"] for entry in full["capabilities"]}
+    assert "toolsets" not in full
+    assert len(json.dumps(overview, separators=(",", ":"))) < 6_000
 
 
 async def test_the_overview_is_a_resource(server: LabServer) -> None:
