@@ -58,6 +58,8 @@ def inspect_action(criterion: str, dataset: str, audit: PromptAudit) -> Iterator
         "dataset": dataset,
         "dry_run": True,
     }
+    if audit.n_spans == audit.n_prompts:
+        arguments["pooling"] = "span"  # the set says where the property sits; every prompt has to, for this pooling
     why = "See what an inspection with this set would cost; put your own model in."
     yield NextAction(tool="inspect", arguments=arguments, why=why)
 

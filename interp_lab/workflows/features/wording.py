@@ -100,12 +100,14 @@ def _inspect(subject: Subject, request: ShowFeatureRequest) -> NextAction | None
     kind, _, name = manifest.dataset.name.partition(":")
     if kind != "builtin" or name not in list_builtin_datasets():
         return None
+    preset = load_preset(name)
     return NextAction(
         tool="inspect",
         arguments={
             "model": manifest.model.id,
-            "criterion": load_preset(name).criterion,
+            "criterion": preset.criterion,
             "dataset": f"builtin:{name}",
+            "pooling": preset.pooling,
             "dictionaries": [request.dictionary],
         },
         why="Test all latents against the criterion of these prompts, with a half of them kept back.",

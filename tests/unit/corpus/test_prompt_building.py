@@ -30,6 +30,7 @@ from interp_lab.errors import (
 )
 from interp_lab.settings import Settings
 from interp_lab.workflows.build_prompts import Built, ask_for_texts, build_prompts
+from interp_lab_tools.audit_prompts import inspect_action
 from interp_lab_tools.build_prompts import BUILD_PROMPTS
 from interp_lab_tools.lab import Lab
 
@@ -59,6 +60,19 @@ def test_a_set_built_from_texts_can_be_opened_as_a_dataset_and_is_listed(tmp_pat
     assert opened.positive(0.5) == tuple(text in POSITIVE for text in opened.texts())
     listed = next(list_registry(Settings(workspace=tmp_path)))
     assert (listed.name, listed.argument, listed.n_prompts) == ("polite", "workspace:polite", 24)
+
+
+@pytest.mark.parametrize("marked", [24, 23])
+def test_the_inspection_that_is_offered_reads_at_spans_where_every_prompt_has_one(tmp_path: Path, marked: int) -> None:
+    labelled = [(text, "positive") for text in POSITIVE] + [(text, "negative") for text in NEGATIVE]
+    rows = [
+        {"text": text, "label": label} | ({"spans": [{"start": 0, "end": 2}]} if place < marked else {})
+        for place, (text, label) in enumerate(labelled)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    built = build(tmp_path, {"kind": "table", "path": "rows.jsonl"})
+    (action,) = inspect_action("politeness", built.path, built.audit.model_copy(update={"usability": "usable"}))
+    assert action.arguments.get("pooling") == ("span" if marked == 24 else None)
 
 
 def test_the_preset_beside_a_set_can_be_built_from_again(tmp_path: Path) -> None:

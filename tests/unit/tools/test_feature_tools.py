@@ -214,7 +214,8 @@ def test_the_test_on_prompts_of_its_own_is_suggested_where_everything_for_it_is_
     (inspect,) = [action for action in result.agent_next_actions if action.tool == "inspect"]
     request = InspectRequest.model_validate(inspect.arguments)
     assert request.dictionaries == ("sae",)
-    assert request.criterion == load_preset("person-name").criterion
+    preset = load_preset("person-name")
+    assert (request.criterion, request.pooling) == (preset.criterion, preset.pooling)
     assert "person-name" in list_builtin_datasets()
     assert "Promoted tokens are left out" in result.warnings[-1]
 
