@@ -161,7 +161,10 @@ def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_di
         narrower = {"float32": "bfloat16", "bfloat16": "int8"}.get(request.model_dtype)
         if narrower is not None:
             yield f"model_dtype '{narrower}': less than {bytes_in_words(costs.weight_bytes)} of weights"
-        yield f"hold the model over at least {devices} such devices, 60 % of each for weights"
+        yield (
+            f"serve the model with your own engine over at least {devices} such devices, 60 % of each for weights; "
+            "more n_devices alone do not help: the lab loads it whole onto each"
+        )
     if memory["dictionary"] > place.memory:
         rest = memory["dictionary"] - costs.training_bytes
         together = int((place.memory - rest) // (costs.training_bytes / costs.n_dictionaries))

@@ -120,3 +120,13 @@ def test_a_model_that_is_not_here_needs_a_size(tmp_path: Path) -> None:
     with pytest.raises(UnknownModelSize):
         ask(tmp_path, model="meta-llama/Llama-2-70b-hf")
     assert ask(tmp_path, model="meta-llama/Llama-2-70b-hf", parameters="69B", n_layers=80, d_model=8192).quantities
+
+
+@pytest.mark.parametrize("n_devices", [4, 24])
+def test_advice_for_a_model_larger_than_a_device_does_not_promise_that_more_devices_hold_it(
+    tmp_path: Path, n_devices: int
+) -> None:
+    plan = ask(tmp_path, parameters="1T", tokens="1B tokens", model_dtype="int8", device="h200", n_devices=n_devices)
+    route = next(route for route in plan.routes if route.n_devices == n_devices)
+    assert not route.fits
+    assert any("your own engine" in change and "more n_devices alone do not help" in change for change in route.change)
