@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from interp_lab.reports.numbers import short
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 420.0, 198.0, 52.0, 12.0, 22.0, 26.0
 ROW, NAME, ROWS_WIDTH = 22.0, 172.0, 460.0
+_LEAST, _MOST = -1.0, 2.0
+"""Widest scale of rows: one far figure must not press all others together."""
 
 
 class Column(NamedTuple):
@@ -44,6 +47,8 @@ class Mark(NamedTuple):
     high: float
     control: bool
     title: str
+    cut: str
+    """An arrow to each side on which it goes on beyond the scale."""
 
 
 class Row(NamedTuple):
@@ -100,19 +105,28 @@ def histogram(edges: Sequence[float], counts: Sequence[int], *, highest: int | N
 
 
 def rows(values: Sequence[tuple[str, Sequence[Value]]]) -> Rows:
-    """Return named figures on a scale from 0 to 1; what lies outside is drawn at its end."""
+    """Return named figures on a scale from 0 to 1, wider where figures need it; what lies beyond -1 or 2 is marked."""
+    ends = [
+        end for _, marks in values for each in marks for end in (each.value, each.low, each.high) if end is not None
+    ]
+    low = max(_LEAST, math.floor(min(0.0, *ends, 0.0) * 4) / 4)
+    high = min(_MOST, math.ceil(max(1.0, *ends, 1.0) * 4) / 4)
     drawn = tuple(
-        Row(round(TOP + (place + 0.5) * ROW, 1), name, tuple(_mark(each) for each in marks))
+        Row(round(TOP + (place + 0.5) * ROW, 1), name, tuple(_mark(each, low, high) for each in marks))
         for place, (name, marks) in enumerate(values)
     )
-    grid = tuple((_across(at), f"{at:g}") for at in (0.0, 0.25, 0.5, 0.75, 1.0))
-    return Rows(drawn, TOP + len(values) * ROW, _across(0.0), _across(1.0), grid)
+    step = 0.25 if high - low <= 1.5 else 0.5  # more than seven labels would touch
+    first, last = math.ceil(low / step), math.floor(high / step)
+    grid = tuple((_across(at * step, low, high), f"{at * step:g}") for at in range(first, last + 1))
+    return Rows(drawn, TOP + len(values) * ROW, _across(0.0, low, high), _across(1.0, low, high), grid)
 
 
-def _mark(found: Value) -> Mark:
+def _mark(found: Value, least: float, most: float) -> Mark:
     low, high = (found.value if end is None else end for end in (found.low, found.high))
-    return Mark(_across(found.value), _across(low), _across(high), found.control, found.title)
+    x, left, right = (_across(each, least, most) for each in (found.value, low, high))
+    cut = ("◂" if min(low, found.value) < least else "") + ("▸" if max(high, found.value) > most else "")
+    return Mark(x, left, right, found.control, found.title, cut)
 
 
-def _across(value: float) -> float:
-    return round(NAME + min(max(value, 0.0), 1.0) * (ROWS_WIDTH - NAME - RIGHT), 1)
+def _across(value: float, low: float, high: float) -> float:
+    return round(NAME + (min(max(value, low), high) - low) / (high - low) * (ROWS_WIDTH - NAME - RIGHT), 1)

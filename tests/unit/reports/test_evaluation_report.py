@@ -70,11 +70,14 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
     assert "In the model" not in text
 
 
-def test_marks_beyond_the_scale_are_drawn_at_its_end() -> None:
-    drawn = bars.rows([("FVU", [bars.Value(1.4, 1.2, 1.6, True, "random"), bars.Value(0.5, None, None, False, "own")])])
-    outside, inside = drawn.rows[0].marks
-    assert outside.x == outside.high == drawn.one
-    assert drawn.zero < inside.x == inside.low == inside.high < drawn.one
+def test_the_scale_widens_to_the_figures_and_what_is_still_beyond_it_is_marked() -> None:
+    below = bars.Value(-0.152, -0.606, 0.303, False, "own")
+    drawn = bars.rows([("bias", [below]), ("FVU", [bars.Value(1.4, 1.2, 9.0, True, "random")])])
+    (own,), (control,) = drawn.rows[0].marks, drawn.rows[1].marks
+    assert own.low < own.x < drawn.zero < own.high < drawn.one
+    assert drawn.one < control.low < control.x < control.high
+    assert (own.cut, control.cut) == ("", "▸")
+    assert [label for _, label in bars.rows([("FVU", [])]).grid] == ["0", "0.25", "0.5", "0.75", "1"]
 
 
 def test_columns_of_a_histogram_keep_their_counts_in_proportion() -> None:
