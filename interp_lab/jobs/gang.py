@@ -89,7 +89,7 @@ def _relay(run: Run, offset: int) -> int:
     lines, offset = folder.lines_from(offset)
     for step, values in lines:
         run.record(step, values)
-    told = folder.read_progress()
+    told = folder.progress.read()
     message = str(told.get("message") or "starting processes that train together")
     run.progress(float(told.get("done") or 0), told.get("total"), message, str(told.get("unit") or ""))
     return offset

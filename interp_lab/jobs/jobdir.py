@@ -13,6 +13,7 @@ from interp_lab.artifacts.durable import disk_full_as_error, replace_quickly, wr
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.errors import DiskFull, JobFilesCorrupt
 from interp_lab.jobs.job import Job
+from interp_lab.jobs.progress_file import ProgressFile
 from interp_lab.jobs.spec import StoredSpec, decode_spec
 
 
@@ -30,7 +31,7 @@ class JobFolder:
         self.live = self.path / "live.html"
         self.cancel_flag = self.path / "cancel"
         self._result = self.path / "result.json"
-        self._progress = self.path / "progress.json"
+        self._progress = ProgressFile(self.path / "progress.json")
         self._ended = self.path / "ended.json"
         self._claim = self.path / "claim.json"
 
@@ -77,11 +78,11 @@ class JobFolder:
 
     def write_progress(self, values: dict[str, Any]) -> None:
         """Replace the progress file; a power cut may lose it."""
-        replace_quickly(self._progress, json.dumps(values, allow_nan=False).encode())
+        self._progress.write(values)
 
     def read_progress(self) -> dict[str, Any] | None:
         """Return the progress file, or None when there is none that can be read."""
-        return self._read_loose(self._progress)
+        return self._progress.read() or None
 
     def append_metrics(self, line: bytes) -> None:
         """Add one line to the metrics."""

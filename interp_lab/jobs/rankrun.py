@@ -19,6 +19,7 @@ from interp_lab.contracts.jobs import JobFailure
 from interp_lab.jobs.clock import SystemClock
 from interp_lab.jobs.failures import failure_of, tell
 from interp_lab.jobs.pace import Pace
+from interp_lab.jobs.progress_file import ProgressFile
 from interp_lab.jobs.run import LocalRun, metrics_line
 from interp_lab.jobs.signals import InterruptedJob
 
@@ -33,26 +34,15 @@ class RankFolder:
     def __init__(self, folder: Path) -> None:
         self.path = folder
         self.metrics = folder / "metrics.jsonl"
-        self._progress = folder / "progress.json"
+        self.progress = ProgressFile(folder / "progress.json")
         self._failure = folder / "failure.json"
 
     def prepare(self) -> None:
         """Create the folder; what an earlier group said is forgotten."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for path in (self._failure, self._progress, self.metrics):
+        self.progress.forget()
+        for path in (self._failure, self.metrics):
             path.unlink(missing_ok=True)
-
-    def write_progress(self, values: Mapping[str, Any]) -> None:
-        """Replace the progress."""
-        replace_quickly(self._progress, json.dumps(dict(values), allow_nan=False).encode())
-
-    def read_progress(self) -> dict[str, Any]:
-        """Return how far the group is; empty before its first word."""
-        with suppress(OSError, ValueError):
-            value: object = json.loads(self._progress.read_bytes())
-            if isinstance(value, dict):
-                return value  # pyright: ignore[reportUnknownVariableType]
-        return {}
 
     def write_failure(self, error: BaseException, paths: WorkspacePaths) -> None:
         """Say why the work cannot be done."""
@@ -111,7 +101,7 @@ class RankRun(LocalRun):
         if self._leads:
             latest = self._pace.report(done, total, message, unit)
             if self._pace.due():
-                self.folder.write_progress(latest)
+                self.folder.progress.write(latest)
         self.check()
 
     def record(self, step: int, values: Mapping[str, float]) -> None:

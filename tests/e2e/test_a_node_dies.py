@@ -25,10 +25,15 @@ from tests.e2e import holding_worker, small_shards_worker
 REQUEST = {"model": "builtin:pocket-llama", "dataset": "corpus.txt", "addresses": ["resid_post.5"], "shards": 2}
 
 
-def until(lab: Lab, condition: Callable[[], object], *, within_s: float = 600.0) -> None:
+def until(lab: Lab, job_id: str, condition: Callable[[], object], *, within_s: float = 600.0) -> None:
+    """Wait for something to be true; a job that ended before it was is told by its log, at once."""
     deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
+    while True:
+        ended = lab.engine.get(job_id).final
+        if condition():
+            return
+        assert not ended, lab.engine.logs(job_id).text
+        assert time.monotonic() < deadline, lab.engine.logs(job_id).text
         lab.engine.tick()
         time.sleep(0.02)
 
@@ -53,10 +58,10 @@ def test_a_harvest_one_of_whose_nodes_is_killed_ends_with_the_bytes_of_one_proce
             job_id = view.job_id
             folder = lab.engine.paths.job(job_id) / "parts"
             shards = [PartFolder(folder, PartName(0, index)) for index in (0, 1)]
-            until(lab, lambda: all(list(s.checkpoint.glob("store/rows-*.parquet")) for s in shards))
+            until(lab, job_id, lambda: all(list(s.checkpoint.glob("store/rows-*.parquet")) for s in shards))
             cluster.kill_second_node()
             (tmp_path / "hold").unlink()
-            until(lab, lambda: lab.engine.get(job_id).final)
+            until(lab, job_id, lambda: lab.engine.get(job_id).final)
             assert lab.engine.get(job_id).state == "succeeded", lab.engine.logs(job_id).text
             assert sorted(shard.read_start().deaths for shard in shards) == [0, 1]
             (store,) = lab.engine.artifacts_of(job_id)

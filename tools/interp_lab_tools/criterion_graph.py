@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactRef
 from interp_lab.contracts.criterion_graph import (
@@ -20,9 +18,10 @@ from interp_lab.contracts.criterion_graph import (
 from interp_lab.errors import ReadOnlyLab
 from interp_lab.workflows.criterion_graph import answer, criterion_graph
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.path_calls import COMMON
-from interp_lab_tools.versions import code_version, package_versions
+from interp_lab_tools.versions import code_version
 from interp_lab_tools.views import MAX_ACTIONS, artifact_ref
 
 
@@ -68,14 +67,8 @@ def _publish(graph: CriterionGraph, request: CriterionGraphRequest, lab: Lab) ->
         render_criterion_graph_markdown,
     )
 
-    origin = Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "criterion_graph", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={f"report {n}": report.artifact for n, report in enumerate(graph.reports)},
-        code_version=code_version(),
-        package_versions=package_versions(),
+    origin = inline_origin(
+        "criterion_graph", request, {f"report {n}": report.artifact for n, report in enumerate(graph.reports)}
     )
     title = f"Graph of {graph.criterion[:120]} in {graph.model.id}"[:200]
     with lab.engine.inline.artifact(CRITERION_GRAPH_KIND, title, origin) as writer:

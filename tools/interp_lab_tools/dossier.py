@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.artifacts import ArtifactRef
 from interp_lab.contracts.dossier import DOSSIER_KIND, Dossier, DossierParts, DossierRequest, DossierResult
@@ -18,8 +16,8 @@ from interp_lab.reports.numbers import counted
 from interp_lab.workflows.dossier import Unfinished, list_dossiers, make_dossier, next_cursor, page_of
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.explanations import known_explanations
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref, as_json
 
 _ENDED_EMPTY: tuple[JobState, ...] = ("failed", "cancelled")
@@ -133,14 +131,10 @@ def _fitting(parts: DossierParts) -> DossierParts:
 def _publish(dossier: Dossier, request: DossierRequest, lab: Lab) -> ArtifactRef:
     from interp_lab.reports.dossier import render_dossier, render_dossier_markdown  # lazy: templates, when asked
 
-    origin = Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "dossier", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={f"report {n}": run.run for n, run in enumerate(dossier.parts.runs) if run.state == "succeeded"},
-        code_version=code_version(),
-        package_versions=package_versions(),
+    origin = inline_origin(
+        "dossier",
+        request,
+        {f"report {n}": run.run for n, run in enumerate(dossier.parts.runs) if run.state == "succeeded"},
     )
     title = f"Dossier: {dossier.criterion[:120]} in {dossier.model}"[:200]
     with lab.engine.inline.artifact(DOSSIER_KIND, title, origin) as writer:

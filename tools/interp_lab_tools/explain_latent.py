@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.artifacts.writer import Origin
@@ -20,8 +19,8 @@ from interp_lab.contracts.explain import (
     Submit,
 )
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
 
 
@@ -62,15 +61,10 @@ def _origin(request: ExplainLatentRequest) -> Origin:
         "store": None if latent is None else latent.store,
         "dictionary": step.dictionary if isinstance(step, ImportExplanations) else latent and latent.dictionary,
     }
-    return Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "explain_latent", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={name: value for name, value in named.items() if value is not None and is_artifact_id(value)},
-        code_version=code_version(),
-        package_versions=package_versions(),
-        seeds={},
+    return inline_origin(
+        "explain_latent",
+        request,
+        {name: value for name, value in named.items() if value is not None and is_artifact_id(value)},
     )
 
 

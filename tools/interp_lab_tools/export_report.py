@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.peer_file import ReportExportRequest, ReportExportResult
@@ -12,8 +9,8 @@ from interp_lab.errors import InvalidRequest
 from interp_lab.store.interchange.peer_report import LEFT_OUT, peer_report
 from interp_lab.workflows.memory.history import read_run
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
 
 FILE, KIND = "report.json", "exported_report"
@@ -26,15 +23,7 @@ def _handle(request: ReportExportRequest, lab: Lab) -> ReportExportResult:
             f"Artifact {request.report} is a report of intervene.",
             remedy="Give inspect that report as interventions, and export the report that it makes.",
         )
-    origin = Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "export_report", "request": request.model_dump(mode="json")},
-        inputs={"report": request.report},
-        code_version=code_version(),
-        package_versions=package_versions(),
-    )
+    origin = inline_origin("export_report", request, {"report": request.report})
     with lab.engine.inline.artifact(KIND, f"{report.criterion[:100]} for interp-lab 3", origin) as writer:
         writer.write_json(FILE, peer_report(report))
     reference = artifact_ref(lab, writer.manifest)

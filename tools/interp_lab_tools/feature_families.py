@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import cast
 
 from pydantic import JsonValue
 
 from interp_lab.artifacts.manifest import Manifest
-from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.feature_families import FAMILIES_KIND, FamiliesReport, FamiliesRequest, FamiliesResult
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
+from interp_lab_tools.versions import code_version
 from interp_lab_tools.views import artifact_ref
 
 _MOST_ACTIONS = 3
@@ -27,14 +26,8 @@ def _handle(request: FamiliesRequest, lab: Lab) -> FamiliesResult:
     from interp_lab.workflows.feature_families import feature_families  # lazy: numpy, only when asked
 
     report = feature_families(request, lab.settings)
-    origin = Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "feature_families", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={f"comparison {n}": name for n, name in enumerate(report.comparisons)},
-        code_version=code_version(),
-        package_versions=package_versions(),
+    origin = inline_origin(
+        "feature_families", request, {f"comparison {n}": name for n, name in enumerate(report.comparisons)}
     )
     title = f"Features of {len(report.models)} models: {report.criterion[:80]}"
     with lab.engine.inline.artifact(FAMILIES_KIND, title, origin) as writer:

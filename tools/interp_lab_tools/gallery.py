@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 
-from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.gallery import GALLERY_KIND, GalleryRequest, GalleryResult
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
 
 PAGE = "gallery.html"
@@ -22,15 +20,7 @@ def _handle(request: GalleryRequest, lab: Lab) -> GalleryResult:
     tiles = gallery_tiles(request, lab.settings)
     shown = tiles[: request.limit]
     left_out = len(tiles) - len(shown)
-    origin = Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "gallery", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={f"page {n}": tile.artifact for n, tile in enumerate(shown)},
-        code_version=code_version(),
-        package_versions=package_versions(),
-    )
+    origin = inline_origin("gallery", request, {f"page {n}": tile.artifact for n, tile in enumerate(shown)})
     with lab.engine.inline.artifact(GALLERY_KIND, f"Gallery of {len(shown)} pages", origin) as writer:
         writer.write_text(PAGE, render_gallery(shown, n_left_out=left_out))
     reference = artifact_ref(lab, writer.manifest)

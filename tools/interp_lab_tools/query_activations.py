@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from interp_lab.artifacts.workspace import is_artifact_id
@@ -10,8 +9,8 @@ from interp_lab.artifacts.writer import Origin
 from interp_lab.contracts.query import QueryRequest, QueryResult
 from interp_lab.errors import ReadOnlyLab
 from interp_lab_tools.capability import Effects, InlineCapability
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
 
 if TYPE_CHECKING:
@@ -46,14 +45,10 @@ def _with_figure(request: QueryRequest, result: QueryResult, figure: Figure, lab
 
 
 def _origin(request: QueryRequest) -> Origin:
-    return Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "query_activations", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={"store": request.store} if is_artifact_id(request.store) else {},
-        code_version=code_version(),
-        package_versions=package_versions(),
+    return inline_origin(
+        "query_activations",
+        request,
+        {"store": request.store} if is_artifact_id(request.store) else {},
         seeds={"seed": request.seed},
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -14,8 +13,8 @@ from interp_lab.contracts.features import ShowFeatureRequest, ShowFeatureResult
 from interp_lab.errors import ReadOnlyLab
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.explanations import known_explanations
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.versions import code_version, package_versions
 from interp_lab_tools.views import artifact_ref
 
 if TYPE_CHECKING:
@@ -69,14 +68,10 @@ def _with_page(request: ShowFeatureRequest, result: ShowFeatureResult, page: Car
 
 def _origin(request: ShowFeatureRequest) -> Origin:
     named = {"store": request.store, "dictionary": request.dictionary}
-    return Origin(
-        job=None,
-        attempt=0,
-        started=datetime.now(UTC),
-        spec={"capability": "show_feature", "request": request.model_dump(mode="json", exclude_defaults=True)},
-        inputs={name: value for name, value in named.items() if value is not None and is_artifact_id(value)},
-        code_version=code_version(),
-        package_versions=package_versions(),
+    return inline_origin(
+        "show_feature",
+        request,
+        {name: value for name, value in named.items() if value is not None and is_artifact_id(value)},
         seeds={"seed": request.seed},
     )
 

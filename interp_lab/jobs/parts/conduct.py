@@ -227,7 +227,7 @@ class Conductor:
             WorkerKilled: It was asked to end too often before it got further.
         """
         start = part.read_start()
-        told = part.read_progress()
+        told = part.progress.read()
         unit, done = str(told.get("unit") or ""), float(told.get("done") or 0)
         farthest = start.reached.get(unit, 0.0)  # a part counts prompts, then edits: only like is compared with like
         fruitless = 0 if done > farthest else start.fruitless + 1
@@ -286,7 +286,7 @@ class Conductor:
         return part
 
     def _report(self, parts: Sequence[PartFolder]) -> None:
-        told = [part.read_progress() for part in parts]
+        told = [part.progress.read() for part in parts]
         n_done = sum(map(_is_done, parts))
         done = sum(float(one.get("done") or 0) for one in told)
         totals = [float(one.get("total") or 0) for one in told]

@@ -56,7 +56,7 @@ class PartRun(PacedRun):
         self._job.append_metrics(metrics_line(step, values))
 
     def _write_progress(self, latest: dict[str, Any]) -> None:
-        self.part.write_progress(latest)
+        self.part.progress.write(latest)
 
     def _staging(self) -> Path:
         return self.part.staging(self.number) / str(len(self.sealed) + 1)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import Field, JsonValue, NonNegativeInt, ValidationError
 
 from interp_lab.artifacts.canonical import canonical_json
-from interp_lab.artifacts.durable import make_durable_folder, replace_quickly, write_durably
+from interp_lab.artifacts.durable import make_durable_folder, write_durably
 from interp_lab.artifacts.writer import hash_file
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.jobs import JobFailure
 from interp_lab.errors import JobFilesCorrupt
+from interp_lab.jobs.progress_file import ProgressFile
 
 Read = TypeVar("Read", bound=Contract)
 
@@ -110,7 +109,7 @@ class PartFolder:
         self.log = self.path / "log.txt"
         self._outcome = self.path / "outcome.json"
         self._start = self.path / "start.json"
-        self._progress = self.path / "progress.json"
+        self.progress = ProgressFile(self.path / "progress.json")
         self._alive = self.path / "alive"
 
     def prepare(self) -> None:
@@ -142,18 +141,6 @@ class PartFolder:
         """Let the part be done again from its last checkpoint."""
         self._outcome.unlink(missing_ok=True)
         shutil.rmtree(self.output, ignore_errors=True)
-
-    def write_progress(self, values: Mapping[str, Any]) -> None:
-        """Replace the progress file."""
-        replace_quickly(self._progress, json.dumps(dict(values), allow_nan=False).encode())
-
-    def read_progress(self) -> dict[str, Any]:
-        """Return how far the part is; empty before its first word."""
-        with suppress(OSError, ValueError):
-            value: object = json.loads(self._progress.read_bytes())
-            if isinstance(value, dict):
-                return value  # pyright: ignore[reportUnknownVariableType]
-        return {}
 
     def beat(self, count: int) -> None:
         """Leave a sign of life, different from the one before."""

@@ -11,7 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from moto.server import ThreadedMotoServer
 
 from interp_lab.contracts.harvest import HarvestRequest
 from interp_lab.errors import ClusterUnavailable, DiskFull, InvalidSetting
@@ -24,6 +23,7 @@ from interp_lab.workflows.harvesting import record, stretches
 from interp_lab_server.worker import find_work
 from tests.contract import part_worker
 from tests.parts_here import JOB, HerePlace, in_parts, job_of, part
+from tests.s3 import s3_server
 
 REQUEST: dict[str, Any] = {
     "model": "builtin:pocket-llama",
@@ -35,11 +35,8 @@ REQUEST: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
