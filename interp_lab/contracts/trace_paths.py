@@ -57,6 +57,8 @@ class PathRequest(JobRequest):
     """Prompts scored at or above it are positives."""
     seed: Seed = 0
     """Seed of the explore/confirm split and of controls."""
+    shards: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Independent processes that share the prompts; the numbers are the same."""
 
     @model_validator(mode="after")
     def _differs(self) -> Self:
@@ -80,8 +82,6 @@ class TracePathsRequest(PathRequest):
     """Sources measured exactly, each on every target, when there are more."""
     top_k: Annotated[int, Field(ge=1, le=50)] = 8
     """Paths to describe."""
-    shards: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Independent processes that share the prompts; the numbers are the same."""
 
     @model_validator(mode="after")
     def _has_ends(self) -> Self:

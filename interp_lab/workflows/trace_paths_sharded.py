@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -13,18 +11,18 @@ from interp_lab.contracts.trace_paths import TracePathsRequest
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.parts.partrun import PartRun
 from interp_lab.settings import Settings
-from interp_lab.store.joining import link
 from interp_lab.workflows.dictionary_facts import dictionary_configs
 from interp_lab.workflows.trace_paths import trace_paths
 from interp_lab.workflows.tracing.context import Suggest
-from interp_lab.workflows.tracing.shares import SUFFIX, Share, ShareDone, Stage
+from interp_lab.workflows.tracing.sharded import payloads, run_share
+from interp_lab.workflows.tracing.shares import Stage
 
 
 def plan(request: TracePathsRequest, run: PartRun, stage: int, *, settings: Settings) -> Sequence[JsonValue]:
     """Return the places of the shards, once for each stage."""
     with decided_matmul(run.checkpoint_dir):
         stages = _stages(request, settings)
-        return [[stages[stage], place] for place in range(request.shards)] if stage < len(stages) else ()
+        return payloads(stages[stage], request.shards) if stage < len(stages) else ()
 
 
 def run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue, *, settings: Settings) -> None:
@@ -33,23 +31,12 @@ def run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue, *, s
     Raises:
         LabError: As for the sweep in one process.
     """
-    assert isinstance(payload, list)
-    stage: Stage = "screen" if payload[0] == "screen" else "edits"
-    share = Share(int(str(payload[1])), request.shards, stage)
-    for path in (path for path in run.gathered.iterdir() if path.is_file()):
-        if not (run.checkpoint_dir / path.name).exists():
-            link(path, run.checkpoint_dir / path.name)
-    with suppress(ShareDone):
-        trace_paths(request, run, settings=settings, suggest=Suggest(), share=share)
-    for path in run.checkpoint_dir.glob(f"{stage}-*{SUFFIX}"):
-        link(path, run.output / path.name)
-
-
-def gather(run: PartRun, outputs: Sequence[Path]) -> None:
-    """Put what all shards of a stage made where the sweep reads it."""
-    for output in outputs:
-        for path in output.glob(f"*{SUFFIX}"):
-            link(path, run.checkpoint_dir / path.name)
+    run_share(
+        run,
+        payload,
+        request.shards,
+        lambda share: trace_paths(request, run, settings=settings, suggest=Suggest(), share=share),
+    )
 
 
 def _stages(request: TracePathsRequest, settings: Settings) -> tuple[Stage, ...]:

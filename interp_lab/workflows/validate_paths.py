@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from interp_lab.contracts.path_report import PathCard, PathFigures
 from interp_lab.contracts.trace_paths import PathsResult
 from interp_lab.contracts.validate_paths import ValidatePathsRequest
+from interp_lab.engine.precision import decided_matmul
 from interp_lab.errors import SplitImpossible
 from interp_lab.evidence.grade import refuse_discovery_rows
 from interp_lab.evidence.path_grade import grade_rerun
@@ -16,29 +19,51 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.tracing.claims import Claim, Claims, as_traced, ends_of, find_claims, grading_rows
 from interp_lab.workflows.tracing.context import Context, Suggest
 from interp_lab.workflows.tracing.ends import Ends, open_ends, with_controls
-from interp_lab.workflows.tracing.measure import Measured, Part, doses, figures, measure, off_positives, rows_of
+from interp_lab.workflows.tracing.measure import Measured, Part, Row, doses, figures, measure, off_positives, rows_of
 from interp_lab.workflows.tracing.opening import open_context, positives, prepared
 from interp_lab.workflows.tracing.records import record_lines
 from interp_lab.workflows.tracing.report import assemble, publish, reason_codes, short_form
+from interp_lab.workflows.tracing.shares import Share, ShareDone
 
 
-def validate_paths(request: ValidatePathsRequest, run: Run, *, settings: Settings, suggest: Suggest) -> PathsResult:
+class _Question(NamedTuple):
+    """Edits and the prompts that they are made on."""
+
+    rows: Sequence[Row]
+    prompts: Sequence[int]
+    what: str
+
+
+def validate_paths(
+    request: ValidatePathsRequest, run: Run, *, settings: Settings, suggest: Suggest, share: Share | None = None
+) -> PathsResult:
     """Return the short form of the report; the report itself is published as an artifact of the run.
+
+    With a `share`, only its prompts are run, and what they give is kept in the checkpoint.
 
     Raises:
         DiscoveryRowsReused: Prompts that would grade a claim were used to find it.
         LabError: whatever is wrong with the request, the claims, the model or the prompts.
+        ShareDone: The prompts of the share have been run.
     """
+    with decided_matmul(run.checkpoint_dir):
+        return _validated(request, run, settings, suggest, share=share)
+
+
+def _validated(
+    request: ValidatePathsRequest, run: Run, settings: Settings, suggest: Suggest, *, share: Share | None
+) -> PathsResult:
     claims = find_claims(request, settings)
     request = as_traced(request, claims.report)
     context = open_context(request, run, settings, suggest)
     run.inputs |= {"trace": request.trace} if request.trace else {}
     sources, targets = ends_of(claims.claims)
     ends = prepared(context, open_ends(sources, targets, request, loaded=context.inputs.loaded, settings=settings))
-    rows = _held_out(context, claims)
-    measured, negatives = _rerun(context, ends, rows)
-    found = _discoveries(context, ends, claims)
+    measured, negatives, *explored = _answers(context, ends, _questions(context, ends, claims), share)
     pairs = [_pair(ends, claim) for claim in claims.claims]
+    found: Sequence[PathFigures | None] = [claim.found for claim in claims.claims]
+    for one in explored:
+        found = _figures(context, one, pairs, claims, part="explore")
     cards = _cards(
         request, context, claims, ends=ends, pairs=pairs, measured=measured, negatives=negatives, found=found
     )
@@ -68,38 +93,38 @@ def _held_out(context: Context, claims: Claims) -> list[int]:
     return rows
 
 
-def _rerun(context: Context, ends: Ends, rows: Sequence[int]) -> tuple[Measured, Measured]:
-    """Edits and random sources on held-out positives; on negatives the edits that are graded."""
-    inputs, plan, request = context.inputs, context.design, context.request
-    on, off = (positives(plan, rows, positive=kind) for kind in (True, False))
-    chosen = range(len(ends.sources))
-    explore = [inputs.tokens[i] for i in plan.split.rows("explore")]
-    companions = with_controls(ends, chosen, inputs.loaded, explore, n=request.n_controls, seed=request.seed + 1)
-    edits = rows_of(ends, chosen, request.scales, companions)
-    measured = measure(context, ends, edits, on, what="edits of held-out prompts")
-    graded = rows_of(ends, chosen, request.scales[:1])
-    negatives = measure(context, ends, graded, off, what="edits of negatives")
-    return measured, negatives
+def _questions(context: Context, ends: Ends, claims: Claims) -> list[_Question]:
+    """Edits and random sources on held-out positives; on negatives the edits that are graded.
+
+    Where the claims are pairs named here, third what they do on explore prompts; a trace has told that of its own.
+    """
+    request, explore = context.request, context.design.split.rows("explore")
+    rows, chosen = _held_out(context, claims), range(len(ends.sources))
+
+    def edits(scales: Sequence[float], seed: int) -> Sequence[Row]:
+        tokens = [context.inputs.tokens[i] for i in explore]
+        companions = with_controls(ends, chosen, context.inputs.loaded, tokens, n=request.n_controls, seed=seed)
+        return rows_of(ends, chosen, scales, companions)
+
+    on, off = (positives(context.design, rows, positive=kind) for kind in (True, False))
+    asked = [
+        _Question(edits(request.scales, request.seed + 1), on, "edits of held-out prompts"),
+        _Question(rows_of(ends, chosen, request.scales[:1]), off, "edits of negatives"),
+    ]
+    if claims.report is None and not claims.imported:
+        found = positives(context.design, explore)
+        asked.append(_Question(edits(request.scales[:1], request.seed), found, "edits of explore prompts"))
+    return asked
 
 
-def _discoveries(context: Context, ends: Ends, claims: Claims) -> list[PathFigures | None]:
-    """What was found where the claims come from: in the trace, or for pairs named here on explore prompts now."""
-    if claims.report is not None or claims.imported:
-        return [claim.found for claim in claims.claims]
-    inputs, plan, request = context.inputs, context.design, context.request
-    explore = positives(plan, plan.split.rows("explore"))
-    chosen = range(len(ends.sources))
-    companions = with_controls(
-        ends,
-        chosen,
-        inputs.loaded,
-        [inputs.tokens[i] for i in plan.split.rows("explore")],
-        n=request.n_controls,
-        seed=request.seed,
-    )
-    rows = rows_of(ends, chosen, request.scales[:1], companions)
-    measured = measure(context, ends, rows, explore, what="edits of explore prompts")
-    return [*_figures(context, measured, [_pair(ends, claim) for claim in claims.claims], claims, part="explore")]
+def _answers(context: Context, ends: Ends, asked: Sequence[_Question], share: Share | None) -> list[Measured]:
+    """What edits did, question by question; no prompt is in two of them, so a share keeps all by their prompts."""
+    if share is None:
+        return [measure(context, ends, one.rows, one.prompts, what=one.what) for one in asked]
+    for one in asked:
+        with suppress(ShareDone):
+            measure(context, ends, one.rows, one.prompts, what=one.what, share=share)
+    raise ShareDone
 
 
 def _figures(

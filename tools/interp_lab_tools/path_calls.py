@@ -11,9 +11,9 @@ from interp_lab.contracts.trace_paths import PathRequest
 
 COMMON = (
     "model", "criterion", "dataset", "threshold", "seed", "target_tokens", "alternative_tokens",
-    "scales", "rest", "pool", "hold", "hold_units", "behaviour", "n_controls", "least_share",
+    "scales", "rest", "pool", "hold", "hold_units", "behaviour", "n_controls", "least_share", "shards",
 )  # fmt: skip
-"""Fields that say what a path is a path of and how it is measured; a call that follows keeps them."""
+"""Fields that say what a path is a path of and how it is measured, shards included; a call that follows keeps them."""
 _MANY_CONTROLS = 20
 _SWEEP: list[JsonValue] = [-1.0, -0.5, -0.25, 0.5, 1.0, 2.0]
 

@@ -151,9 +151,10 @@ def _run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue) -> 
     sharded.run_shard(request, run, payload, settings=Settings.from_env())
 
 
-def _gather(request: TracePathsRequest, run: PartRun, outputs: Sequence[Path]) -> None:
+def gather(request: PathRequest, run: PartRun, outputs: Sequence[Path]) -> None:
+    """Put what the shards of a run over paths made where it reads it."""
     del request
-    from interp_lab.workflows import trace_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+    from interp_lab.workflows.tracing import sharded  # lazy: imports torch, and only the worker may
 
     sharded.gather(run, outputs)
 
@@ -187,7 +188,7 @@ TRACE_PATHS = JobCapability(
     result=PathsResult,
     plan=_plan,
     handler=_handle,
-    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=_gather),
+    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
     example={

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from interp_lab.contracts.trace_paths import PathsResult
 from interp_lab.contracts.validate_paths import ValidatePathsRequest
+from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.settings import Settings
 from interp_lab.workflows.tracing.claims import as_traced, ends_of, find_claims
 from interp_lab.workflows.tracing.cost import Amount, in_words
@@ -16,9 +18,10 @@ from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.path_calls import next_for
 from interp_lab_tools.slots import slot_for
-from interp_lab_tools.trace_paths import as_plan, named, opened
+from interp_lab_tools.trace_paths import as_plan, gather, named, opened
 
 if TYPE_CHECKING:
+    from interp_lab.jobs.parts.partrun import PartRun
     from interp_lab.jobs.run import Run
 
 
@@ -69,6 +72,18 @@ def _handle(request: ValidatePathsRequest, run: Run) -> PathsResult:
     return validate_paths(request, run, settings=settings, suggest=Suggest(path=lambda card: next_for(measured, card)))
 
 
+def _plan_shards(request: ValidatePathsRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:
+    from interp_lab.workflows import validate_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+
+    return sharded.plan(request, run, stage)
+
+
+def _run_shard(request: ValidatePathsRequest, run: PartRun, payload: JsonValue) -> None:
+    from interp_lab.workflows import validate_paths_sharded as sharded  # lazy: imports torch, and only the worker may
+
+    sharded.run_shard(request, run, payload, settings=Settings.from_env())
+
+
 VALIDATE_PATHS = JobCapability(
     name="validate_paths",
     title="Rerun claimed paths on held-out prompts and grade each",
@@ -86,6 +101,7 @@ VALIDATE_PATHS = JobCapability(
     result=PathsResult,
     plan=_plan,
     handler=_handle,
+    sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
     example={

@@ -59,8 +59,7 @@ class Passes:
             "words": None if context.chosen is None else [context.chosen.targets, context.chosen.alternatives],
             "asked": asked,
         }
-        shards = getattr(request, "shards", 1)
-        return cls(stage, run.checkpoint_dir, sha256_hex(canonical_json(question)), shards > 1)
+        return cls(stage, run.checkpoint_dir, sha256_hex(canonical_json(question)), request.shards > 1)
 
     def over(
         self, prompts: Sequence[int], compute: Compute, run: Run, share: Share | None, *, what: str

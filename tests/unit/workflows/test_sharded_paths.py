@@ -1,4 +1,4 @@
-"""A path sweep in shards: every number of one process, also when a shard is lost or damaged on the way."""
+"""Path sweeps and reruns of claimed paths in shards: every number of one process, also when a shard is lost or damaged on the way."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from interp_lab.contracts.trace_paths import TracePathsRequest
+from interp_lab.contracts.validate_paths import ValidatePathsRequest
 from interp_lab.engine.paths.effects import Effects, PathRunner
 from interp_lab.jobs.parts.record import PartName
 from interp_lab.jobs.run import LocalRun
@@ -16,6 +17,7 @@ from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.settings import Settings
 from interp_lab.workflows.trace_paths import trace_paths
 from interp_lab.workflows.tracing.context import Suggest
+from interp_lab.workflows.validate_paths import validate_paths
 from interp_lab_server.worker import find_work
 from tests.parts_here import HerePlace, damage, in_parts, job_of, part
 from tests.unit.workflows.test_sharded_interventions import PROMPTS
@@ -106,3 +108,42 @@ def test_a_screen_that_does_not_choose_costs_no_stage_and_no_prompt_is_run_twice
     assert place.started == ["lead-0-1", "shard-0-00000-1", "shard-0-00001-1", "lead-1-1"]
     assert len(seen) == len(set(seen)) >= 4
     assert published([sealed.folder for sealed in run.sealed]) == in_one(settings, request)
+
+
+CLAIMS: dict[str, Any] = {name: REQUEST[name] for name in REQUEST.keys() - {"sources", "targets", "n_measured"}} | {
+    "pairs": ["resid_post.1#3=resid_post.3#2", "resid_post.1#7=resid_post.3#5", "resid_post.1#3=output"]
+}
+
+
+def test_claims_rerun_in_shards_give_every_number_of_one_process_though_one_is_lost_and_one_damaged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    plain = PathRunner.__call__
+
+    def counted(self: PathRunner, prompt: TokenizedPrompt) -> Effects:
+        seen.append(prompt.id)
+        return plain(self, prompt)
+
+    def spoil(task: str) -> None:
+        if task == "shard-0-00000-1":
+            damage(next(part(settings, PartName(0, 0)).output.glob("edits-*")))
+
+    run = job_of(settings, "validate_paths", CLAIMS)
+    lost = "shard-0-00001-1"
+    place = HerePlace(find_work, settings.to_env(), vanish=lambda task: task == lost, after=spoil)
+    with monkeypatch.context() as patch:
+        patch.setattr(PathRunner, "__call__", counted)
+        in_parts(run, settings, place)
+    assert place.started == [
+        *("lead-0-1", "shard-0-00000-1", "shard-0-00001-1", "shard-0-00001-2"),
+        *("lead-1-1", "shard-0-00000-2", "lead-1-2"),
+    ]
+    assert len(seen) == len(set(seen)) > len(PROMPTS) / 2, "held out of both kinds and those that explore, each once"
+    found = published([sealed.folder for sealed in run.sealed])
+    with LocalRun(settings.workspace / "whole", workspace=settings.workspace) as whole:
+        validate_paths(ValidatePathsRequest.model_validate(CLAIMS), whole, settings=settings, suggest=Suggest())
+        expected = published(whole.written)
+    assert len(expected["report"]["paths"]) == 3
+    assert all(card["confirm"] and card["explore"] for card in expected["report"]["paths"])
+    assert found == expected
