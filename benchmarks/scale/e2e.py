@@ -3,7 +3,9 @@
 
 `make scale-e2e` prints what was equal and what it cost, and keeps both in `benchmarks/results/scale_e2e.json`. Both
 nodes run here, so ratios show what Ray and torchrun add, not what a cluster gains. Times are the attendants' wall time
-of whole jobs, the start of every process included.
+of whole jobs, the start of every process included. Every round repeats training and inspection with a seed of its own,
+here and on Ray by turns; a ratio is the median over rounds of the two times of one round. The one harvest on Ray lost a
+node, so that its time is no overhead.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from safetensors.torch import load_file
@@ -30,174 +35,209 @@ from tests.contract.clusters import RayCluster, ray_cluster
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "scale_e2e.json"
 MODEL, ADDRESS = "builtin:pocket-llama", "resid_post.2"
-N_DOCUMENTS, N_WORDS = 1500, 150
-TOKENS = 200_000
-PATIENCE_S = 1800.0
+N_DOCUMENTS, N_WORDS = 300, 150
+N_LATENTS, TOKENS = 512, 65_536
+PATIENCE_S = 900.0
+ROUNDS = 3
 _SHARDS = 2
 _RANKS = 2
 
 
+@dataclass
+class Place:
+    """A workspace whose jobs run somewhere, and what was seen there."""
+
+    name: str
+    lab: Lab
+    store: str = ""
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    """Of every job, by round."""
+    made: dict[str, list[Any]] = field(default_factory=dict)
+    """What is compared, by round."""
+
+    def job(self, name: str, request: Mapping[str, Any], kind: str, *, label: str = "") -> str:
+        """Return the id of what a job makes."""
+        return self.ended(self.begun(name, request), kind, label=label or name)
+
+    def begun(self, name: str, request: Mapping[str, Any]) -> str:
+        """Return the id of a job that has been submitted."""
+        view: Any = call(self.lab, name, {**request, "wait_s": 0})
+        return str(view.job_id)
+
+    def until(self, job: str, condition: Callable[[], object]) -> None:
+        """Wait for something to be true of a job; one that ended before is told by its log."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if self.lab.engine.get(job).final or time.monotonic() > deadline:
+                raise SystemExit(f"{self.name}: a job did not come as far as it should.\n{self._told(job)}")
+            self.lab.engine.tick()
+            time.sleep(0.05)
+
+    def ended(self, job: str, kind: str, *, label: str) -> str:
+        """Return the id of the job's artifact of that kind, once it has ended."""
+        self.until(job, lambda: self.lab.engine.get(job).final)
+        end = self.lab.engine.get(job)
+        if end.state != "succeeded":
+            raise SystemExit(f"{self.name}: {label}: {end.error}\n{self._told(job)}")
+        self.seconds.setdefault(label, []).append(round(end.duration_s or 0.0, 1))
+        print(f"{self.name}: {label} {end.duration_s or 0.0:.1f} s", file=sys.stderr, flush=True)
+        return next(manifest.id for manifest in self.lab.engine.artifacts_of(job) if manifest.kind == kind)
+
+    def hashes(self, artifact: str, ending: str = "") -> dict[str, str]:
+        """Return the hash of every file of an artifact."""
+        files = self.lab.engine.artifacts.open(artifact).files
+        return {file.name: file.sha256 for file in files if file.name.endswith(ending)}
+
+    def keep(self, name: str, value: object) -> None:
+        """Note what is to be compared."""
+        self.made.setdefault(name, []).append(value)
+
+    def _told(self, job: str) -> str:
+        return self.lab.engine.logs(job).text
+
+
 def main() -> int:
     """Return 0 if every result of the cluster is that of this machine."""
-    with tempfile.TemporaryDirectory() as folder, ray_cluster() as cluster:
-        places = {name: _workspace(Path(folder) / name) for name in ("local", "ray")}
-        local = _investigation(_settings(places["local"], "local"), shards=1)
-        ray = _investigation(_settings(places["ray"], "ray", cluster), shards=_SHARDS, cluster=cluster)
-        alone = _train_alone(_settings(places["local"], "local"), local["store"])
-        ranks = {n: _torchrun(places["local"], local["store"], n) for n in (1, 2)}
-    equal = {name: local["made"][name] == ray["made"][name] for name in local["made"]}
-    seconds = {where: each["seconds"] for where, each in (("local", local), ("ray", ray))}
-    here = seconds["local"]["train_sae"]
+    with tempfile.TemporaryDirectory() as folder, ray_cluster() as cluster, ExitStack() as open_labs:
+        here = open_labs.enter_context(_place(Path(folder), "local"))
+        ray = open_labs.enter_context(_place(Path(folder), "ray", cluster))
+        _harvest(here)
+        deaths = _harvest_with_a_death(ray, cluster)
+        for number in range(ROUNDS):
+            for place in (here, ray) if number % 2 == 0 else (ray, here):
+                _round(place, number)
+            here.job("train_sae", _training(here.store, number, ranks=1), "dictionary", label="train_one_process")
+            for ranks in (1, _RANKS):
+                here.seconds.setdefault(f"torchrun_{ranks}", []).append(_torchrun(here, number, ranks))
+        differences = _differences(here.lab.engine.paths.workspace)
+    equal = {name: here.made[name] == ray.made[name] for name in here.made}
     report = {
         "measured": date.today().isoformat(),
-        "what": f"{N_DOCUMENTS} documents, {ADDRESS} of {MODEL}, 2 shards, one node killed; "
-        f"1,024 latents, {TOKENS:,} tokens, {_RANKS} ranks",
+        "what": f"{N_DOCUMENTS} documents, {ADDRESS} of {MODEL}, {_SHARDS} shards, one node killed; {N_LATENTS} "
+        f"latents, {TOKENS:,} tokens, {_RANKS} ranks; {ROUNDS} rounds of training and inspection",
         "equal": equal,
-        "lost_and_done_again": ray["deaths"],
-        "two_ranks_against_one": _differences(places["local"]),
-        "seconds": seconds | {"local_train_one_process": alone, "torchrun": ranks},
-        "over_local": {
-            "ray_train_2_ranks": round(seconds["ray"]["train_sae"] / here, 2),
-            "ray_inspect": round(seconds["ray"]["inspect"] / seconds["local"]["inspect"], 2),
-            "torchrun_1": round(ranks[1] / alone, 2),
-            "torchrun_2": round(ranks[2] / here, 2),
-            "job_of_2_ranks_over_1": round(here / alone, 2),
-        },
+        "lost_and_done_again": deaths,
+        "two_ranks_against_one": differences,
+        "seconds": {place.name: place.seconds for place in (here, ray)},
+        "over_local": _ratios(here.seconds, ray.seconds),
         "load": os.getloadavg()[0],
     }
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report))
-    return 0 if all(equal.values()) and ray["deaths"] == 1 else 1
+    return 0 if all(equal.values()) and deaths == 1 else 1
 
 
-def _workspace(folder: Path) -> Path:
-    folder.mkdir()
+def _ratios(here: Mapping[str, list[float]], ray: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    pairs = {
+        "ray_train_2_ranks": (ray["train_sae"], here["train_sae"]),
+        "ray_inspect": (ray["inspect"], here["inspect"]),
+        "torchrun_1": (here["torchrun_1"], here["train_one_process"]),
+        "torchrun_2": (here["torchrun_2"], here["train_sae"]),
+        "job_of_2_ranks_over_1": (here["train_sae"], here["train_one_process"]),
+    }
+    found = {name: [a / b for a, b in zip(*both, strict=True)] for name, both in pairs.items()}
+    return {
+        name: {"median": round(median(each), 2), "low": round(min(each), 2), "high": round(max(each), 2)}
+        for name, each in found.items()
+    }
+
+
+@contextmanager
+def _place(folder: Path, name: Any, cluster: RayCluster | None = None) -> Iterator[Place]:
+    workspace = folder / name
+    workspace.mkdir()
     draw = random.Random(0)
-    told = "the men went down to town and came home before night fell by water"
-    words = told.split()
+    words = "the men went down to town and came home before night fell by water".split()
     texts = [" ".join(draw.choices(words, k=N_WORDS)) for _ in range(N_DOCUMENTS)]
-    (folder / "corpus.txt").write_text("\n\n".join(texts))
-    return folder
-
-
-def _settings(workspace: Path, launcher: Any, cluster: RayCluster | None = None) -> Settings:
-    command = (sys.executable, "-P", str(Path(__file__).with_name("worker.py")))
-    address = "" if cluster is None else cluster.address
-    slots = os.cpu_count() or 1  # one thread for every process, on either side
-    return Settings(
-        workspace=workspace, worker_command=command, cpu_slots=slots, launcher=launcher, ray_address=address
+    (workspace / "corpus.txt").write_text("\n\n".join(texts))
+    settings = Settings(
+        workspace=workspace,
+        worker_command=(sys.executable, "-P", str(Path(__file__).with_name("worker.py"))),
+        cpu_slots=os.cpu_count() or 1,  # one thread for every process, on either side
+        launcher=name,
+        ray_address="" if cluster is None else cluster.address,
     )
-
-
-def _investigation(settings: Settings, *, shards: int, cluster: RayCluster | None = None) -> dict[str, Any]:
-    """Return what the three jobs made, and how long each took."""
-    seconds: dict[str, float] = {}
-    made: dict[str, Any] = {}
     with Lab.open(settings) as lab:
-        harvest = {"model": MODEL, "dataset": "corpus.txt", "addresses": [ADDRESS], "shards": shards}
-        job = _begin(lab, "harvest", harvest)
-        if cluster is not None:
-            _kill_when_both_read(lab, job, cluster)
-        store = _end(lab, job, "activation_store", seconds=seconds, name="harvest")
-        if cluster is not None:
-            cluster.add_node()  # another takes the place of the lost one
-        made["store"] = {file.name: file.sha256 for file in lab.engine.artifacts.open(store).files}
-        trained = _end(lab, _begin(lab, "train_sae", _training(store)), "dictionary", seconds=seconds, name="train_sae")
-        made["dictionary"] = _weights(lab, trained)
-        asked = {
-            "model": MODEL,
-            "criterion": "the word is a person's name",
-            "dataset": "builtin:person-name",
-            "dictionaries": [trained],
-        }
-        report = _end(lab, _begin(lab, "inspect", asked), "inspect_report", seconds=seconds, name="inspect")
-        made["findings"] = json.loads(lab.engine.artifacts.read_file(report, "report.json"))["coordinates"]
-        made["findings"] = json.loads(json.dumps(made["findings"]).replace(trained, "DICTIONARY"))
-        deaths = sum(_shard(lab, job, i).read_start().deaths for i in range(shards)) if shards > 1 else 0
-    return {"seconds": seconds, "made": made, "deaths": deaths, "store": store}
+        yield Place(name, lab)
 
 
-def _training(store: str, *, ranks: int = _RANKS) -> dict[str, Any]:
+def _harvest(place: Place, *, shards: int = 1) -> None:
+    asked = {"model": MODEL, "dataset": "corpus.txt", "addresses": [ADDRESS], "shards": shards}
+    place.store = place.job("harvest", asked, "activation_store")
+    place.keep("store", place.hashes(place.store))
+
+
+def _harvest_with_a_death(place: Place, cluster: RayCluster) -> int:
+    """Return how often a shard was lost; the node that one of them runs on is killed when both have read something."""
+    hold = place.lab.engine.paths.workspace / "hold"
+    hold.touch()
+    asked = {"model": MODEL, "dataset": "corpus.txt", "addresses": [ADDRESS], "shards": _SHARDS}
+    job = place.begun("harvest", asked)
+    folder = place.lab.engine.paths.job(job) / "parts"
+    shards = [PartFolder(folder, PartName(0, index)) for index in range(_SHARDS)]
+    place.until(job, lambda: all(list(shard.checkpoint.glob("store/rows-*.parquet")) for shard in shards))
+    cluster.kill_second_node()
+    hold.unlink()
+    place.until(job, lambda: sum(shard.read_start().deaths for shard in shards) or place.lab.engine.get(job).final)
+    cluster.add_node()  # another takes the place of the lost one
+    place.store = place.ended(job, "activation_store", label="harvest_with_a_death")
+    place.keep("store", place.hashes(place.store))
+    return sum(shard.read_start().deaths for shard in shards)
+
+
+def _round(place: Place, number: int) -> None:
+    dictionary = place.job("train_sae", _training(place.store, number), "dictionary")
+    place.keep("dictionary", place.hashes(dictionary, ".safetensors"))
+    asked = {
+        "model": MODEL,
+        "criterion": "the word is a person's name",
+        "dataset": "builtin:person-name",
+        "dictionaries": [dictionary],
+        "seed": number,
+    }
+    report = place.job("inspect", asked, "inspect_report")
+    found = json.loads(place.lab.engine.artifacts.read_file(report, "report.json"))["coordinates"]
+    place.keep("findings", json.loads(json.dumps(found).replace(dictionary, "DICTIONARY")))
+
+
+def _training(store: str, number: int, *, ranks: int = _RANKS) -> dict[str, Any]:
     return {
         "source": {"kind": "store", "store": store},
         "addresses": [ADDRESS],
-        "widths": [1024],
+        "widths": [N_LATENTS],
         "sparsities": [16],
+        "seeds": [number],
         "training": {"total_tokens": TOKENS, "batch_tokens": 1024},
         "ranks": ranks,
     }
 
 
-def _train_alone(settings: Settings, store: str) -> float:
-    """Return how long a job of one process takes for the same training."""
-    seconds: dict[str, float] = {}
-    with Lab.open(settings) as lab:
-        job = _begin(lab, "train_sae", _training(store, ranks=1))
-        _end(lab, job, "dictionary", seconds=seconds, name="train_sae")
-    return seconds["train_sae"]
+def _torchrun(place: Place, number: int, ranks: int) -> float:
+    """Return the seconds of the same training by so many processes of torchrun."""
+    workspace = place.lab.engine.paths.workspace
+    request = workspace / "train.json"
+    request.write_text(json.dumps(_training(place.store, number, ranks=ranks)))
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"),
+        *("-m", "interp_lab.workflows.train_together", str(request)),
+        *("--workspace", str(workspace), "--output", str(workspace / f"together-{ranks}-{number}")),
+    ]
+    began = time.perf_counter()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, timeout=PATIENCE_S)
+    took = round(time.perf_counter() - began, 1)
+    print(f"torchrun, {ranks} ranks: {took} s", file=sys.stderr, flush=True)
+    return took
 
 
 def _differences(workspace: Path) -> dict[str, float]:
     """Return the largest difference of each tensor between two processes and one, as a share of its largest entry."""
-    one, two = (load_file(next(workspace.glob(f"together-{n}/dictionary-*/sae_weights.safetensors"))) for n in (1, 2))
+    found = (next(workspace.glob(f"together-{n}-0/dictionary-*/sae_weights.safetensors")) for n in (1, _RANKS))
+    one, two = map(load_file, found)
     return {
         name: float(f"{float((two[name] - one[name]).abs().max() / one[name].abs().max().clamp(min=1e-30)):.2g}")
         for name in sorted(one)
     }
-
-
-def _torchrun(workspace: Path, store: str, n: int) -> float:
-    """Return the seconds of the same training by so many processes of torchrun."""
-    request = workspace / f"train-{n}.json"
-    request.write_text(json.dumps(_training(store, ranks=n)))
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"),
-        *("-m", "interp_lab.workflows.train_together", str(request)),
-        *("--workspace", str(workspace), "--output", str(workspace / f"together-{n}")),
-    ]
-    began = time.perf_counter()
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    return round(time.perf_counter() - began, 1)
-
-
-def _begin(lab: Lab, name: str, request: Mapping[str, Any]) -> str:
-    view: Any = call(lab, name, {**request, "wait_s": 0})
-    return str(view.job_id)
-
-
-def _until(lab: Lab, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("The job did not come that far in half an hour.")
-        lab.engine.tick()
-        time.sleep(0.05)
-
-
-def _end(lab: Lab, job: str, kind: str, *, seconds: dict[str, float], name: str) -> str:
-    """Return the id of the job's artifact of that kind, once it has ended."""
-    _until(lab, lambda: lab.engine.get(job).final)
-    ended = lab.engine.get(job)
-    if ended.state != "succeeded":
-        raise SystemExit(f"{name}: {ended.error}\n{lab.engine.logs(job).text}")
-    seconds[name] = round(ended.duration_s or 0.0, 1)
-    kinds = {manifest.kind: manifest.id for manifest in lab.engine.artifacts_of(job)}
-    return kinds[kind]
-
-
-def _shard(lab: Lab, job: str, index: int) -> PartFolder:
-    return PartFolder(lab.engine.paths.job(job) / "parts", PartName(0, index))
-
-
-def _kill_when_both_read(lab: Lab, job: str, cluster: RayCluster) -> None:
-    shards = [_shard(lab, job, index) for index in range(_SHARDS)]
-    _until(lab, lambda: all(shard.read_progress().get("message") == "reading activations" for shard in shards))
-    cluster.kill_second_node()
-
-
-def _weights(lab: Lab, dictionary: str) -> dict[str, str]:
-    files = lab.engine.artifacts.open(dictionary).files
-    return {file.name: file.sha256 for file in files if file.name.endswith(".safetensors")}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from interp_lab.workflows.harvesting.stretches import Stretch
 from interp_lab_server.worker import main
 from tests.e2e.small_shards_worker import BUFFER_BYTES, SHARD_BYTES
 
+LAG_S = 3.0
+"""How long an outcome may be on its way: one machine's own disk shows at once what was written."""
 _read = Reading._read
 
 
@@ -28,5 +30,5 @@ if __name__ == "__main__":
     stretches.BUFFER_BYTES = BUFFER_BYTES
     record.SHARD_BYTES = SHARD_BYTES
     Reading._read = read_unless_held
-    RayPlace.lag_s = 3.0  # one machine's own disk shows at once what was written
+    RayPlace.lag_s = LAG_S
     sys.exit(main())
