@@ -1,4 +1,4 @@
-"""Path sweeps and reruns of claimed paths in shards: every number of one process, also when a shard is lost or damaged on the way."""
+"""Paths swept and rerun in shards: every number of one process, also when a shard is lost or damaged on the way."""
 
 from __future__ import annotations
 
