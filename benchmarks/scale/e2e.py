@@ -147,7 +147,8 @@ def _place(folder: Path, name: Any, cluster: RayCluster | None = None) -> Iterat
     workspace = folder / name
     workspace.mkdir()
     draw = random.Random(0)
-    words = "the men went down to town and came home before night fell by water".split()
+    told = "the men went down to town and came home before night fell by water"
+    words = told.split()
     texts = [" ".join(draw.choices(words, k=N_WORDS)) for _ in range(N_DOCUMENTS)]
     (workspace / "corpus.txt").write_text("\n\n".join(texts))
     settings = Settings(
