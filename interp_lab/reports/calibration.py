@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from interp_lab.contracts.calibrate import Axis, Share
 from interp_lab.contracts.calibration_report import CalibrationReport, CurvePoint
 from interp_lab.reports import curves
 from interp_lab.reports.curves import Panel, Points, panel
-from interp_lab.reports.environment import Lines, environment
-from interp_lab.reports.markdown import MarkdownText, escaped
+from interp_lab.reports.environment import environment, printable
+from interp_lab.reports.markdown import escaped
 from interp_lab.reports.numbers import count, duration, fixed
-from interp_lab.reports.visible import visible
+from interp_lab.reports.sheet_tables import Table, table_lines
 
 EASY_AT: dict[Axis, float] = {"effect": 3.0, "noise": 0.0, "prompts": 64, "confounding": 0.5}
 """Where the easy setting lies on each axis that has numbers."""
 _MEASURES = ("recall", "confirmed", "precision", "decoys", "redundancy")
-
-
-class Table(NamedTuple):
-    """One table, the same in every format; cells are plain text."""
-
-    name: str
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def render_calibration(report: CalibrationReport) -> str:
@@ -43,10 +31,7 @@ def render_calibration_markdown(report: CalibrationReport) -> str:
     """Return the report as GitHub-flavoured Markdown that ends in one newline."""
     lines: list[str] = ["# Calibration", "", escaped(report.headline), ""]
     lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
-    for table in tables(report):
-        lines += ["", f"## {table.title}", "", *([table.note, ""] if table.note else [])]
-        lines += [_line(table.head), "|" + "---|" * len(table.head)]
-        lines += [_line(tuple(escaped(cell) for cell in row)) for row in table.rows]
+    lines += table_lines(tables(report))
     return "\n".join(lines) + "\n"
 
 
@@ -127,14 +112,6 @@ def share(found: Share | None) -> str:
     return "–" if found is None else f"{fixed(found.share)} [{fixed(found.low)}, {fixed(found.high)}], {found.n}"
 
 
-def _line(cells: tuple[str | MarkdownText, ...]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 @cache
 def _environment() -> Environment:
-    return environment(_printable, names={"curves": curves})
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
+    return environment(printable, names={"curves": curves})

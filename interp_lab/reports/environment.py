@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.reports import numbers, plots
 from interp_lab.reports.confounds import confound_words
 from interp_lab.reports.grades import GRADES
-from interp_lab.reports.visible import shortened
+from interp_lab.reports.visible import shortened, visible
 
 
 class Lines(str):
@@ -26,6 +27,11 @@ def action_json(action: NextAction) -> Lines:
     """Return the call as ASCII JSON on several lines, ready to be copied into a client."""
     call = {"tool": action.tool, "arguments": action.arguments}
     return Lines(json.dumps(call, indent=2, ensure_ascii=True, allow_nan=False))
+
+
+def printable(value: object) -> object:
+    """Return what an HTML page prints of a value: text that somebody else wrote is made visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
 
 
 _FILTERS: dict[str, Callable[..., object]] = {

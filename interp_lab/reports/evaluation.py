@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from interp_lab.contracts.evaluation_report import Estimate, EvaluationReport, Spread, TrainingOverlap
 from interp_lab.reports import bars
 from interp_lab.reports.bars import Value, histogram, rows
-from interp_lab.reports.markdown import MarkdownText, escaped
+from interp_lab.reports.markdown import escaped
 from interp_lab.reports.numbers import count, fixed, percent, short
 from interp_lab.reports.sheet import html_templates
+from interp_lab.reports.sheet_tables import Table, table_lines
 from interp_lab.reports.visible import visible
 
 _OVERLAP: Final[dict[TrainingOverlap, str]] = {
@@ -19,16 +20,6 @@ _OVERLAP: Final[dict[TrainingOverlap, str]] = {
     "possible": "possibly",
     "unknown": "not known",
 }
-
-
-class Table(NamedTuple):
-    """One table, the same in every format; cells are plain text."""
-
-    name: str
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 class Tile(NamedTuple):
@@ -89,10 +80,7 @@ def render_evaluation_markdown(report: EvaluationReport) -> str:
     """Return the report as GitHub-flavoured Markdown that ends in one newline."""
     lines: list[str] = ["# Evaluation of a dictionary", "", escaped(report.headline), ""]
     lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
-    for table in tables(report):
-        lines += ["", f"## {table.title}", "", *([table.note, ""] if table.note else [])]
-        lines += [_line(table.head), "|" + "---|" * len(table.head)]
-        lines += [_line(tuple(escaped(cell) for cell in row)) for row in table.rows]
+    lines += table_lines(tables(report))
     return "\n".join(lines) + "\n"
 
 
@@ -351,7 +339,3 @@ def _maybe(found: Estimate | None) -> str:
 
 def _opt(value: float | None) -> str:
     return "–" if value is None else fixed(value)
-
-
-def _line(cells: tuple[str | MarkdownText, ...]) -> str:
-    return "| " + " | ".join(cells) + " |"

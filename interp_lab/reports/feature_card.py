@@ -6,15 +6,13 @@ from functools import cache
 from typing import NamedTuple
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from interp_lab.contracts.features import Activations, ShowFeatureResult
 from interp_lab.reports import histogram
-from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.environment import environment, printable
 from interp_lab.reports.figure_view import figure_view
 from interp_lab.reports.figures import TokenHeat
 from interp_lab.reports.histogram import histogram_view
-from interp_lab.reports.visible import visible
 
 
 class CardPage(NamedTuple):
@@ -56,8 +54,4 @@ def _contributions(card: ShowFeatureResult) -> tuple[tuple[str, float], ...]:
 @cache
 def _environment() -> Environment:
     names = {"plot_width": histogram.WIDTH, "plot_height": histogram.HEIGHT, "plot_foot": histogram.FOOT}
-    return environment(_printable, names=names)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
+    return environment(printable, names=names)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment
-from markupsafe import Markup
 
-from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.environment import environment, printable
 from interp_lab.reports.figure_view import figure_view
 from interp_lab.reports.figures import Figure
-from interp_lab.reports.visible import visible
 
 
 def render_figure_html(figure: Figure, caption: str) -> str:
@@ -22,8 +20,4 @@ def render_figure_html(figure: Figure, caption: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return environment(_printable)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
+    return environment(printable)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.reports import heat, profile
-from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.environment import environment, printable
 from interp_lab.reports.page import page_view
 from interp_lab.reports.plots import association_volcano
-from interp_lab.reports.visible import visible
 
 
 def render_html(report: InspectReport) -> str:
@@ -32,8 +30,4 @@ def render_html(report: InspectReport) -> str:
 @cache
 def _environment() -> Environment:
     names = {"profile": profile, "heat_steps": heat.STEPS, "heat_digits": heat.DIGITS}
-    return environment(_printable, names=names)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
+    return environment(printable, names=names)

@@ -7,25 +7,20 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.environment import Lines, environment, printable
 from interp_lab.reports.markdown import MarkdownText, code_cell, code_span, escaped
-from interp_lab.reports.visible import visible
 
 
 @cache
 def html_templates() -> Environment:
     """Return the environment of HTML pages."""
-    return environment(_printable)
+    return environment(printable)
 
 
 @cache
 def markdown_templates() -> Environment:
     """Return the environment of Markdown texts."""
     return environment(_escaped, filters={"code": code_span, "code_cell": code_cell})
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value
 
 
 def _escaped(value: object) -> object:

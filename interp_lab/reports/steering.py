@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from interp_lab.contracts.steer import Arm, SteerReport
 from interp_lab.reports import curves
 from interp_lab.reports.curves import Panel, panel
-from interp_lab.reports.markdown import MarkdownText, code_span, escaped
+from interp_lab.reports.markdown import code_span, escaped
 from interp_lab.reports.numbers import chance, fixed, percent, short
 from interp_lab.reports.sheet import html_templates
+from interp_lab.reports.sheet_tables import Table, table_lines
 
 NAMES = ("steered", "random direction")
-
-
-class Table(NamedTuple):
-    """One table, the same in every format; cells are plain text."""
-
-    name: str
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def render_steering(report: SteerReport) -> str:
@@ -36,10 +26,7 @@ def render_steering_markdown(report: SteerReport) -> str:
     lines = ["# Steering", "", escaped(report.headline), ""]
     lines += [f"- {escaped(caveat)}" for caveat in report.caveats]
     lines += ["", f"Targets: {', '.join(code_span(word) for word in report.targets)}."]
-    for table in tables(report):
-        lines += ["", f"## {table.title}", "", table.note, ""]
-        lines += [_line(table.head), "|" + "---|" * len(table.head)]
-        lines += [_line(tuple(escaped(cell) for cell in row)) for row in table.rows]
+    lines += table_lines(tables(report))
     lines += ["", "## Samples", ""]
     for sample in report.samples:
         lines += [f"- {code_span(sample.prompt)}", f"  - plain: {code_span(sample.plain)}"]
@@ -107,7 +94,3 @@ def _row(arm: Arm) -> tuple[str, ...]:
         short(arm.kl),
         percent(arm.repetition),
     )
-
-
-def _line(cells: tuple[str | MarkdownText, ...]) -> str:
-    return "| " + " | ".join(cells) + " |"

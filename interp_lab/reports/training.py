@@ -10,15 +10,13 @@ from functools import cache
 from typing import NamedTuple
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from interp_lab.contracts.train_sae import TrainingReport
 from interp_lab.reports import curves
 from interp_lab.reports.curves import Panel, Points, panel
-from interp_lab.reports.environment import Lines, environment
+from interp_lab.reports.environment import environment, printable
 from interp_lab.reports.markdown import code_cell, escaped
 from interp_lab.reports.numbers import count, duration, fixed, percent, short
-from interp_lab.reports.visible import visible
 
 _TITLES = {
     "held_out_fvu": "Held-out FVU",
@@ -136,13 +134,9 @@ def render_training_markdown(report: TrainingReport) -> str:
 @cache
 def _environment() -> Environment:
     sizes = {"width": curves.WIDTH, "height": curves.HEIGHT, "left": curves.LEFT, "right": curves.RIGHT}
-    return environment(_printable, names=sizes, filters={"figure": _figure})
+    return environment(printable, names=sizes, filters={"figure": _figure})
 
 
 def _figure(value: float) -> str:
     """Return a figure as short as it is read: speeds as whole numbers."""
     return count(round(value)) if abs(value) >= _WHOLE else short(value)
-
-
-def _printable(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, (Markup, Lines)) else value

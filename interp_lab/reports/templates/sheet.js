@@ -17,16 +17,6 @@
     });
   }
 {% include "trail.js" %}
-  for (const button of all(".copy")) button.addEventListener("click", async () => {
-    const from = button.closest("article, blockquote").querySelector("pre, #headline");
-    const say = button.querySelector("span");
-    try {
-      await navigator.clipboard.writeText(from.textContent);
-      say.textContent = "Copied";
-    } catch {
-      getSelection().selectAllChildren(from);
-      say.textContent = "Selected";
-    }
-  });
+{% include "copy.js" %}
 })();
 //]]>

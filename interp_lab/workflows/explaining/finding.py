@@ -16,9 +16,10 @@ from interp_lab.settings import Settings
 from interp_lab.statistics.arrays import Matrix
 from interp_lab.workflows.explaining.records import in_words, latest
 from interp_lab.workflows.explaining.vectors import KnownVectors
-from interp_lab.workflows.features.hits import BEST, Hits, Row
+from interp_lab.workflows.features.hits import BEST, Hits
 from interp_lab.workflows.features.rounding import rounded
 from interp_lab.workflows.features.weights import open_dictionary
+from interp_lab.workflows.paging import Row
 
 _HEADERS = (
     ("feature", "COLUMN#UNIT"),

@@ -8,9 +8,10 @@ import numpy as np
 
 from interp_lab.contracts.features import DensitySearch, SearchFeaturesRequest
 from interp_lab.settings import Settings
-from interp_lab.workflows.features.hits import Hits, Row
+from interp_lab.workflows.features.hits import Hits
 from interp_lab.workflows.features.rounding import rounded
 from interp_lab.workflows.features.scope import Place, places
+from interp_lab.workflows.paging import Row
 
 _HEADERS = (
     ("feature", "COLUMN#UNIT"),

@@ -13,11 +13,12 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.features import DirectionSearch, LatentSearch, SearchFeaturesRequest
 from interp_lab.errors import DictionaryMismatch, InvalidRequest
 from interp_lab.settings import Settings
-from interp_lab.workflows.features.hits import BEST, Hits, Row
+from interp_lab.workflows.features.hits import BEST, Hits
 from interp_lab.workflows.features.neighbours import first
 from interp_lab.workflows.features.rounding import rounded
 from interp_lab.workflows.features.saved_direction import read_direction
 from interp_lab.workflows.features.weights import MappedDictionary, open_dictionary
+from interp_lab.workflows.paging import Row
 
 _HEADERS = (
     ("dictionary", "which dictionary of the request, from 0"),

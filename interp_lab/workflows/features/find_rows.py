@@ -18,12 +18,13 @@ from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.block_association import AUROC_INTERVAL, TEST, Association, associate
 from interp_lab.statistics.coactivation import lift, overlap
 from interp_lab.statistics.false_discovery import benjamini_hochberg
-from interp_lab.workflows.features.hits import BEST, Hits, Row
+from interp_lab.workflows.features.hits import BEST, Hits
 from interp_lab.workflows.features.matching import Match, match
 from interp_lab.workflows.features.neighbours import first
 from interp_lab.workflows.features.prepared import prepared
 from interp_lab.workflows.features.rounding import rounded
 from interp_lab.workflows.features.scope import Place, places
+from interp_lab.workflows.paging import Row
 from interp_lab.workflows.querying.columns import Source, unit_blocks
 
 _LEAST_BOTH = 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +11,15 @@ from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.query import Header, QueryRequest, QueryResult, Table
-from interp_lab.errors import InvalidCursor
 from interp_lab.reports.figures import Figure
+from interp_lab.workflows.paging import Row, next_page, table_page
 from interp_lab.workflows.querying.rows import RowSet
 
 TOOL = "query_activations"
 ANSWER_ROOM = 14_000
 """Characters of JSON that the rows of one page may take, so that no answer is over the lab's limit."""
+_LOOKS = ("plot",)
 _DIGITS = 6
-
-Row = tuple[JsonValue, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +58,21 @@ def page_of(answer: Answer, request: QueryRequest) -> Page:
     Raises:
         InvalidCursor: the cursor is of another request.
     """
-    start = _offset(request)
-    rows = _fitting(answer.make(start, min(answer.total, start + request.limit)))
-    stop = start + len(rows)
-    cursor = f"{stop}.{_digest(request)}" if stop < answer.total else None
+    page = table_page(request, total=answer.total, make=answer.make, room=ANSWER_ROOM, looks=_LOOKS)
     sampled = "" if answer.rows.n == answer.rows.of_rows else _sample_note(answer.rows, request.seed)
     result = QueryResult(
         summary=answer.summary + sampled,
         warnings=tuple(answer.warnings),
-        agent_next_actions=tuple([*answer.actions(rows), *_next_page(request, cursor)][:3]),
+        agent_next_actions=tuple([*answer.actions(page.rows), *next_page(TOOL, request, page.cursor, _LOOKS)][:3]),
         kind=request.query.kind,
         store=request.store,
         n=answer.rows.count(),
-        table=Table(headers=tuple(Header(name=name, about=about) for name, about in answer.headers), rows=tuple(rows)),
+        table=Table(headers=tuple(Header(name=name, about=about) for name, about in answer.headers), rows=page.rows),
         total=answer.total,
         facts=dict(answer.facts),
-        next_cursor=cursor,
+        next_cursor=page.cursor,
     )
-    return Page(result, start, stop)
+    return Page(result, page.start, page.stop)
 
 
 def number(value: float) -> JsonValue:
@@ -93,40 +87,6 @@ def action(request: QueryRequest, why: str, query: Mapping[str, Any]) -> NextAct
     """Return a call that puts another question to the same store and rows."""
     kept = request.model_dump(mode="json", include={"store", "where", "sample_rows", "seed"}, exclude_defaults=True)
     return NextAction(tool=TOOL, arguments={**kept, "store": request.store, "query": dict(query)}, why=why)
-
-
-def _next_page(request: QueryRequest, cursor: str | None) -> Sequence[NextAction]:
-    if cursor is None:
-        return ()
-    arguments = request.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "plot"})
-    return (NextAction(tool=TOOL, arguments={**arguments, "cursor": cursor}, why="Read the next page."),)
-
-
-def _fitting(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows from the first on that fit into an answer, at least one."""
-    kept: list[Row] = []
-    room = ANSWER_ROOM
-    for row in rows:
-        room -= len(json.dumps(row, separators=(",", ":"))) + 1
-        if room < 0 and kept:
-            break
-        kept.append(row)
-    return kept
-
-
-def _offset(request: QueryRequest) -> int:
-    if request.cursor is None:
-        return 0
-    offset, _, digest = request.cursor.partition(".")
-    if not (offset.isdecimal() and offset.isascii() and len(offset) < 12) or digest != _digest(request):
-        raise InvalidCursor("The cursor was given out for another request.")
-    return int(offset)
-
-
-def _digest(request: QueryRequest) -> str:
-    """Return what stays the same over the pages of one request, and only there."""
-    body = request.model_dump_json(exclude={"cursor", "limit", "plot"})
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def _sample_note(rows: RowSet, seed: int) -> str:

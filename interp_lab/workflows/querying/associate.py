@@ -23,7 +23,8 @@ from interp_lab.statistics.block_association import (
     associate,
 )
 from interp_lab.statistics.false_discovery import benjamini_hochberg
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.columns import Source, chosen_units, require_small_enough, unit_blocks
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.targets import Targets, find_targets

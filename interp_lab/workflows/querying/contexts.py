@@ -11,7 +11,8 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.query import ContextsQuery, QueryRequest
 from interp_lab.reports.figures import TokenHeat, TokenRow
 from interp_lab.statistics.arrays import Ints, Matrix
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.texts import clipped, token_texts, window
 from interp_lab.workflows.querying.view import StoreView, UnitRef

@@ -16,7 +16,8 @@ from interp_lab.errors import InvalidRequest
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.statistics.slice_difference import DIFFERENCE_INTERVAL, Difference, SliceSums, slice_difference
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.columns import Source, chosen_units, require_small_enough, unit_blocks
 from interp_lab.workflows.querying.rows import choose_rows
 from interp_lab.workflows.querying.view import StoreView

@@ -16,7 +16,8 @@ from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.block_association import standardised
 from interp_lab.statistics.level_means import level_means
 from interp_lab.store.arrow import arrow
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.columns import (
     Source,
     chosen_units,

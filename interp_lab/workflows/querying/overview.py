@@ -10,7 +10,8 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.query import QueryRequest
 from interp_lab.contracts.store import StoreManifest
 from interp_lab.store.arrow import arrow
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.texts import clipped
 from interp_lab.workflows.querying.view import StoreView

@@ -12,7 +12,8 @@ from interp_lab.contracts.query import ProfileQuery, QueryRequest
 from interp_lab.reports.figures import Grid
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.level_means import LevelMeans, level_means
-from interp_lab.workflows.querying.answer import Answer, Row, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, number
 from interp_lab.workflows.querying.columns import require_small_enough
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.view import StoreView, UnitRef

@@ -13,7 +13,8 @@ from interp_lab.errors import EmptySlice
 from interp_lab.reports.figures import TokenLine
 from interp_lab.statistics.arrays import Ints
 from interp_lab.store.arrow import arrow
-from interp_lab.workflows.querying.answer import Answer, Row, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, number
 from interp_lab.workflows.querying.conditions import rows_where
 from interp_lab.workflows.querying.rows import RowSet
 from interp_lab.workflows.querying.texts import TOKEN_CHARS, clipped, token_texts

@@ -11,7 +11,8 @@ from interp_lab.contracts.query import QueryRequest, UnitsQuery
 from interp_lab.statistics.arrays import Ints
 from interp_lab.statistics.column_moments import ColumnMoments
 from interp_lab.statistics.level_means import mean_interval
-from interp_lab.workflows.querying.answer import Answer, Row, action, number
+from interp_lab.workflows.paging import Row
+from interp_lab.workflows.querying.answer import Answer, action, number
 from interp_lab.workflows.querying.columns import chosen_units, require_small_enough, unit_moments, unit_values
 from interp_lab.workflows.querying.rows import RowSet, choose_rows
 from interp_lab.workflows.querying.view import StoreView
