@@ -6,12 +6,13 @@ from contextlib import ExitStack
 
 from interp_lab.artifacts.locks import FileLock, try_lock
 from interp_lab.artifacts.workspace import WorkspacePaths
+from interp_lab.errors import JobFilesCorrupt
 from interp_lab.jobs.catalog import Catalog
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.launcher import Claim, Launcher
 from interp_lab.jobs.ledger import Attempt, Ledger
 from interp_lab.jobs.reap import Reaper
-from interp_lab.jobs.spec import SlotKind
+from interp_lab.jobs.spec import SlotKind, needed_slots
 from interp_lab.settings import Settings
 
 
@@ -42,38 +43,36 @@ class Dispatcher:
         return sum(self._fill(kind) for kind in kinds)
 
     def _fill(self, kind: SlotKind) -> int:
-        count = self._settings.gpu_slots if kind == "gpu" else self._settings.cpu_slots
         started = 0
-        for index in range(count):
-            name = f"{kind}-{index}"
-            lock = try_lock(self._paths.slot(name))
-            if lock is None:
-                continue
-            with lock:
-                if not self._start_in(name, kind, lock):
-                    break
+        with ExitStack() as held:
+            free: dict[str, FileLock] = {}
+            for name in (f"{kind}-{index}" for index in range(self._count(kind))):
+                if (lock := try_lock(self._paths.slot(name))) is not None:
+                    free[name] = held.enter_context(lock)
+                    self._clear(name)
+            while free and self._start_in(free, kind):
                 started += 1
         return started
 
-    def _start_in(self, slot: str, kind: SlotKind, slot_lock: FileLock) -> bool:
-        """Start the next job in a slot whose lock is held; return False when there is nothing more to start."""
-        self._clear(slot)
+    def _count(self, kind: SlotKind) -> int:
+        return self._settings.gpu_slots if kind == "gpu" else self._settings.cpu_slots
+
+    def _start_in(self, free: dict[str, FileLock], kind: SlotKind) -> bool:
+        """Start the next job in slots whose locks are held; return False when there is nothing more to start.
+
+        A job that needs more slots than are free waits for its turn, and those behind it wait with it: otherwise the
+        small ones would take every slot that becomes free, and it would never run.
+        """
         with ExitStack() as held:
-            taken: dict[str, FileLock] = {}
-
-            def takes(job_id: str) -> bool:
-                lock = try_lock(self._paths.run_lock(job_id))
-                if lock is not None:
-                    taken[job_id] = held.enter_context(lock)
-                return lock is not None
-
-            attempt = self._ledger.claim(slot, kind, takes)
+            turn = _Turn(self._settings, self._paths, n_free=len(free), n_slots=self._count(kind), held=held)
+            attempt = self._ledger.claim(next(iter(free)), kind, turn.takes)
             if attempt is None:
                 return False
-            return self._launch(Claim(attempt, slot, taken[attempt.job_id], slot_lock))
+            slots = {name: free.pop(name) for name in list(free)[: turn.needed]}
+            return self._launch(Claim(attempt, turn.taken[attempt.job_id], slots))
 
     def _launch(self, claim: Claim) -> bool:
-        JobFolder(self._paths, claim.attempt.job_id).write_claim(claim.attempt.number, claim.slot)
+        JobFolder(self._paths, claim.attempt.job_id).write_claim(claim.attempt.number, next(iter(claim.slots)))
         try:
             self._launcher.submit(claim)
         except OSError as error:
@@ -87,3 +86,40 @@ class Dispatcher:
             row = db.one("holder_of_slot", slot=slot)
         if row is not None:
             self._reaper.reap(Attempt(row["id"], row["attempt"]))
+
+
+class _Turn:
+    """Whose turn it is, of the jobs that wait."""
+
+    def __init__(
+        self, settings: Settings, paths: WorkspacePaths, *, n_free: int, n_slots: int, held: ExitStack
+    ) -> None:
+        self._settings = settings
+        self._paths = paths
+        self._n_free = n_free
+        self._n_slots = n_slots
+        self._held = held
+        self.needed = 1
+        """Slots that the last job asked about needs."""
+        self.taken: dict[str, FileLock] = {}
+        """Run locks that were obtained, by job."""
+
+    def takes(self, job_id: str) -> bool:
+        """Return whether a job may start now; once one has to wait for slots, none may.
+
+        One for which there are too few, since the operator has taken some away, keeps nobody waiting.
+        """
+        if self.needed > self._n_free:
+            return False
+        needed = self._slots_of(job_id)
+        if needed > self._n_slots or (lock := try_lock(self._paths.run_lock(job_id))) is None:
+            return False
+        self.needed = needed
+        self.taken[job_id] = self._held.enter_context(lock)
+        return needed <= self._n_free
+
+    def _slots_of(self, job_id: str) -> int:
+        try:
+            return needed_slots(JobFolder(self._paths, job_id).read_spec(None).spec, self._settings)
+        except JobFilesCorrupt:
+            return 1  # its worker says what is wrong

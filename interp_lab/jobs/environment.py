@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from interp_lab.settings import ALL_GPUS, Settings, visible_gpus
 
 MARKER = "INTERP_LAB_JOB"
+N_SLOTS = "INTERP_LAB_N_SLOTS"
+"""Variable with the number of slots that a worker has: so many locks follow the one of its run."""
 RUN_FD = 3
-SLOT_FD = 4
 
 _NAMES = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM",
@@ -50,17 +51,17 @@ def marker(job_id: str, attempt: int) -> str:
 
 
 def worker_environment(
-    settings: Settings, slot: str, mark: str, environ: Mapping[str, str] | None = None
+    settings: Settings, slots: Sequence[str], mark: str, environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the whole environment of a worker in a slot such as 'gpu-0'; nothing else of ours reaches it."""
+    """Return the whole environment of a worker in slots such as 'gpu-0'; nothing else of ours reaches it."""
     inherited = os.environ if environ is None else environ
     env = {name: value for name, value in inherited.items() if name in _NAMES or name.startswith(_PREFIXES)}
     threads = str(settings.threads_per_slot())
     env |= _QUIET | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     # Threads that spin while they wait take the processor from the one they wait for as soon as anything else runs.
     env["OMP_WAIT_POLICY"] = inherited.get("OMP_WAIT_POLICY", "PASSIVE")
-    env |= settings.to_env() | {MARKER: mark}
-    env |= {ALL_GPUS: ",".join(visible_gpus()), "CUDA_VISIBLE_DEVICES": device_of(slot)}
+    env |= settings.to_env() | {MARKER: mark, N_SLOTS: str(len(slots))}
+    env |= {ALL_GPUS: ",".join(visible_gpus()), "CUDA_VISIBLE_DEVICES": ",".join(map(device_of, slots))}
     if settings.offline:
         env |= _OFFLINE
     return env

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from interp_lab.errors import WorkerKilled
 from interp_lab.jobs.failures import error_of
+from interp_lab.jobs.processes import kill_leftovers
 from interp_lab.jobs.rankrun import OWNER, rank_folder
 from interp_lab.jobs.run import Run
 
 _LOOK_S = 0.1
+_GONE_S = 30.0
 _TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--max-restarts", "0")
 
 
@@ -59,6 +61,7 @@ class Gang:
                 time.sleep(_LOOK_S)
         finally:
             self._end(process)
+            self._bury()
         _relay(run, read)
         if (failure := folder.read_failure()) is not None:
             raise error_of(failure)
@@ -81,6 +84,15 @@ class Gang:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def _bury(self) -> None:
+        """Wait until no process of the group is left, also none whose torchrun was killed.
+
+        Raises:
+            WorkerKilled: One cannot be ended; another group beside it would write the same files.
+        """
+        if not kill_leftovers(str(os.getpid()), variable=OWNER, within_s=_GONE_S):
+            raise WorkerKilled(f"Processes that train together were there {_GONE_S:.0f} s after they were killed.")
 
 
 def _relay(run: Run, offset: int) -> int:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from interp_lab.artifacts.locks import FileLock, is_locked
 from interp_lab.artifacts.workspace import WorkspacePaths
-from interp_lab.jobs.environment import RUN_FD, SLOT_FD, marker, worker_environment
+from interp_lab.jobs.environment import RUN_FD, marker, worker_environment
 from interp_lab.jobs.job import LogPage
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.joblog import read_log
@@ -25,8 +25,6 @@ from interp_lab.settings import Settings
 Liveness = Literal["running", "gone", "unknown"]
 """unknown: the place where it runs does not answer; nothing is decided until it does."""
 _EXITS_KEPT = 256
-_FIRST_FREE_FD = 10
-"""Above the descriptors that a worker receives, so that handing one over never overwrites another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,9 @@ class Claim:
     """An attempt with the locks that its process will hold."""
 
     attempt: Attempt
-    slot: str
     run_lock: FileLock
-    slot_lock: FileLock
+    slots: Mapping[str, FileLock]
+    """The slots that it has, by name; the catalogue knows the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +83,13 @@ class LocalLauncher:
         """Start the worker; from the claim on there is no instant at which it is claimed, alive and unlocked."""
         attempt = claim.attempt
         command = self._settings.worker()
-        environment = worker_environment(self._settings, claim.slot, marker(attempt.job_id, attempt.number))
+        slots = tuple(claim.slots)
+        environment = worker_environment(self._settings, slots, marker(attempt.job_id, attempt.number))
         log = JobFolder(self._paths, attempt.job_id).log
         with ExitStack() as held:
-            fds = [
-                fcntl.fcntl(lock.fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD)
-                for lock in (claim.run_lock, claim.slot_lock)
-            ]
+            locks = (claim.run_lock, *claim.slots.values())
+            # above the descriptors that the worker receives, so that handing one over never overwrites another
+            fds = [fcntl.fcntl(lock.fd, fcntl.F_DUPFD_CLOEXEC, RUN_FD + len(locks)) for lock in locks]
             for fd in fds:
                 held.callback(os.close, fd)
             pid = os.posix_spawnp(
@@ -102,8 +100,7 @@ class LocalLauncher:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, fds[0], RUN_FD),
-                    (os.POSIX_SPAWN_DUP2, fds[1], SLOT_FD),
+                    *((os.POSIX_SPAWN_DUP2, fd, RUN_FD + place) for place, fd in enumerate(fds)),
                 ],
                 setsid=True,
                 setsigmask=(),

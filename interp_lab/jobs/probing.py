@@ -11,7 +11,7 @@ from interp_lab.settings import Settings
 
 def answer_of(module: str, given: bytes, settings: Settings, *, within_s: float) -> bytes | None:
     """Return what the module prints for `given`, or None if it fails or takes longer; nothing of it goes on then."""
-    environment = worker_environment(settings, "cpu-0", "probe")
+    environment = worker_environment(settings, ("cpu-0",), "probe")
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and a module of ours
             [sys.executable, "-P", "-m", module],

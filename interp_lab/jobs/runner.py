@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from interp_lab.errors import InvalidSetting, LabError
 from interp_lab.jobs.clock import SystemClock
 from interp_lab.jobs.discard import discard_unpublished
 from interp_lab.jobs.engine import JobEngine
-from interp_lab.jobs.environment import MARKER, RUN_FD, SLOT_FD, marker
+from interp_lab.jobs.environment import MARKER, N_SLOTS, RUN_FD, marker
 from interp_lab.jobs.failures import failure_of, tell
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.joblog import cap_log
@@ -63,28 +63,25 @@ def run_claimed(execute: Execute, environ: Mapping[str, str] | None = None) -> i
     if not number.isdigit():
         raise InvalidSetting(f"{MARKER} is not set: workers are started by the job engine.")
     settings = Settings.from_env(env)
-    _keep_locks()
+    locks = range(RUN_FD, RUN_FD + 1 + int(env.get(N_SLOTS, "1")))
+    _keep_locks(locks)
     _set_up_log()
     status = _Worker(settings, Attempt(job_id, int(number))).work(execute)
     # A child that the work forgot would keep the slot taken for ever.
     kill_leftovers(env[MARKER], spare=os.getpid())
     if status != EXIT_INTERRUPTED:
-        _release_locks()
+        for fd in locks:
+            _close(fd)
         _move_on(settings)
     return status
 
 
-def _keep_locks() -> None:
-    """Hold the inherited locks: forked children keep the slot, so that it stays taken, but not the sign of life."""
-    for fd in (RUN_FD, SLOT_FD):
+def _keep_locks(locks: Sequence[int]) -> None:
+    """Hold the inherited locks: forked children keep the slots, so that they stay taken, but not the sign of life."""
+    for fd in locks:
         with suppress(OSError):
             os.set_inheritable(fd, False)  # noqa: FBT003  # the signature is not ours
     os.register_at_fork(after_in_child=lambda: _close(RUN_FD))
-
-
-def _release_locks() -> None:
-    _close(RUN_FD)
-    _close(SLOT_FD)
 
 
 def _close(fd: int) -> None:

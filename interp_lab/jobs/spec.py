@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from interp_lab.artifacts.canonical import canonical_json, sha256_hex
 from interp_lab.errors import JobFilesCorrupt
+from interp_lab.settings import Settings
 
 SlotKind = Literal["cpu", "gpu"]
 SPEC_SCHEMA = 1
@@ -26,6 +27,8 @@ class JobSpec:
     priority: int = 0
     """Higher runs first; equal ones run in the order of submission."""
     slot: SlotKind = "cpu"
+    n_slots: int = 1
+    """How many slots of its kind it has at once: one for each accelerator that it uses."""
     code_version: str = ""
     seed: int = 0
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -47,6 +50,11 @@ class JobSpec:
 
     def _work(self) -> list[JsonValue]:
         return [self.capability, dict(self.request), self.seed, dict(self.inputs)]
+
+
+def needed_slots(spec: JobSpec, settings: Settings) -> int:
+    """Return how many slots of this machine a job needs; on a cluster, its attendant needs one."""
+    return spec.n_slots if settings.launcher == "local" else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

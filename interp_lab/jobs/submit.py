@@ -28,7 +28,7 @@ from interp_lab.errors import (
 from interp_lab.jobs.catalog import Catalog, Transaction
 from interp_lab.jobs.clock import Clock
 from interp_lab.jobs.ledger import actor
-from interp_lab.jobs.spec import JobSpec, StoredSpec
+from interp_lab.jobs.spec import JobSpec, StoredSpec, needed_slots
 from interp_lab.settings import Settings
 
 _CLIENT = "client:"
@@ -104,8 +104,10 @@ class Desk:
 
     def _check_room(self, spec: JobSpec) -> None:
         slots = self._settings.gpu_slots if spec.slot == "gpu" else self._settings.cpu_slots
-        if slots == 0:
-            raise NoSuchSlot(f"The job needs a {spec.slot} slot and this server has none.")
+        wanted = needed_slots(spec, self._settings)
+        if slots < wanted:
+            what = f"a {spec.slot} slot" if wanted == 1 else f"{wanted} {spec.slot} slots at once"
+            raise NoSuchSlot(f"The job needs {what} and this server has {slots or 'none'}.")
         free = free_bytes(self._paths.root)
         if free < self._settings.min_free_bytes:
             least = self._settings.min_free_bytes

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from interp_lab.contracts.machine import Engine
+from interp_lab.machine.reaching import Answer, ask_ray, ask_slurm
 
 LIBRARIES = (
     *("torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "numpy", "pyarrow", "mcp"),
@@ -24,6 +25,7 @@ CREDENTIALS = (
 
 
 _RAY = "INTERP_LAB_RAY_ADDRESS"
+_SLURM = ("sbatch", "squeue", "scancel", "srun", "sinfo")
 
 
 def libraries() -> dict[str, str]:
@@ -46,21 +48,33 @@ def engines(
     environment: Mapping[str, str] = os.environ,
     which: Callable[[str], str | None] = shutil.which,
     installed: Callable[[str], object | None] = find_spec,
+    *,
+    slurm: Callable[[], Answer] = ask_slurm,
+    ray: Callable[[str], Answer] = ask_ray,
 ) -> Iterator[Engine]:
-    """Yield every engine that work could be given to, usable or not."""
+    """Yield every engine that work could be given to, usable or not; clusters are asked, for seconds at most."""
     torch = installed("torch") is not None
     yield Engine(name="torchrun", usable=torch, found="comes with torch" if torch else "torch is not installed")
-    yield _engine(
-        "ray", bool(environment.get(_RAY)), f"{_RAY} is {'' if environment.get(_RAY) else 'not '}set", environment
-    )
-    commands = all(which(command) for command in ("sbatch", "squeue", "scancel"))
-    submitit = installed("submitit") is not None
-    seen = f"sbatch is {'' if commands else 'not '}on the path, submitit {'is' if submitit else 'is not'} installed"
-    yield _engine("slurm", commands and submitit, seen, environment)
+    address = environment.get(_RAY, "")
+    yield _engine("ray", ray(address) if address else Answer(there=False, words=f"{_RAY} is not set"), environment)
+    yield _engine("slurm", _slurm(which, installed, slurm), environment)
     modal = installed("modal") is not None
     yield Engine(name="modal", usable=modal, found="modal is installed" if modal else "modal is not installed")
 
 
-def _engine(name: Literal["ray", "slurm"], usable: bool, found: str, environment: Mapping[str, str]) -> Engine:
+def _slurm(
+    which: Callable[[str], str | None], installed: Callable[[str], object | None], ask: Callable[[], Answer]
+) -> Answer:
+    if missing := [command for command in _SLURM if which(command) is None]:
+        return Answer(there=False, words=f"{', '.join(missing)} not on the path")
+    answer = ask()
+    if installed("submitit") is None:
+        return Answer(there=False, words=f"{answer.words}; submitit is not installed (interp-lab-mcp[slurm])")
+    return answer
+
+
+def _engine(name: Literal["ray", "slurm"], answer: Answer, environment: Mapping[str, str]) -> Engine:
     chosen = environment.get("INTERP_LAB_LAUNCHER") == name
-    return Engine(name=name, usable=usable, found=found + ("; jobs run there (launcher)" if chosen else ""))
+    return Engine(
+        name=name, usable=answer.there, found=answer.words + ("; jobs run there (launcher)" if chosen else "")
+    )

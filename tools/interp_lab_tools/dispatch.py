@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from interp_lab.contracts.jobs import FINAL_STATES, RUN_CONTROLS, JobRequest, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.jobs.spec import JobSpec
-from interp_lab_tools.capability import Capability, InlineCapability, JobCapability, Plan
+from interp_lab_tools.capability import InlineCapability, JobCapability, Plan
 from interp_lab_tools.catalogue import find, offered
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.validate import validate
@@ -91,13 +91,14 @@ def _start(lab: Lab, capability: JobCapability, request: JobRequest) -> Result |
     return Pending(lab=lab, job_id=job.id, wait_s=request.wait_s)
 
 
-def job_spec(capability: Capability, request: JobRequest, plan: Plan) -> JobSpec:
+def job_spec(capability: JobCapability, request: JobRequest, plan: Plan) -> JobSpec:
     """Return the durable form of a request: what is computed, without how it is waited for."""
     return JobSpec(
         capability=capability.name,
         request=request.model_dump(mode="json", exclude=set(RUN_CONTROLS)),
         label=plan.label,
         slot=plan.slot,
+        n_slots=capability.processes(request) if plan.slot == "gpu" else 1,
         inputs=plan.inputs,
         warnings=plan.warnings,
         code_version=code_version(),

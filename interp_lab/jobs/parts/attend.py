@@ -11,7 +11,6 @@ from interp_lab.jobs.jobrun import JobRun
 from interp_lab.jobs.parts.conduct import Conductor
 from interp_lab.jobs.parts.program import Work
 from interp_lab.jobs.places.choose import place_for
-from interp_lab.jobs.places.local import accelerators
 from interp_lab.jobs.run import Run
 from interp_lab.jobs.spec import SlotKind
 from interp_lab.settings import Settings
@@ -30,8 +29,7 @@ def carry_out(work: Work, run: Run, settings: Settings) -> Mapping[str, Any]:
     folder = JobFolder(paths, run.job_id)
     slot = str((folder.read_claim() or {}).get("slot", "cpu-0"))
     if settings.launcher == "local" and work.n_shards == 1:
-        with accelerators(run, settings, paths, slot=slot, n=work.processes):
-            return work.whole(run)
+        return work.whole(run)
     place = place_for(settings, paths, slot=slot)
     kind: SlotKind = "gpu" if slot.startswith("gpu") else "cpu"
     return Conductor(run, folder, place, settings, slot=kind, processes=work.processes).finish()

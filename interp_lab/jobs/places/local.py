@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from interp_lab.artifacts.locks import FileLock, try_lock
@@ -15,11 +14,8 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import MARKER, device_of
 from interp_lab.jobs.places.base import Task, TaskState
-from interp_lab.jobs.run import Run
 from interp_lab.jobs.spec import SlotKind
 from interp_lab.settings import Settings
-
-_LOOK_S = 0.2
 
 
 @dataclass(slots=True)
@@ -27,42 +23,6 @@ class _Running:
     process: subprocess.Popen[bytes]
     lock: FileLock | None
     """Slot that it took besides the job's own."""
-
-
-@contextmanager
-def accelerators(run: Run, settings: Settings, paths: WorkspacePaths, *, slot: str, n: int) -> Generator[None]:
-    """Show this process so many accelerators in the block, its own and those of slots that are free.
-
-    Processors are not counted: a slot of them says how many jobs run at once, not what a job may use.
-
-    Raises:
-        ClusterUnavailable: Not so many were free for `silence_s`, and as long again for each slot before the job's own:
-            of jobs that wait for each other one gives up first, and the others get what it held.
-    """
-    if n == 1 or not slot.startswith("gpu"):
-        yield
-        return
-    others = [name for i in range(settings.gpu_slots) if (name := f"gpu-{i}") != slot]
-    with ExitStack() as held:
-        taken: list[str] = []
-        until = time.monotonic() + settings.silence_s * (1 + int(slot.removeprefix("gpu-")))
-        while True:
-            for name in others:
-                if len(taken) < n - 1 and name not in taken and (lock := try_lock(paths.slot(name))) is not None:
-                    held.callback(lock.close)
-                    taken.append(name)
-            if len(taken) == n - 1:
-                break
-            if time.monotonic() > until:
-                raise ClusterUnavailable(f"{1 + len(taken)} of {n} accelerators were free for this job.")
-            run.progress(0, None, f"waiting for {n} accelerators")
-            time.sleep(_LOOK_S)
-        before = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(device_of, (slot, *taken)))
-        try:
-            yield
-        finally:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 class LocalPlace:

@@ -59,8 +59,13 @@ class RayPlace:
         return task.name
 
     def states(self, handles: Sequence[str]) -> Mapping[str, TaskState]:
-        """Return how Ray jobs stand."""
-        return {handle: self._state(handle) for handle in handles}
+        """Return how Ray jobs stand; a cluster that does not answer for one of them is not asked about the others."""
+        states: dict[str, TaskState] = dict.fromkeys(handles, "unknown")
+        for handle in handles:
+            states[handle] = self._state(handle)
+            if states[handle] == "unknown":
+                break
+        return states
 
     def stop(self, handle: str, *, force: bool) -> None:
         """Stop a Ray job: Ray itself asks first and kills after three seconds."""

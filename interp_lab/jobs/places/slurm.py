@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from interp_lab.errors import ClusterUnavailable
@@ -24,6 +25,8 @@ COMMANDS = ("sbatch", "squeue", "scancel", "srun")
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "RESV_DEL_HOLD"})
 _RUNNING = frozenset({"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED"})
 _PATIENCE_S = 60.0
+_TIMED_OUT = 124
+"""Exit code of `timeout`."""
 _OWN = (MARKER, "CUDA_VISIBLE_DEVICES", ALL_GPUS)
 """What holds for this process only: its mark, by which it is found and killed, and the accelerators here."""
 _MINUTES = 24 * 60
@@ -48,7 +51,7 @@ class SlurmPlace:
         """Submit a task and return Slurm's id of it.
 
         Raises:
-            ClusterUnavailable: sbatch refused it, or submitit is not installed.
+            ClusterUnavailable: sbatch refused it or did not answer, or submitit is not installed.
         """
         if find_spec("submitit") is None:
             raise ClusterUnavailable(
@@ -60,7 +63,7 @@ class SlurmPlace:
 
         folder = task.folder / "slurm"
         try:
-            executor = submitit.SlurmExecutor(folder=folder, python=shlex.quote(self._settings.worker()[0]))
+            executor = _patient(submitit.SlurmExecutor)(folder=folder, python=shlex.quote(self._settings.worker()[0]))
             executor.update_parameters(**self._parameters(task))
             command = CommandFunction(["sh", "-c", logged(self._settings, task)], verbose=False)
             with _without(_OWN):
@@ -91,6 +94,17 @@ class SlurmPlace:
             own["gpus_per_node"] = task.processes
         own["additional_parameters"] = dict(option.split("=", 1) for option in self._settings.slurm_options)
         return own
+
+
+def _patient(kind: Any) -> Any:
+    """Return submitit's executor with an end to how long sbatch may take."""
+
+    class Patient(kind):
+        def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+            command: list[str] = super()._make_submission_command(submission_file_path)  # pyright: ignore[reportUnknownMemberType]  # no types there
+            return ["timeout", f"{_PATIENCE_S:.0f}", *command]
+
+    return Patient
 
 
 @contextmanager
@@ -132,5 +146,7 @@ def _run(*command: str) -> str | None:
 
 
 def _last_line(error: BaseException) -> str:
+    if isinstance(error.__cause__, subprocess.CalledProcessError) and error.__cause__.returncode == _TIMED_OUT:
+        return f"sbatch did not answer within {_PATIENCE_S:.0f} s."
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

@@ -44,13 +44,16 @@ class FakeLauncher:
     """Holds the locks of every attempt until the test lets it die."""
 
     paths: WorkspacePaths
-    held: dict[Attempt, tuple[int, int]] = field(default_factory=dict)
+    held: dict[Attempt, tuple[int, ...]] = field(default_factory=dict)
+    slots: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What every job was given last."""
     exits: dict[Attempt, Exit] = field(default_factory=dict)
     started: list[Attempt] = field(default_factory=list)
     asked: list[tuple[Attempt, bool]] = field(default_factory=list)
 
     def submit(self, claim: Claim) -> None:
-        self.held[claim.attempt] = (os.dup(claim.run_lock.fd), os.dup(claim.slot_lock.fd))
+        self.held[claim.attempt] = tuple(os.dup(lock.fd) for lock in (claim.run_lock, *claim.slots.values()))
+        self.slots[claim.attempt.job_id] = tuple(claim.slots)
         self.started.append(claim.attempt)
 
     def poll(self, attempts: Iterable[Attempt]) -> Mapping[Attempt, Life]:
@@ -89,5 +92,9 @@ def settings(workspace: Path, **options: Any) -> Settings:
     return Settings(workspace=workspace, **(defaults | options))
 
 
-def spec(capability: str = "count", *, slot: Any = "cpu", priority: int = 0, **request: Any) -> JobSpec:
-    return JobSpec(capability=capability, request=request, slot=slot, priority=priority, code_version="test")
+def spec(
+    capability: str = "count", *, slot: Any = "cpu", n_slots: int = 1, priority: int = 0, **request: Any
+) -> JobSpec:
+    return JobSpec(
+        capability=capability, request=request, slot=slot, n_slots=n_slots, priority=priority, code_version="test"
+    )

@@ -7,23 +7,20 @@ import os
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from interp_lab.artifacts.locks import try_lock
-from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.errors import ClusterUnavailable
+from interp_lab.jobs.places import ray, slurm
 from interp_lab.jobs.places.base import Task
-from interp_lab.jobs.places.local import accelerators
 from interp_lab.jobs.places.ray import RayPlace
 from interp_lab.jobs.places.slurm import SlurmPlace
-from interp_lab.jobs.run import LocalRun
 from interp_lab.jobs.spec import SlotKind
-from interp_lab.settings import ALL_GPUS, Settings
+from interp_lab.settings import Settings
 from tests.contract.clusters import slurm_commands
 
 
@@ -69,6 +66,38 @@ def test_ray_is_asked_for_processors_and_accelerators_of_every_process(tmp_path:
     assert [(one["entrypoint_num_cpus"], one["entrypoint_num_gpus"]) for one in taken] == [(6, 3), (2, 0)]
 
 
+def test_a_cluster_that_never_answers_is_said_to_be_silent_instead_of_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = slurm_commands(tmp_path / "slurm")
+    (commands / "sbatch").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "_PATIENCE_S", 1.0)
+    settings = Settings(workspace=tmp_path, launcher="slurm", worker_command=(sys.executable,))
+    with pytest.raises(ClusterUnavailable, match="sbatch did not answer within 1 s"):
+        SlurmPlace(settings).start(task(tmp_path / "a", "cpu", 1))
+    (commands / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    assert SlurmPlace(settings).states(["1"]) == {"1": "unknown"}
+
+
+def test_ray_that_does_not_answer_for_one_task_is_not_asked_about_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(_: object, method: str, path: str, body: object = None) -> dict[str, Any]:
+        del method, body
+        asked.append(path.rpartition("/")[2])
+        if asked[-1] != "a":
+            raise TimeoutError
+        return {"status": "RUNNING"}
+
+    monkeypatch.setattr(ray._Api, "call", answer)
+    place = RayPlace(Settings(workspace=tmp_path, launcher="ray", ray_address="http://head:8265"))
+    assert place.states(["a", "b", "c"]) == {"a": "running", "b": "unknown", "c": "unknown"}
+    assert asked == ["a", "b"]
+
+
 def test_slurm_is_asked_for_processors_and_accelerators_of_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,56 +108,3 @@ def test_slurm_is_asked_for_processors_and_accelerators_of_every_process(
     asked = (tmp_path / "slurm" / "state" / "1.sh").read_text()
     assert "#SBATCH --cpus-per-task=6" in asked
     assert "#SBATCH --gpus-per-node=3" in asked
-
-
-def test_ranks_of_this_machine_take_further_accelerators_and_give_them_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(ALL_GPUS, "4,5,6")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    settings = Settings(workspace=tmp_path, gpu_slots=3, silence_s=1)
-    paths = WorkspacePaths.of(settings)
-    paths.slot("gpu-0").parent.mkdir(parents=True)
-    with LocalRun(tmp_path / "run") as run:
-        with accelerators(run, settings, paths, slot="gpu-1", n=2):
-            assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,4"
-            assert try_lock(paths.slot("gpu-0")) is None
-            refused = accelerators(run, settings, paths, slot="gpu-2", n=3)
-            with pytest.raises(ClusterUnavailable, match="2 of 3"), refused:
-                pass
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
-        with accelerators(run, settings, paths, slot="cpu-0", n=2):
-            assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
-    again = try_lock(paths.slot("gpu-0"))
-    assert again is not None
-    again.close()
-
-
-def test_of_two_jobs_that_wait_for_each_others_accelerator_one_gives_up_and_the_other_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(ALL_GPUS, "4,5")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    settings = Settings(workspace=tmp_path, gpu_slots=2, silence_s=2)
-    paths = WorkspacePaths.of(settings)
-    paths.slot("gpu-0").parent.mkdir(parents=True)
-    ended: dict[str, str] = {}
-    both = threading.Barrier(2)
-
-    def work(slot: str) -> None:
-        own = try_lock(paths.slot(slot))
-        assert own is not None
-        both.wait()
-        with closing(own), LocalRun(tmp_path / slot) as run:
-            try:
-                with accelerators(run, settings, paths, slot=slot, n=2):
-                    ended[slot] = os.environ["CUDA_VISIBLE_DEVICES"]
-            except ClusterUnavailable as error:
-                ended[slot] = error.code
-
-    threads = [threading.Thread(target=work, args=(slot,)) for slot in ("gpu-0", "gpu-1")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert ended == {"gpu-0": "cluster_unavailable", "gpu-1": "5,4"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ from interp_lab.contracts.machine import Accelerator, Engine, Memory, Processor
 from interp_lab.errors import DiskFull
 from interp_lab.machine import hardware
 from interp_lab.machine.cgroup import cpu_limit, memory_limit
+from interp_lab.machine.reaching import Answer, ask_ray, ask_slurm
 from interp_lab.machine.routes import routes
 from interp_lab.machine.surroundings import credentials, engines, libraries
 
@@ -82,25 +85,88 @@ def test_credentials_are_told_by_name_and_never_by_value() -> None:
     assert credentials({"HF_TOKEN": "hf_secret", "AWS_ACCESS_KEY_ID": "", "PATH": "/bin"}) == ("HF_TOKEN",)
 
 
-def test_an_engine_is_usable_only_with_everything_it_needs() -> None:
-    def found(environment: dict[str, str], *, commands: bool, packages: bool) -> dict[str, bool]:
-        rows = engines(environment, lambda name: name if commands else None, lambda _: object() if packages else None)
-        return {engine.name: engine.usable for engine in rows}
+def asked(
+    environment: dict[str, str], *, commands: bool = False, packages: bool = False, there: bool = True
+) -> dict[str, Engine]:
+    def answer(*_: object) -> Answer:
+        return Answer(there, "it answers" if there else "it does not answer")
 
-    nothing = found({}, commands=False, packages=False)
-    assert not any(nothing.values())
-    assert not found({}, commands=True, packages=False)["slurm"]
-    assert found({}, commands=True, packages=True)["slurm"]
-    assert not found({}, commands=False, packages=True)["ray"]
-    assert found({"INTERP_LAB_RAY_ADDRESS": "http://head:8265"}, commands=False, packages=False)["ray"]
+    rows = engines(
+        environment,
+        lambda name: name if commands else None,
+        lambda _: object() if packages else None,
+        slurm=answer,
+        ray=answer,
+    )
+    return {engine.name: engine for engine in rows}
 
 
-def test_the_route_over_a_cluster_says_where_jobs_run() -> None:
+def test_an_engine_is_usable_only_with_everything_it_needs_and_says_what_it_lacks() -> None:
+    address = {"INTERP_LAB_RAY_ADDRESS": "http://head:8265"}
+    nothing = asked({})
+    assert not any(engine.usable for engine in nothing.values())
+    assert "sbatch, squeue, scancel, srun, sinfo not on the path" in nothing["slurm"].found
+    assert nothing["ray"].found == "INTERP_LAB_RAY_ADDRESS is not set"
+    assert "submitit is not installed" in asked({}, commands=True)["slurm"].found
+    everything = asked(address, commands=True, packages=True)
+    assert all(engine.usable for engine in everything.values())
+    silent = asked(address, commands=True, packages=True, there=False)
+    assert (silent["slurm"].usable, silent["slurm"].found) == (False, "it does not answer")
+    assert (silent["ray"].usable, silent["ray"].found) == (False, "it does not answer")
+
+
+def test_the_route_over_a_cluster_says_where_jobs_run_and_what_is_missing() -> None:
     environment = {"INTERP_LAB_RAY_ADDRESS": "http://head:8265", "INTERP_LAB_LAUNCHER": "ray"}
-    found = tuple(engines(environment, lambda _: None, lambda _: None))
-    (cluster,) = [route for route in routes(CPU, RAM, (), found) if route.name == "cluster"]
-    assert cluster.available
-    assert "jobs run there (launcher)" in cluster.reason
+    for there in (True, False):
+        found = tuple(asked(environment, there=there).values())
+        (cluster,) = [route for route in routes(CPU, RAM, (), found) if route.name == "cluster"]
+        assert cluster.available is there
+        assert "jobs run there (launcher)" in (cluster.reason if there else cluster.missing[0])
+
+
+@pytest.mark.parametrize(
+    ("script", "there", "said"),
+    [
+        ("echo 'debug* 3'; echo 'gpu 12'", True, "2 partitions, 12 nodes up in the largest"),
+        ("exit 0", False, "no node that is up"),
+        ("echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1", False, "Unable to contact"),
+        ("exec sleep 30", False, "did not answer within 0 s"),
+    ],
+)
+def test_slurm_is_reachable_only_if_its_controller_lists_nodes_in_time(
+    tmp_path: Path, script: str, there: bool, said: str
+) -> None:
+    command = tmp_path / "sinfo"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    answer = ask_slurm(str(command), within_s=0.3 if "sleep" in script else 60.0)
+    assert answer.there is there
+    assert said in answer.words
+
+
+def test_ray_is_reachable_only_if_it_answers_as_ray() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"ray_version": "2.60.0"}' if self.path == "/api/version" else b"hello")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the signature is not ours
+            del format, args
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert ask_ray(address) == Answer(there=True, words=f"Ray 2.60.0 answers at {address}")
+        assert not ask_ray(f"{address}/elsewhere").there, "what answers there is not Ray"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert not ask_ray(address).there
+    assert "no address like" in ask_ray("head:8265").words
 
 
 def test_libraries_are_told_without_importing_them() -> None:

@@ -124,6 +124,31 @@ def test_processes_that_break_every_time_are_given_up(tmp_path: Path) -> None:
         gang.work(run)
 
 
+def test_a_group_that_broke_is_gone_before_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stays = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)"
+    breaks = (
+        "import pathlib, subprocess, sys; "
+        "left = subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True); "
+        "pathlib.Path(sys.argv[2]).write_text(str(left.pid)); sys.exit(1)"
+    )
+    ranks: list[Path] = []
+    met: list[int] = []
+
+    def start(gang: Gang) -> subprocess.Popen[bytes]:
+        met.extend(int(rank.read_text()) for rank in ranks if rankrun.lives(int(rank.read_text())))
+        ranks.append(tmp_path / f"rank-{len(ranks)}")
+        command = [sys.executable, "-c", breaks, stays, str(ranks[-1])]
+        return subprocess.Popen(command, env=os.environ | {OWNER: str(os.getpid())}, start_new_session=True)
+
+    monkeypatch.setattr(Gang, "_start", start)
+    gang = Gang(module="", arguments=(), n=1, crash_budget=2, grace_s=1)
+    with LocalRun(tmp_path / "run") as run, pytest.raises(WorkerKilled, match="broke 2 times"):
+        gang.work(run)
+    assert len(ranks) == 2
+    assert met == []
+    assert not [rank for rank in ranks if rankrun.lives(int(rank.read_text()))]
+
+
 def test_a_rank_that_is_out_of_memory_says_so_and_is_not_tried_again(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
