@@ -3,7 +3,9 @@
 Budget: the first k latents of a ranking, by activations alone and after the same edits were measured; k is the number
 of planted causes, 5, 10 or 20. After edits ours stand by grade, then by effect. The peer ranks all prompts, this
 project the explore half only. `--activations-only` makes no edits, takes a tenth of the time and replaces only that
-part of the results. `--print` shows the tables of docs/calibration.md.
+part of the results. `--minutes` ends a run by time alone: models come in the order of their seeds, and what one showed
+has no say in whether the next is made. A run that was cut off goes on from the models in `--out`. `--print` shows the
+tables of docs/calibration.md. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ import torch
 from records import feature, recording, said_by_peer
 
 from interp_lab.contracts.base import Grade
+from interp_lab.contracts.calibrate import Setting
 from interp_lab.contracts.calibration_report import LatentScore, WorldScore
 from interp_lab.statistics.clustered_share import clustered_share
 from interp_lab.workflows.calibrating.investigate import Answer, Question, Stop
@@ -39,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run every model through both, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=24)
-    parser.add_argument("--first-seed", type=int, default=1045)
+    parser.add_argument("--first-seed", type=int, default=1216)
+    parser.add_argument("--minutes", type=float, default=0.0, help="begin no model after so long; 0 for no such limit")
     parser.add_argument("--out", type=Path, required=True, help="empty folder for records")
     parser.add_argument("--peer", type=Path, required=True, help="folder with the peer's package")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -48,21 +53,20 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if not options.print:
         torch.set_num_threads(1)
-        known = json.loads(options.results.read_text(encoding="utf-8")) if options.activations_only else {}
+        known: dict[str, Any] = (
+            json.loads(options.results.read_text(encoding="utf-8")) if options.activations_only else {}
+        )
         options.results.write_text(json.dumps(known | _measured(options), indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(tables(json.loads(options.results.read_text(encoding="utf-8"))))
+    found = json.loads(options.results.read_text(encoding="utf-8"))
+    sys.stdout.write(tables(found))
+    print(json.dumps(headline(found)))
     return 0
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
     options.out.mkdir(parents=True, exist_ok=True)
     easy = settings_of("small")[0]
-    worlds: list[WorldScore] = []
-    for number in range(options.worlds):
-        dials = easy.dials.model_copy(update={"base": BASES[number % len(BASES)]})
-        draw = Draw(easy.model_copy(update={"dials": dials}), options.first_seed + number)
-        worlds.append(score_world(draw, _with_places(options), seed=0, stop=lambda: None))
-        print(draw.seed, round(worlds[-1].seconds, 1), file=sys.stderr, flush=True)
+    worlds = _worlds(options, easy)
     said = said_by_peer(options.out, len(worlds), options.peer)
     places = [json.loads((options.out / f"{n:04d}" / "places.json").read_text("utf-8")) for n in range(len(worlds))]
     named = list(zip(worlds, said, places, strict=True))
@@ -81,15 +85,35 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         "by_activations": [_at(named, budget, "by_activations") for budget in BUDGETS],
         "after_edits": [_at(named, budget, "after_edits") for budget in BUDGETS],
         "claims": _claims(named),
+        "grades": _grades(named),
         "decoys": _decoys(named),
         "machine": f"{os.cpu_count()} CPU cores, 1 thread, torch {torch.__version__}",
     }
 
 
-def _with_places(options: argparse.Namespace) -> Callable[[Question, Stop], Answer]:
+def _worlds(options: argparse.Namespace, easy: Setting) -> list[WorldScore]:
+    """Return the scores of as many models as were asked for, or fit into the time; those on disk are not made again."""
+    worlds: list[WorldScore] = []
+    began = time.monotonic()
+    for number in range(options.worlds):
+        kept = options.out / f"{number:04d}" / "score.json"
+        if kept.is_file():
+            worlds.append(WorldScore.model_validate_json(kept.read_bytes()))
+            continue
+        if options.minutes and time.monotonic() - began > 60 * options.minutes:
+            break
+        dials = easy.dials.model_copy(update={"base": BASES[number % len(BASES)]})
+        draw = Draw(easy.model_copy(update={"dials": dials}), options.first_seed + number)
+        worlds.append(score_world(draw, _with_places(options, len(worlds)), seed=0, stop=lambda: None))
+        kept.write_text(worlds[-1].model_dump_json(), encoding="utf-8")
+        print(draw.seed, round(worlds[-1].seconds, 1), file=sys.stderr, flush=True)
+    return worlds
+
+
+def _with_places(options: argparse.Namespace, number: int) -> Callable[[Question, Stop], Answer]:
     """Return the pipeline, with the peer's records and the places of our latents written beside it."""
     out: Path = options.out
-    recorded = recording(out, edited=not options.activations_only)
+    recorded = recording(out, lambda: number, edited=not options.activations_only)
 
     def run(question: Question, stop: Stop) -> Answer:
         answer = recorded(question, stop)
@@ -100,7 +124,7 @@ def _with_places(options: argparse.Namespace) -> Callable[[Question, Stop], Answ
             name: {feature(one.address, one.index): place for place, one in enumerate(order, start=1)}
             for name, order in orders.items()
         }
-        (max(out.iterdir()) / "places.json").write_text(json.dumps(places), encoding="utf-8")
+        (out / f"{number:04d}" / "places.json").write_text(json.dumps(places), encoding="utf-8")
         return answer
 
     return run
@@ -139,6 +163,43 @@ def _claims(named: Sequence[Named]) -> dict[str, Any]:
             "recall": _share([(yes, seed) for yes, causal, seed in rows if causal]),
         }
     return found
+
+
+def _grades(named: Sequence[Named]) -> dict[str, Any]:
+    """Return, by every word that each side has for a latent, the share of latents so called that are causes."""
+    rows = [
+        (one, said.get(feature(one.address, one.index), {}), world.seed)
+        for world, said, _ in named
+        for one in world.latents
+    ]
+    words: dict[str, Callable[[LatentScore, Mapping[str, Any]], Any]] = {
+        "ours": lambda one, _: one.grade,
+        "peer: tier": lambda _, said: said.get("tier"),
+        "peer: claim": lambda _, said: said.get("claim"),
+    }
+    return {
+        side: {
+            word: _share([(one.causal, seed) for one, said, seed in rows if str(word_of(one, said)) == word])
+            for word in sorted({str(word_of(one, said)) for one, said, _ in rows})
+        }
+        for side, word_of in words.items()
+    }
+
+
+def headline(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the line that says whether this project names at least as many causes within the budget, and none falsely.
+
+    A ratio is this project's share of causes over the peer's among the first latents, as many as there are causes.
+    """
+    at = {when: found[when][0] for when in ("by_activations", "after_edits")}
+    shares = {when: (row["ours"]["precision"]["share"], row["peer"]["precision"]["share"]) for when, row in at.items()}
+    false = found["claims"]["ours: validated"]["false"]
+    return {
+        "bench": "planted_ranking",
+        "ratios": {f"causes {when.replace('_', ' ')}": round(a / b, 3) for when, (a, b) in shares.items() if b},
+        "equal": all(row["ours"]["recall"]["n"] == row["peer"]["recall"]["n"] for row in at.values()),
+        "targets_met": all(a >= b for a, b in shares.values()) and false is not None and false["share"] == 0,
+    }
 
 
 def _decoys(named: Sequence[Named]) -> dict[str, Any]:
@@ -193,6 +254,9 @@ def tables(found: Mapping[str, Any]) -> str:
     lines += [
         f"| {name} | {_shown(each['false'])} | {_shown(each['recall'])} |" for name, each in found["claims"].items()
     ]
+    for side, words in found["grades"].items():
+        lines += ["", f"| {side} | are causes |", "|---|---|"]
+        lines += [f"| {word} | {_shown(share)} |" for word, share in words.items()]
     names = list(_callers())
     lines += ["", f"| no cause, called one by | {' | '.join(names)} |", f"|---{'|---' * len(names)}|"]
     for kind, row in found["decoys"].items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NoReturn
 
 from pydantic import JsonValue
@@ -15,6 +15,9 @@ MAX_DOCUMENT_BYTES = 64 * 2**20
 MAX_LINE_BYTES = 8 * 2**20
 MAX_LINES = 1_000_000
 MAX_DEPTH = 100
+MAX_DIGITS = 400
+_MOST = 10**MAX_DIGITS
+_CONTAINERS = frozenset((list, dict))
 
 
 def parse_json(data: bytes, *, where: str = "The file") -> JsonValue:
@@ -26,9 +29,8 @@ def parse_json(data: bytes, *, where: str = "The file") -> JsonValue:
     """
     try:
         text = data.decode("utf-8-sig")
-        value: JsonValue = json.loads(
-            text, object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant
-        )
+        value: JsonValue = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        _check_value(value, escapes="\\u" in text)
     except UnicodeDecodeError as error:
         raise MalformedFile(f"{where} is not UTF-8 text: byte {error.start} is wrong.") from error
     except json.JSONDecodeError as error:
@@ -39,7 +41,8 @@ def parse_json(data: bytes, *, where: str = "The file") -> JsonValue:
         raise MalformedFile(f"{where} is nested too deeply.") from error
     except _Refused as error:
         raise MalformedFile(f"{where} {error}.") from error
-    _check_value(value, where)
+    except ValueError as error:
+        raise MalformedFile(f"{where} holds a whole number of more digits than are read.") from error
     return value
 
 
@@ -89,39 +92,41 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _Refused(f"holds the number {text[:40]}, which is too large")
-    return value
-
-
-def _int(text: str) -> int:
-    if len(text) > 400:
-        raise _Refused(f"holds a whole number of {len(text)} digits")
-    return int(text)
-
-
 def _constant(text: str) -> NoReturn:
     raise _Refused(f"holds {text}, which is not JSON")
 
 
-def _check_value(root: JsonValue, where: str) -> None:
-    pending: list[tuple[JsonValue, int]] = [(root, 1)]
-    while pending:
-        value, depth = pending.pop()
-        if depth > MAX_DEPTH:
-            raise MalformedFile(f"{where} is nested over {MAX_DEPTH} deep.")
-        if isinstance(value, str):
-            _check_text(value, where)
-        elif isinstance(value, list):
-            pending.extend((item, depth + 1) for item in value)
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                _check_text(key, where)
-                pending.append((item, depth + 1))
+def _check_value(root: JsonValue, *, escapes: bool) -> None:
+    """Refuse what the parser lets through; numbers are looked at together, as one by one takes longer than parsing."""
+    level: list[list[Any] | dict[str, Any]] = [[root]]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[list[Any] | dict[str, Any]] = []
+        for container in level:
+            if escapes and isinstance(container, dict):
+                _check_texts(container)
+            items = list(container.values()) if isinstance(container, dict) else container
+            kinds = set(map(type, items))
+            _check_numbers(items, kinds)
+            if escapes and str in kinds:
+                _check_texts(item for item in items if isinstance(item, str))
+            if not kinds.isdisjoint(_CONTAINERS):
+                inner += [item for item in items if type(item) in _CONTAINERS]
+        level = inner
+        if not level:
+            return
+    raise _Refused(f"is nested over {MAX_DEPTH} deep")
 
 
-def _check_text(text: str, where: str) -> None:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise MalformedFile(f"{where} holds half of a surrogate pair, which is not text.")
+def _check_numbers(items: Sequence[Any], kinds: set[type]) -> None:
+    if float in kinds:
+        numbers = items if len(kinds) == 1 else [item for item in items if type(item) is float]
+        if not all(map(math.isfinite, numbers)):
+            raise _Refused("holds a number that is too large")
+    if int in kinds and any(type(item) is int and not -_MOST < item < _MOST for item in items):
+        raise _Refused(f"holds a whole number of over {MAX_DIGITS} digits")
+
+
+def _check_texts(texts: Iterable[str]) -> None:
+    for text in texts:
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise _Refused("holds half of a surrogate pair, which is not text")

@@ -1,7 +1,8 @@
 """Activation records (JSON Lines) as one table in memory: a row per record and a column per feature, read in one pass.
 
 Files whose records name the same features in the same order, as writers do, are read a record at a time without a
-look at each number; any other record is checked field by field.
+look at each number; what repeats from record to record is compared, not parsed (`Mould`); any other record is checked
+field by field.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.errors import AbsentFeature, DuplicateRows, MalformedFile, SeveralModels
-from interp_lab.store.interchange.lines import numbered_objects
+from interp_lab.store.interchange.lines import line_object, numbered_lines
 from interp_lab.store.interchange.record import Record, read_record
+from interp_lab.store.interchange.record_mould import Mould
 
 _LARGEST = 3.4028234e38
 
@@ -46,6 +48,7 @@ class _Reading:
     )
     """Columns of a record's values, None for all of them in order, and the values."""
     first: list[str] = field(default_factory=list[str])
+    mould: Mould | None = None
 
 
 def read_record_table(
@@ -60,11 +63,14 @@ def read_record_table(
         DuplicateRows: Two records have one id.
     """
     reading, others = _Reading(), set[str]()
-    for line, value in numbered_objects(file, where=name):
+    for number, line in numbered_lines(file, where=name):
+        value, plain = _read(line, number, reading, name)
         if isinstance(value.get("model"), str) and value["model"] != model:
             others.add(str(value["model"]))
             continue
-        _take(line, value, reading, name)
+        if not reading.records:
+            reading.mould = Mould.of(line, value)
+        _take(number, value, plain, reading, where=name)
     if not reading.records:
         found = ", ".join(sorted(repr(other[:80]) for other in others)) or "no model"
         raise SeveralModels(f"{name} has no record of {model!r}; its records are of {found}.")
@@ -73,14 +79,24 @@ def read_record_table(
     return RecordTable(model, tuple(reading.records), tuple(reading.names), reading.metadata, values, n_absent)
 
 
-def _take(line: int, value: dict[str, Any], reading: _Reading, name: str) -> None:
-    plain = _plain_values(value.get("features"), reading.first)
+def _read(line: bytes, number: int, reading: _Reading, name: str) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
+    """Return the record of a line, and its values where it names the features of the first record in their order."""
+    known = reading.mould.read(line) if reading.mould else None
+    if known is not None and _fit(known[1]):
+        return known
+    value = line_object(line, number, where=name)
+    return value, _plain_values(value.get("features"), reading.first)
+
+
+def _take(
+    line: int, value: dict[str, Any], plain: NDArray[np.float64] | None, reading: _Reading, *, where: str
+) -> None:
     if plain is not None:
         value = {**value, "features": {}, "feature_metadata": None}
-        reading.records.append(read_record(line, value, where=name))
+        reading.records.append(read_record(line, value, where=where))
         reading.rows.append((None, plain))
         return
-    record = read_record(line, value, where=name)
+    record = read_record(line, value, where=where)
     places = [reading.names.setdefault(feature, len(reading.names)) for feature in record.values]
     for feature, said in record.metadata.items():
         reading.metadata.setdefault(feature, said)
@@ -107,7 +123,12 @@ def _plain_values(features: Any, first: Sequence[str]) -> NDArray[np.float64] | 
         values = np.array(numbers, dtype=np.float64)
     except OverflowError:
         return None
-    return values if float(np.abs(values).max(initial=0.0)) <= _LARGEST else None
+    return values if _fit(values) else None
+
+
+def _fit(values: NDArray[np.float64]) -> bool:
+    """Whether float32 holds them."""
+    return float(np.abs(values).max(initial=0.0)) <= _LARGEST
 
 
 def _listed(features: Any, first: Sequence[str]) -> list[Any] | None:

@@ -55,6 +55,9 @@ def test_what_is_not_json_is_not_written(value: object) -> None:
         (b"[" * 50_000, "nested"),
         (b"[" * 101 + b"]" * 101, "nested"),
         (b"1" * 5000, "digits"),
+        (b"[0.5, " + b"1" * 401 + b"]", "400 digits"),
+        (b'{"a": [true, {"b": ["x", -1e999]}]}', "too large"),
+        (b'[[], {"a": {"\\ud83d": null}}]', "surrogate"),
         (b"[1] [2]", "not JSON"),
     ],
 )
@@ -66,6 +69,7 @@ def test_poisoned_json_is_refused_in_words(data: bytes, words: str) -> None:
 def test_a_byte_order_mark_and_deep_but_sane_nesting_are_accepted() -> None:
     assert parse_json(b"\xef\xbb\xbf[1]") == [1]
     assert parse_json(b"[" * 100 + b"]" * 100) is not None
+    assert parse_json(b"[1e308, 1e308, " + b"9" * 400 + b"]") == [1e308, 1e308, int("9" * 400)]
     assert parse_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
