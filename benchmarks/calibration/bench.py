@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from records import feature, recording, said_by_peer
 
 from interp_lab.contracts.calibrate import CalibrateRequest, Share
@@ -21,6 +22,8 @@ from interp_lab.jobs.run import LocalRun
 from interp_lab.statistics.clustered_share import clustered_share
 from interp_lab.workflows.calibrate import calibrate
 from interp_lab.workflows.calibrating.investigate import investigate
+from interp_lab.workflows.calibrating.report import assemble
+from interp_lab.workflows.calibrating.sweep import draws
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration.json"
 
@@ -60,31 +63,60 @@ def _share(rows: list[tuple[bool, WorldScore]]) -> dict[str, Any] | None:
     return {name: round(value, 4) for name, value in share.model_dump().items()}
 
 
-def main() -> None:
-    """Run the sweep once and write its results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=8, help="models per setting")
-    parser.add_argument("--first-seed", type=int, default=1000)
-    parser.add_argument("--size", default="whole", choices=("small", "whole"))
-    parser.add_argument("--out", type=Path, required=True, help="folder for reports and records; a second run goes on")
-    parser.add_argument("--peer", type=Path, help="folder with the peer's package; without it, only this project")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+def part(text: str) -> CalibrateRequest:
+    """Return the request of a part of the run, written as size:worlds:first_seed."""
+    size, worlds, first_seed = text.split(":")
+    return CalibrateRequest.model_validate({"size": size, "worlds": int(worlds), "first_seed": int(first_seed)})
+
+
+def scored(request: CalibrateRequest, options: argparse.Namespace) -> list[WorldScore]:
+    """Run one part; what an interrupted run has finished is taken from there."""
     records = options.out / "records"
     records.mkdir(parents=True, exist_ok=True)
-    request = CalibrateRequest(size=options.size, worlds=options.worlds, first_seed=options.first_seed)
     with LocalRun(options.out) as run:
         finished = run.checkpoint_dir
         pipeline = recording(records, lambda: len(list(finished.glob("*.json")))) if options.peer else investigate
-        result = calibrate(request, run, suggest=lambda _: (), pipeline=pipeline)
-    report = json.loads((run.written[-1] / "report.json").read_text(encoding="utf-8"))
+        calibrate(request, run, suggest=lambda _: (), pipeline=pipeline)
     lines = (run.written[-1] / "worlds.jsonl").read_text(encoding="utf-8").splitlines()
-    worlds = [WorldScore.model_validate_json(line) for line in lines]
-    kept = {k: v for k, v in report.items() if k not in {"agent_next_actions", "run", "schema_version"}}
-    kept["peer"] = peer_scores(records, worlds, options.peer) if options.peer else None
-    kept["packages"] = report["run"]["packages"]
+    return [WorldScore.model_validate_json(line) for line in lines]
+
+
+def main() -> None:
+    """Run the parts one after the other, pool them and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--part", type=part, action="append", required=True, help="size:models per setting:first seed; may be repeated"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for reports and records; a second run goes on")
+    parser.add_argument("--peer", type=Path, help="folder with the peer's package; without it, only this project")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--finished", action="store_true", help="run nothing: pool what an interrupted run has finished")
+    options = parser.parse_args()
+    parts = [list(draws(request)) for request in options.part]
+    if options.finished:
+        worlds = finished_worlds(options.out, {draw.seed for drawn in parts for draw in drawn})
+    else:
+        torch.set_num_threads(1)
+        worlds = [world for request in options.part for world in scored(request, options)]
+    with LocalRun(options.out) as run:
+        report = assemble(options.part[0], worlds, run=run)
+    kept = report.model_dump(mode="json", exclude={"agent_next_actions", "run", "schema_version"})
+    kept["parts"] = [
+        {"size": request.size, "worlds": len(drawn), "seeds": [drawn[0].seed, drawn[-1].seed]}
+        for request, drawn in zip(options.part, parts, strict=True)
+    ]
+    kept["peer"] = peer_scores(options.out / "records", worlds, options.peer) if options.peer else None
+    kept["packages"] = report.run.packages
     options.results.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(result.summary + "\n")
+    sys.stdout.write(f"{report.headline}\n")
+
+
+def finished_worlds(out: Path, seeds: set[int]) -> list[WorldScore]:
+    """Return the models that are finished, in the order of their seeds: a run that was cut has the first ones."""
+    with LocalRun(out) as run:
+        texts = [path.read_text(encoding="utf-8") for path in run.checkpoint_dir.glob("*.json")]
+    worlds = sorted((WorldScore.model_validate_json(text) for text in texts), key=lambda world: world.seed)
+    return [world for world in worlds if world.seed in seeds]
 
 
 if __name__ == "__main__":

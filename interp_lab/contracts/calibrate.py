@@ -11,8 +11,9 @@ from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.worlds import PlantDials
 
-Size = Literal["small", "whole"]
-"""small: a check in about a minute; whole: the sweep from which curves are drawn."""
+Size = Literal["small", "held", "whole"]
+"""small: a check in about a minute; held: more models of the quickest settings to which the bars apply, for narrow
+intervals; whole: the sweep from which curves are drawn."""
 
 Axis = Literal["easy", "effect", "noise", "prompts", "redundancy", "confounding", "targets", "base"]
 """What is varied in a setting; everything else stays as in the easy one."""
@@ -21,7 +22,7 @@ Verdict = Literal["as_stated", "overclaims", "misses"]
 """as_stated: every bar is met. overclaims: something that is no cause was called one too often, or with the wrong sign.
 misses: causes that are plain to see are not found."""
 
-WORLDS_PER_SETTING: dict[Size, int] = {"small": 2, "whole": 8}
+WORLDS_PER_SETTING: dict[Size, int] = {"small": 2, "held": 16, "whole": 8}
 SEED_RANGE = 1000
 """Seeds below it are for development, those from it to twice it for reported figures."""
 
@@ -30,9 +31,9 @@ class CalibrateRequest(JobRequest):
     """Run the pipeline, blind, on models with planted causes and decoys, and score what it says."""
 
     size: Size = "small"
-    """small: about a minute; whole: the sweep with curves, many minutes."""
+    """small: about a minute; held: narrow intervals of what must hold; whole: the sweep with curves, many minutes."""
     worlds: Annotated[int, Field(ge=1, le=50)] | None = None
-    """Models per setting; 2 in a small run, 8 in a whole one."""
+    """Models per setting; 2 in a small run, 16 in a held one, 8 in a whole one."""
     first_seed: Annotated[int, Field(ge=0, lt=2 * SEED_RANGE)] = 0
     """Seed of the first model, the next has the next; 0-999 to develop on, 1000-1999 for figures that are reported."""
     seed: Seed = 0

@@ -13,7 +13,7 @@ from interp_lab.contracts.pooling import Pooling
 from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 from interp_lab.contracts.scorers import Scorer
-from interp_lab.contracts.unit_selection import UnitScreen, UnitScreenFacts, UnitSearch
+from interp_lab.contracts.unit_selection import SmallestFacts, UnitScreen, UnitScreenFacts, UnitSearch
 from interp_lab.points import Address
 
 REPORT_KIND: Final = "intervention_report"
@@ -97,6 +97,8 @@ class InterveneRequest(JobRequest):
     """Also edit all units at once, for causes of which any one suffices."""
     alone: bool = True
     """Edit each unit by itself; false, with together, edits them only all at once, at a fraction of the runs."""
+    smallest: bool = False
+    """With together and without alone: edit only the fewest units whose joint effect explore prompts show to last."""
     edits: Annotated[tuple[EditName, ...], Field(min_length=1, max_length=8)] = ("ablate_zero", "amplify")
     """Which edits."""
     strengths: Annotated[tuple[Annotated[FiniteFloat, Field(gt=0, le=100)], ...], Field(min_length=1, max_length=8)] = (
@@ -139,12 +141,19 @@ class InterveneRequest(JobRequest):
     hypothesis: HypothesisId | None = None
     """Registered hypothesis that this run tests; refused if anything differs from what was registered."""
 
+    @property
+    def n_doses(self) -> int:
+        """Edits, each at every strength that it has."""
+        return sum(len(self.strengths) if name in GRADED_EDITS else 1 for name in self.edits)
+
     @model_validator(mode="after")
     def _names_units(self) -> Self:
         if sum(map(bool, (self.report, self.units, self.search, self.screen))) != 1:
             raise ValueError("name units, or a report, a search or a screen to take them from")
         if not (self.alone or self.together):
             raise ValueError("with alone=false nothing is edited unless together is true")
+        if self.smallest and (self.alone or self.shards > 1 or self.n_doses > 1):
+            raise ValueError("smallest needs together=true, alone=false, one edit at one strength, and one process")
         if len(set(self.edits)) != len(self.edits) or len(set(self.strengths)) != len(self.strengths):
             raise ValueError("edits and strengths must differ from each other")
         if (self.metric == "downstream") != (self.downstream is not None):
@@ -210,6 +219,8 @@ class InterveneResult(Result):
     """In the order asked; all together last."""
     screen: UnitScreenFacts | None = None
     """How far the estimates that chose the units are off."""
+    smallest: SmallestFacts | None = None
+    """What was left of units edited together."""
 
 
 class OutcomeGrade(Contract):

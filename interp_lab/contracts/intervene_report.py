@@ -12,7 +12,7 @@ from interp_lab.contracts.doses import DosePoint
 from interp_lab.contracts.hypothesis_outcome import HypothesisOutcome
 from interp_lab.contracts.inspect_report import DatasetFacts, ModelFacts, ReasonCode, RunFacts
 from interp_lab.contracts.intervene import EditName, EditWhere, Metric, UnitRef
-from interp_lab.contracts.unit_selection import UnitScreenFacts
+from interp_lab.contracts.unit_selection import SmallestFacts, UnitScreenFacts
 
 
 class Baseline(Contract):
@@ -212,6 +212,8 @@ class InterveneReport(Contract):
     """How confirming ended, where it was to stop early; intervals and q are corrected for every planned look."""
     screen: UnitScreenFacts | None = None
     """The screen that chose the units, and how far its estimates are off."""
+    smallest: SmallestFacts | None = None
+    """What was left of units edited together, where the fewest were asked for."""
     caveats: tuple[str, ...]
     """What a careful reader must know."""
     agent_next_actions: tuple[NextAction, ...]

@@ -80,3 +80,20 @@ class UnitScreenFacts(Contract):
     """On the chosen units, which were chosen for their estimate."""
     sample: EstimateErrorFigures
     """On units drawn at random."""
+
+
+class SmallestFacts(Contract):
+    """What was left of units edited together once those that the joint effect does not need were left out."""
+
+    asked: tuple[str, ...]
+    """All units that were asked about."""
+    kept: tuple[str, ...]
+    """Those without any of which half of the joint effect is gone; all of them where all together do nothing."""
+    moves: bool
+    """Whether all together have an effect on explore prompts; if not, nothing was left out."""
+    all_together: FiniteFloat
+    """Effect of all of them together, on explore prompts, without controls."""
+    kept_together: FiniteFloat
+    """Effect of those that were kept, likewise; more than all where others work against it."""
+    n_sets: NonNegativeInt
+    """Sets that were edited to find that."""

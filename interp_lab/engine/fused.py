@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ def _fused_gelu(x: Tensor) -> Tensor:
     return functional.gelu(x, approximate="tanh")
 
 
+_known: WeakKeyDictionary[LoadedModel, tuple[list[nn.Module], float]] = WeakKeyDictionary()
+
+
 @contextmanager
 def fused_activations(loaded: LoadedModel) -> Iterator[FusedActivations]:
     """Compute the tanh form of GELU in one step instead of seven inside the block; holds the lock of the model.
@@ -37,9 +41,9 @@ def fused_activations(loaded: LoadedModel) -> Iterator[FusedActivations]:
     Nothing is replaced where the probe finds a difference above rounding.
     """
     with loaded.lock:
-        slow: list[nn.Module] = [m for m in loaded.model.modules() if type(m) is NewGELUActivation]
-        error = _error(slow[0]) if slow else 0.0
-        chosen = slow if error <= MAX_RELATIVE_ERROR else []
+        if loaded not in _known:
+            _known[loaded] = _probed(loaded)
+        chosen, error = _known[loaded]
         for module in chosen:
             module.forward = _fused_gelu
         try:
@@ -47,6 +51,13 @@ def fused_activations(loaded: LoadedModel) -> Iterator[FusedActivations]:
         finally:
             for module in chosen:
                 del module.forward
+
+
+def _probed(loaded: LoadedModel) -> tuple[list[nn.Module], float]:
+    """Return what can be replaced, and how far the probe says that it is off."""
+    slow: list[nn.Module] = [m for m in loaded.model.modules() if type(m) is NewGELUActivation]
+    error = _error(slow[0]) if slow else 0.0
+    return slow if error <= MAX_RELATIVE_ERROR else [], error
 
 
 def _error(module: nn.Module) -> float:

@@ -26,6 +26,7 @@ from interp_lab.workflows.intervening.records import record_lines
 from interp_lab.workflows.intervening.registered import earlier_looks_of, with_memory
 from interp_lab.workflows.intervening.report import Suggest, assemble, publish, short_form
 from interp_lab.workflows.intervening.screening import screened
+from interp_lab.workflows.intervening.smallest import smallest, told
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab.workflows.intervening.trials import Maker
 from interp_lab.workflows.intervening.units import Subject, open_subjects, with_companions
@@ -58,16 +59,21 @@ def intervene(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
     )
     bench, maker = _prepared(request, inputs, plan, chosen=chosen, subjects=subjects, run=run, settings=settings)
+    fewest = None
     with decided_matmul(run.checkpoint_dir):
+        if request.smallest:
+            subjects, fewest = smallest(bench, maker, run)
+            maker = replace(maker, subjects=subjects)
         measured = measure(replace(bench, share=share), maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
     seen = associations(inputs, plan, maker.reading, subjects)
+    found = tuple(subject.found for subject in subjects)
     looks = earlier_looks_of(request, inputs.prompts, found, settings)
     counted = [looks.get(subject.key, 0) for subject in subjects]
     graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share, looks=counted)
     cards = unit_cards(request, subjects, measured, graded=graded, found=seen, reading=maker.reading)
     report = assemble(request, inputs, plan, chosen=bench.chosen, measured=measured, flags=stuck, cards=cards, run=run)
-    report = report.model_copy(update={"screen": facts})
+    report = report.model_copy(update={"screen": facts, "smallest": fewest, "caveats": (*report.caveats, *told(fewest))})
     report = with_memory(report, request, inputs.prompts, found=found, looks=looks, settings=settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     tokens = {

@@ -135,12 +135,13 @@ def _measured(
     (address,) = dictionary.config.addresses_in
     trial, layer = built.trial, int(address.rsplit(".", 1)[1])
     assert dictionary.b_enc is not None
-    whole = trial.metric(run(built.planted.stream, trial.inputs))
+    positives = trial.inputs.rows([row for row, positive in enumerate(trial.positive) if positive])
+    whole = trial.metric(run(built.planted.stream, positives))
     dials = built.truth.dials
     for index, (row, bias, feature) in enumerate(zip(dictionary.W_dec, dictionary.b_enc, features, strict=True)):
         ablation = Edit(layer, row, value=-float(bias), above=True)
-        without = trial.metric(run(built.planted.stream, trial.inputs, [ablation]))
-        effect = float(trial.split(whole - without)[0].mean())
+        without = trial.metric(run(built.planted.stream, positives, [ablation]))
+        effect = float((whole - without).mean())
         acts = abs(effect) > ACTS_FROM * dials.effect
         if feature is not None and not dials.noise:
             acts = feature.intended_effect != 0

@@ -26,8 +26,6 @@ from interp_lab.workflows.intervene import intervene
 CRITERION = "the text ends in a word after which the target words are more likely"
 DESCRIBED = 20
 """Latents that the inspection describes, and at most so many are edited."""
-MOST = 0.5
-"""Share of the joint effect that the rest must keep for a unit to be left out."""
 MODEL, DATASET = "model", "prompts.jsonl"
 
 
@@ -132,42 +130,23 @@ def investigate(question: Question, stop: Stop) -> Answer:
     effects = lab.intervene(report, [row.rank for row in worth])
     for row, card in zip(worth, effects.units, strict=True):
         said[row.rank] = _said(row, card)
-    unmoved = [row for row in worth if "effect_like_control" in said[row.rank].reasons]
-    together = stand_ins(lab, report, [row.rank for row in unmoved])
-    named = {row.rank: (row.address, row.index) for row in unmoved}
-    return Answer(tuple(said.values()), tuple(named[rank] for rank in together))
+    unmoved = [row.rank for row in worth if "effect_like_control" in said[row.rank].reasons]
+    named = {card.unit: (row.address, row.index) for row, card in zip(worth, effects.units, strict=True)}
+    together = stand_ins(lab, report, unmoved)
+    return Answer(tuple(said.values()), tuple(named[unit] for unit in together))
 
 
-def stand_ins(lab: Lab, report: str, ranks: Sequence[int]) -> tuple[int, ...]:
-    """Return the smallest set found of units that show nothing alone and are confirmed when ablated together.
+def stand_ins(lab: Lab, report: str, ranks: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the fewest units that show nothing alone and are confirmed when ablated together.
 
-    Explore prompts choose: all together must have an effect, and a unit is left out if the rest keep most of it. Only
-    what is left is held against its control, on confirm prompts: random directions as long as many units together can
-    do more than the few of them that matter.
+    Explore prompts choose them; what is left is held against its controls on confirm prompts.
     """
-    kept = list(ranks)
-    if len(kept) < 2 or not _moves(whole := _together(lab, report, kept)):
+    if len(ranks) < 2:
         return ()
-    last = whole
-    for rank in ranks:
-        rest = [other for other in kept if other != rank]
-        if len(rest) > 1 and _keeps(card := _together(lab, report, rest), whole):
-            kept, last = rest, card
-    reasons = {reason.code for reason in last.reasons}
-    return tuple(kept) if "effect_confirmed" in reasons else ()
-
-
-def _together(lab: Lab, report: str, ranks: Sequence[int]) -> UnitCard:
-    return lab.intervene(report, ranks, together=True, alone=False, edits=("ablate_zero",)).units[-1]
-
-
-def _moves(card: UnitCard) -> bool:
-    interval = card.edits[0].explore.effect_interval
-    return interval.low > 0 or interval.high < 0
-
-
-def _keeps(card: UnitCard, whole: UnitCard) -> bool:
-    return card.edits[0].explore.effect / whole.edits[0].explore.effect > MOST
+    found = lab.intervene(report, ranks, together=True, alone=False, smallest=True, edits=("ablate_zero",))
+    card, facts = found.units[-1], found.smallest
+    confirmed = any(reason.code == "effect_confirmed" for reason in card.reasons)
+    return card.members if confirmed and facts is not None and facts.moves else ()
 
 
 def _said(row: RankedCoordinate, card: UnitCard) -> Said:

@@ -24,8 +24,19 @@ _ALONE = ("inert", "confounded", "suppressor", "echo", "impostor")
 _SAME_WORDS = ("inert", "confounded", "redundant", "suppressor", "echo")
 """Decoys without an impostor: where the pipeline chooses the words, those that it promotes may be among them."""
 
+_HOLDS: dict[Axis, tuple[Any, ...]] = {
+    "easy": ("",),
+    "effect": (2.0, 6.0),
+    "prompts": (128, 256),
+    "redundancy": ("none",),
+    "targets": ("chosen",),
+    "base": ("builtin:pocket-gpt2", "builtin:pocket-llama"),
+}
+"""Settings as easy as the easy one, to which the bars apply; chosen before any reported run."""
+
 _VALUES: dict[Size, dict[Axis, tuple[Any, ...]]] = {
-    "small": {"easy": ("",), "effect": (0.5,), "prompts": (40,), "redundancy": ("none",)},
+    "small": {"easy": ("",), "effect": (2.0, 6.0), "redundancy": ("none",)},
+    "held": {"easy": ("",), "effect": (2.0, 6.0), "redundancy": ("none",), "targets": ("chosen",)},
     "whole": {
         "easy": ("",),
         "effect": (0.1, 0.25, 0.5, 1.0, 2.0, 6.0),
@@ -37,15 +48,6 @@ _VALUES: dict[Size, dict[Axis, tuple[Any, ...]]] = {
         "base": ("builtin:pocket-gpt2", "builtin:pocket-llama"),
     },
 }
-_HOLDS: dict[Axis, frozenset[Any]] = {
-    "easy": frozenset({""}),
-    "effect": frozenset({2.0, 6.0}),
-    "prompts": frozenset({128, 256}),
-    "redundancy": frozenset({"none"}),
-    "targets": frozenset({"chosen"}),
-    "base": frozenset({"builtin:pocket-gpt2", "builtin:pocket-llama"}),
-}
-"""Settings as easy as the easy one, to which the bars apply; chosen before any reported run."""
 
 
 class Draw(NamedTuple):
@@ -87,7 +89,7 @@ def worlds_per_setting(request: CalibrateRequest) -> int:
 def _setting(axis: Axis, value: Any) -> Setting:
     fixed = {"easy": {}, "redundancy": {"decoys": _ALONE}, "targets": {"decoys": _SAME_WORDS}}
     dials = PlantDials.model_validate(EASY.model_dump() | fixed.get(axis, {axis: value}))
-    holds = value in _HOLDS.get(axis, frozenset())
+    holds = value in _HOLDS.get(axis, ())
     return Setting(axis=axis, value=str(value), meant_to_hold=holds, dials=dials, targets_given=axis != "targets")
 
 

@@ -115,6 +115,7 @@ def short_form(report: InterveneReport) -> InterveneResult:
         n_runs=report.n_runs,
         units=tuple(_short(card) for card in report.units),
         screen=report.screen,
+        smallest=report.smallest,
     )
 
 
