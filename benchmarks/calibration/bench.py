@@ -90,7 +90,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for reports and records; a second run goes on")
     parser.add_argument("--peer", type=Path, help="folder with the peer's package; without it, only this project")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--finished", action="store_true", help="run nothing: pool what an interrupted run has finished")
+    parser.add_argument(
+        "--finished", action="store_true", help="run nothing: pool what an interrupted run has finished"
+    )
     options = parser.parse_args()
     parts = [list(draws(request)) for request in options.part]
     if options.finished:

@@ -18,9 +18,13 @@ intervals; whole: the sweep from which curves are drawn."""
 Axis = Literal["easy", "effect", "noise", "prompts", "redundancy", "confounding", "targets", "base"]
 """What is varied in a setting; everything else stays as in the easy one."""
 
-Verdict = Literal["as_stated", "overclaims", "misses"]
-"""as_stated: every bar is met. overclaims: something that is no cause was called one too often, or with the wrong sign.
+Verdict = Literal["as_stated", "undecided", "overclaims", "misses"]
+"""as_stated: every bar is met, intervals and all. undecided: some bar lies within its interval, so that these models
+neither show nor exclude it. overclaims: something that is no cause was called one too often, or with the wrong sign.
 misses: causes that are plain to see are not found."""
+
+BarState = Literal["met", "undecided", "missed"]
+"""Whether the whole interval lies on the right side of the bar, on both, or on the wrong one."""
 
 WORLDS_PER_SETTING: dict[Size, int] = {"small": 2, "held": 16, "whole": 8}
 SEED_RANGE = 1000
@@ -69,7 +73,9 @@ class Bar(Contract):
     at_most: Probability | None = None
     """Highest share that holds."""
     holds: bool
-    """Whether it does; false where there was nothing to count."""
+    """Whether the share that was found meets it; false where there was nothing to count."""
+    state: BarState = "undecided"
+    """Whether the interval shows that it is met, or that it is missed."""
 
 
 class GradeRow(Contract):

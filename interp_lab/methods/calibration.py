@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
 from interp_lab.contracts.base import Grade
-from interp_lab.contracts.calibrate import Bar, GradeRow, Share, Verdict
+from interp_lab.contracts.calibrate import Bar, BarState, GradeRow, Share, Verdict
 from interp_lab.contracts.calibration_report import CurvePoint, DecoyRow, LatentScore, WorldScore
 from interp_lab.statistics.clustered_share import clustered_share
 
@@ -109,12 +109,13 @@ def bars(worlds: Sequence[WorldScore]) -> tuple[Bar, ...]:
 
 
 def judge(found: Sequence[Bar]) -> Verdict:
-    """Return the verdict: calling what is no cause one weighs more than missing a cause."""
-    by_name = {bar.name: bar for bar in found}
-    claims = [by_name[name] for name in ("precision", "decoys", "suppressor_sign")]
-    if any(bar.found is not None and not bar.holds for bar in claims):
+    """Return the verdict that the intervals allow: calling what is no cause one weighs more than missing a cause."""
+    missed = {bar.name for bar in found if bar.state == "missed"}
+    if missed & {"precision", "decoys", "suppressor_sign"}:
         return "overclaims"
-    return "as_stated" if all(bar.holds for bar in found) else "misses"
+    if missed:
+        return "misses"
+    return "as_stated" if all(bar.state == "met" for bar in found) else "undecided"
 
 
 def missed_because(worlds: Sequence[WorldScore]) -> dict[str, int]:
@@ -130,9 +131,24 @@ def missed_because(worlds: Sequence[WorldScore]) -> dict[str, int]:
 def _bar(
     name: str, text: str, found: Share | None, *, at_least: float | None = None, at_most: float | None = None
 ) -> Bar:
-    holds = found is not None and (at_least is None or found.share >= at_least)
-    holds = holds and (at_most is None or (found is not None and found.share <= at_most))
-    return Bar(name=name, text=text, found=found, at_least=at_least, at_most=at_most, holds=holds)
+    return Bar(
+        name=name,
+        text=text,
+        found=found,
+        at_least=at_least,
+        at_most=at_most,
+        holds=found is not None and _within(found.share, at_least, at_most),
+        state="undecided" if found is None else _state(found, at_least, at_most),
+    )
+
+
+def _state(found: Share, at_least: float | None, at_most: float | None) -> BarState:
+    low, high = (_within(end, at_least, at_most) for end in (found.low, found.high))
+    return "undecided" if low != high else "met" if low else "missed"
+
+
+def _within(share: float, at_least: float | None, at_most: float | None) -> bool:
+    return (at_least is None or share >= at_least) and (at_most is None or share <= at_most)
 
 
 def _is_cause(found: _Found) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from jinja2 import Environment
 
-from interp_lab.contracts.calibrate import Axis, Share
+from interp_lab.contracts.calibrate import Axis, BarState, Share
 from interp_lab.contracts.calibration_report import CalibrationReport, CurvePoint
 from interp_lab.reports import curves
 from interp_lab.reports.curves import Panel, Points, panel
@@ -18,6 +18,7 @@ from interp_lab.reports.sheet_tables import Table, table_lines
 
 EASY_AT: dict[Axis, float] = {"effect": 3.0, "noise": 0.0, "prompts": 64, "confounding": 0.5}
 """Where the easy setting lies on each axis that has numbers."""
+_MET: Mapping[BarState, str] = {"met": "yes", "missed": "NO"}
 _MEASURES = ("recall", "confirmed", "precision", "decoys", "redundancy")
 
 
@@ -64,7 +65,7 @@ def _bars(report: CalibrationReport) -> Table:
             bar.text,
             share(bar.found),
             f"≥ {bar.at_least:g}" if bar.at_least is not None else f"≤ {bar.at_most:g}",
-            "yes" if bar.holds else "NO",
+            _MET.get(bar.state) or ("found so, not shown" if bar.holds else "not found so, not excluded"),
         )
         for bar in report.bars
     ]

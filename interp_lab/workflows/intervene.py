@@ -73,7 +73,9 @@ def intervene(
     graded = grade_units(measured, seen, plan, can_move=not stuck, share=request.side_effect_share, looks=counted)
     cards = unit_cards(request, subjects, measured, graded=graded, found=seen, reading=maker.reading)
     report = assemble(request, inputs, plan, chosen=bench.chosen, measured=measured, flags=stuck, cards=cards, run=run)
-    report = report.model_copy(update={"screen": facts, "smallest": fewest, "caveats": (*report.caveats, *told(fewest))})
+    report = report.model_copy(
+        update={"screen": facts, "smallest": fewest, "caveats": (*report.caveats, *told(fewest))}
+    )
     report = with_memory(report, request, inputs.prompts, found=found, looks=looks, settings=settings)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     tokens = {

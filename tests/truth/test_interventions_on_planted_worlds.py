@@ -107,6 +107,28 @@ def test_units_asked_only_together_give_the_same_effect_of_all_and_no_run_of_eac
     assert only.n_runs < both.n_runs / 2
 
 
+def test_of_many_candidates_the_fewest_whose_joint_effect_lasts_are_the_redundant_pair(intervene_in: Intervene) -> None:
+    candidates = ("redundant_a", "inert", "echo", "redundant_b", "impostor")
+    result, truth, _ = intervene_in(2, candidates, together=True, alone=False, smallest=True)
+    (pair,) = truth.redundant
+    found = result.smallest
+    assert found is not None
+    assert found.moves
+    assert set(found.asked) == set(candidates)
+    assert set(found.kept) == set(pair.members)
+    (unit,) = result.units
+    assert unit.effect == pytest.approx(pair.measured_joint_effect, rel=0.15)
+    assert "effect_confirmed" in unit.reasons
+    assert any("Explore prompts left out 3 of 5 units" in warning for warning in result.warnings)
+
+
+def test_among_candidates_that_do_nothing_together_no_set_is_confirmed(intervene_in: Intervene) -> None:
+    candidates = ("redundant_a", "inert", "echo", "impostor")
+    result, _, _ = intervene_in(2, candidates, together=True, alone=False, smallest=True)
+    assert "effect_confirmed" not in result.units[-1].reasons
+    assert result.units[-1].grade != "validated"
+
+
 def test_words_that_the_cause_has_no_say_in_show_no_effect(intervene_in: Intervene) -> None:
     """The negative twin: the same unit and edit, with targets that are not its own."""
     truth = intervene_in(2, ("cause",))[1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import JsonValue
+
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.calibrate import CalibratePlan, CalibrateRequest, CalibrateResult
 from interp_lab.contracts.calibration_report import CalibrationReport
@@ -38,13 +40,17 @@ def _handle(request: CalibrateRequest, run: Run) -> CalibrateResult:
 
 
 def suggest(request: CalibrateRequest, report: CalibrationReport) -> tuple[NextAction, ...]:
-    """Return the call that would narrow the intervals of a small run."""
+    """Return the call that would decide what is open, or show where grading breaks."""
     if request.size == "whole":
         return ()
-    why = "A small run notices what is badly wrong; the whole sweep narrows the intervals and shows where it breaks."
-    if report.verdict != "as_stated":
+    arguments: dict[str, JsonValue] = {"size": "whole", "first_seed": request.first_seed}
+    why = "The whole sweep shows where grading breaks."
+    if report.verdict in ("overclaims", "misses"):
         why = "Something does not hold; the whole sweep shows under which conditions."
-    return (NextAction(tool="calibrate", arguments={"size": "whole", "first_seed": request.first_seed}, why=why),)
+    elif request.size == "small":
+        arguments = {"size": "held", "first_seed": request.first_seed}
+        why = "More models of the settings that must hold narrow the intervals."
+    return (NextAction(tool="calibrate", arguments=arguments, why=why),)
 
 
 CALIBRATE = JobCapability(
@@ -54,8 +60,9 @@ CALIBRATE = JobCapability(
         "Ask before trusting grades, after an upgrade, or on a new machine. Makes small models with planted causes "
         "and decoys (equally correlated but inert, confounded, redundant, echoes, impostors, suppressors), runs the "
         "real pipeline on them blind (inspect, intervene, grade, joint ablation), and only then opens the key. "
-        "verdict 'as_stated': every bar holds; 'overclaims': do not trust a validated grade; 'misses': real causes "
-        "are not found. size 'small' takes about a minute, 'whole' gives the curves of where it breaks. Shows how "
+        "verdict 'as_stated': every bar is met by its whole interval; 'undecided': the models are too few to tell, as "
+        "in most small runs; 'overclaims': do not trust a validated grade; 'misses': real causes are not found. size "
+        "'small' takes about a minute, 'held' narrows the intervals, 'whole' gives the curves. Shows how "
         "grading behaves on planted truth, not that a claim about your model is true. Runs as a job: call job_wait. "
         "The artifact has report.md, report.html, report.json and worlds.jsonl, one line per model."
     ),

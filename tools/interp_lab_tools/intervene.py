@@ -25,7 +25,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.intervening.checks import CheckedModel, checked_model, read_units
 from interp_lab.workflows.intervening.cost import Halves, blocks_after, peak_bytes, planned_seconds, work_of
-from interp_lab.workflows.intervening.plan import n_trials, refuse_unfit, strengths_of
+from interp_lab.workflows.intervening.plan import n_sets, n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -193,6 +193,7 @@ def _cost(
     screen, kinds = request.screen, _kinds(_edited(request, found))
     every, effects = n_trials(request, kinds=kinds)
     chosen, chosen_effects = n_trials(request, kinds=kinds, once=True)
+    every += n_sets(request, len(kinds))
     edited = explore[0] * every + explore[1] * effects + confirm[0] * chosen + confirm[1] * chosen_effects
     groups = None if halves is None else halves.groups
     return IntervenePlan(
@@ -291,8 +292,7 @@ def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAct
     single = [unit for unit in report.units if not unit.members]
     unmoved = [unit for unit in single if any(reason.code == "effect_like_control" for reason in unit.reasons)]
     if len(unmoved) > 1 and not request.together:
-        why = "Several units show nothing alone: together they would, if any one of them suffices."
-        return (NextAction(tool="intervene", arguments={**arguments, "together": True, "dry_run": False}, why=why),)
+        return (_fewest(request, arguments, [single.index(unit) for unit in unmoved]),)
     if any(unit.grade == "validated" for unit in single) and "ablate_resample" not in request.edits:
         why = "An effect that holds for other ablations is not an artefact of the value that was put in."
         other: dict[str, JsonValue] = {**arguments, "edits": ["ablate_mean", "ablate_resample"], "dry_run": False}
@@ -304,6 +304,21 @@ def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAct
         *_screen_instead(request, arguments, lonely=len(unmoved) == len(single) == 1),
         NextAction(tool="plan_evidence", arguments=left, why="What would move these grades, cheapest first."),
     )
+
+
+def _fewest(request: InterveneRequest, arguments: dict[str, JsonValue], places: Sequence[int]) -> NextAction:
+    """The call that finds which of the units that show nothing alone stand in for each other."""
+    why = "Several units show nothing alone: this finds the fewest that do together, if any one of them suffices."
+    wanted: dict[str, JsonValue] = {"together": True, "alone": False, "smallest": True, "edits": ["ablate_zero"]}
+    if request.report is not None:
+        wanted["ranks"] = [request.ranks[place] for place in places]
+    elif request.units:
+        wanted["units"] = [request.units[place].model_dump(mode="json", exclude_defaults=True) for place in places]
+    else:  # what a search or screen would find again is not only what shows nothing
+        wanted = {"together": True}
+        why = "Several units show nothing alone: together they would, if any one of them suffices."
+    kept = {name: value for name, value in arguments.items() if name not in {"strengths", "shards", "hypothesis"}}
+    return NextAction(tool="intervene", arguments={**kept, **wanted, "dry_run": False}, why=why)
 
 
 def _screen_instead(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
@@ -16,10 +16,10 @@ from interp_lab.reports.calibration import render_calibration, render_calibratio
 
 KIND = "calibration_report"
 Suggest = Callable[[CalibrationReport], tuple[NextAction, ...]]
-_JUDGED: dict[Verdict, str] = {
+_JUDGED: Mapping[Verdict, str] = {
     "as_stated": "The lab is as right as it says on models whose truth is known",
     "overclaims": "DO NOT TRUST THIS LAB: it calls causes what are none, or gives them the wrong sign",
-    "misses": "The lab makes no false claim here, but misses what is plain to see",
+    "misses": "The lab is not seen to claim too much here, but misses what is plain to see",
 }
 
 
@@ -63,7 +63,17 @@ def curve(worlds: Sequence[WorldScore]) -> tuple[CurvePoint, ...]:
 def headline(verdict: Verdict, found: Sequence[Bar], n_worlds: int) -> str:
     """Return one sentence that is true when quoted alone."""
     told = "; ".join(f"{bar.name.replace('_', ' ')} {in_words(bar.found)}" for bar in found)
-    return f"{_JUDGED[verdict]} ({n_worlds} models with planted causes, small beside real ones): {told}."
+    judged = _JUDGED.get(verdict) or _undecided(found)
+    return f"{judged} ({n_worlds} models with planted causes, small beside real ones): {told}."
+
+
+def _undecided(found: Sequence[Bar]) -> str:
+    """Say what these models leave open."""
+    missed = [bar.name.replace("_", " ") for bar in found if not bar.holds]
+    if missed:
+        return f"Undecided: {', '.join(missed)} as found would miss the bar, which lies within the interval"
+    open_ = [bar.name.replace("_", " ") for bar in found if bar.state == "undecided"]
+    return f"Nothing here speaks against this lab, but there are too few models to show {', '.join(open_)}"
 
 
 def caveats(request: CalibrateRequest) -> list[str]:

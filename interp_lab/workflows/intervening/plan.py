@@ -60,3 +60,8 @@ def n_trials(request: InterveneRequest, *, kinds: Sequence[int], once: bool = Fa
     per_unit = sum(1 if once else len(strengths_of(name, request)) for name in request.edits)
     units = [min(kinds[place] for place in places) for places in edited_at_once(request, len(kinds))]
     return per_unit * sum(EFFECT_ALIKE + request.n_controls * n for n in units), per_unit * len(units)
+
+
+def n_sets(request: InterveneRequest, n_units: int) -> int:
+    """Return how many sets of units are edited on explore positives to leave out what is not needed, at most."""
+    return n_units * (n_units + 1) // 2 if request.smallest and n_units > 1 else 0

@@ -87,9 +87,14 @@ def test_bars_apply_to_no_setting_with_noise_or_a_confound() -> None:
             assert setting.dials.confounding == 0.5
 
 
-def test_right_answers_are_as_stated_and_the_summary_says_so() -> None:
-    report = report_of(world(0), world(1))
+def worlds(n: int, **changes: Any) -> list[WorldScore]:
+    return [world(seed, **changes) for seed in range(n)]
+
+
+def test_right_answers_on_enough_models_are_as_stated_and_the_summary_says_so() -> None:
+    report = report_of(*worlds(80))
     assert report.verdict == "as_stated"
+    assert {bar.state for bar in report.bars} == {"met"}
     short = short_form(report)
     assert short.summary.startswith("The lab is as right as it says")
     assert len(short.model_dump_json()) < 6000
@@ -99,21 +104,39 @@ def test_right_answers_are_as_stated_and_the_summary_says_so() -> None:
     }
 
 
-def test_a_suppressor_with_the_wrong_sign_is_an_overclaim() -> None:
+def test_right_answers_on_a_few_models_show_nothing_yet_and_more_are_offered() -> None:
+    report = report_of(*worlds(8))
+    assert report.verdict == "undecided"
+    assert report.headline.startswith("Nothing here speaks against this lab, but there are too few models to show prec")
+    assert suggest(CalibrateRequest(), report)[0].arguments == {"size": "held", "first_seed": 0}
+
+
+def test_suppressors_with_the_wrong_sign_are_an_overclaim() -> None:
     wrong = latent("suppressor", "suppressor", grade="validated", confirmed=True, effect=1.0)
-    assert report_of(world(0, latents=(wrong, latent("cause", "cause")))).verdict == "overclaims"
+    report = report_of(*worlds(8, latents=(wrong, latent("cause", "cause"))))
+    assert report.verdict == "overclaims"
+    assert suggest(CalibrateRequest(), report)[0].arguments == {"size": "whole", "first_seed": 0}
 
 
-def test_an_unfound_pair_is_a_miss_and_not_an_overclaim() -> None:
-    report = report_of(world(0, joint=JointScore(planted=("a", "b"), found=())))
+def test_pairs_that_are_never_found_are_a_miss_and_not_an_overclaim() -> None:
+    report = report_of(*worlds(8, joint=JointScore(planted=("a", "b"), found=())))
     assert report.verdict == "misses"
     assert suggest(CalibrateRequest(), report)[0].arguments == {"size": "whole", "first_seed": 0}
+
+
+def test_one_pair_of_nine_that_is_not_found_leaves_a_bar_of_nine_tenths_undecided() -> None:
+    report = report_of(*worlds(8), world(8, joint=JointScore(planted=("a", "b"), found=())))
+    (bar,) = [bar for bar in report.bars if bar.name == "redundancy"]
+    assert (bar.holds, bar.state) == (False, "undecided")
+    assert report.verdict == "undecided"
+    assert report.headline.startswith("Undecided: redundancy as found would miss the bar")
 
 
 def test_settings_that_are_meant_to_break_do_not_decide_the_verdict() -> None:
     broken = world(1, axis="noise", value="0.3", meant_to_hold=False, latents=(latent("cause", "cause"),))
     report = report_of(world(0), broken)
-    assert report.verdict == "as_stated"
+    assert report.verdict == "undecided"
+    assert all(bar.holds for bar in report.bars)
     assert report.curve[1].recall is not None
     assert report.curve[1].recall.share == 0
 

@@ -104,6 +104,24 @@ def test_units_edited_only_together_cost_the_passes_of_one(lab: Lab) -> None:
     assert only.plan["n_passes"] == one.plan["n_passes"]
 
 
+def test_leaving_units_out_costs_the_runs_of_every_set_that_may_be_tried(lab: Lab) -> None:
+    units = [{"address": "resid_post.2", "index": index} for index in range(4)]
+    asked: dict[str, Any] = {"units": units, "together": True, "alone": False}
+    whole, fewest = (plan(lab, **asked, smallest=smallest, edits=["ablate_zero"]).plan for smallest in (False, True))
+    assert whole is not None
+    assert fewest is not None
+    explore_positives = (fewest["n_passes"] - whole["n_passes"]) / (1 + 4 + 3 + 2)
+    assert explore_positives == int(explore_positives) > 0
+
+
+@pytest.mark.parametrize("wrong", [{"alone": True}, {"edits": ["ablate_zero", "ablate_mean"]}, {"shards": 2}])
+def test_leaving_units_out_takes_one_edit_of_all_units_in_one_process(wrong: dict[str, Any]) -> None:
+    asked = {"together": True, "alone": False, "smallest": True, "edits": ["ablate_zero"]}
+    assert InterveneRequest.model_validate({**EXAMPLE, **asked}).smallest
+    with pytest.raises(ValidationError, match="smallest needs"):
+        InterveneRequest.model_validate({**EXAMPLE, **asked, **wrong})
+
+
 def test_nothing_to_edit_alone_or_together_is_refused() -> None:
     with pytest.raises(ValidationError, match="nothing is edited"):
         InterveneRequest.model_validate({**EXAMPLE, "alone": False})
