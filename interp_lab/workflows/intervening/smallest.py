@@ -59,7 +59,7 @@ def told(facts: SmallestFacts | None) -> tuple[str, ...]:
     if not facts.moves:
         return (f"All {n} units together had no effect on explore prompts ({whole:.3g}), so none was left out.",)
     return (
-        f"Explore prompts left out {n - len(facts.kept)} of {n} units: all together had an effect of {whole:.3g} there, "
+        f"Explore prompts left out {n - len(facts.kept)} of {n} units: all together had an effect of {whole:.3g}, "
         f"those that are left {kept:.3g}, and without any one of them at most half of that remains. Left are "
         f"{', '.join(facts.kept)[:400]}.",
     )
