@@ -59,11 +59,9 @@ def intervene(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
     )
     bench, maker = _prepared(request, inputs, plan, chosen=chosen, subjects=subjects, run=run, settings=settings)
-    fewest = None
     with decided_matmul(run.checkpoint_dir):
-        if request.smallest:
-            subjects, fewest = smallest(bench, maker, run)
-            maker = replace(maker, subjects=subjects)
+        subjects, fewest = smallest(bench, maker, run)
+        maker = replace(maker, subjects=subjects)
         measured = measure(replace(bench, share=share), maker.trials(), run)
     stuck = flags(request.metric, bench.chosen, measured.largest_change)
     seen = associations(inputs, plan, maker.reading, subjects)

@@ -20,13 +20,15 @@ MOST = 0.5
 """Share of the effect that the others must keep for a unit to be left out."""
 
 
-def smallest(bench: Bench, maker: Maker, run: Run) -> tuple[tuple[Subject, ...], SmallestFacts]:
-    """Return the units that are left, in the order asked, and how that came about.
+def smallest(bench: Bench, maker: Maker, run: Run) -> tuple[tuple[Subject, ...], SmallestFacts | None]:
+    """Return the units that are left, in the order asked, and how that came about; all where the fewest are not asked.
 
     Again and again the unit without which most is left is left out, as long as that is more than half of what there is:
     so of those that are left none can be missed. Only explore positives are read, so that what is left can be graded on
     confirm prompts. Where all together have no effect, all are returned.
     """
+    if not maker.request.smallest:
+        return maker.subjects, None
     search = _Search(bench, maker, run)
     kept = tuple(range(len(maker.subjects)))
     (whole,) = search.effects([kept])
