@@ -16,3 +16,7 @@ class NextAction(Contract):
     """Arguments that pass its input schema as they stand."""
     why: str
     """What the call would settle."""
+    cost: str = ""
+    """What it takes, as this lab plans it when it hands the call out; empty in a stored report."""
+    changes: str = ""
+    """What its answer can change: which grades, or nothing."""

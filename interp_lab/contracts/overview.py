@@ -21,7 +21,7 @@ class OverviewRequest(Contract):
     """Which parts of the overview to give; all of them when left out."""
 
     sections: tuple[Section, ...] = ()
-    """Parts wanted, in full; empty means all, each in short form (artifacts without files)."""
+    """Parts wanted, in full; empty means all, each in short form."""
 
 
 class ModelEntry(Contract):
@@ -144,7 +144,10 @@ class OverviewResult(Result):
     models: tuple[ModelEntry, ...] | None = None
     """Models that can be named; any hub id works as well."""
     datasets: tuple[DatasetEntry, ...] | None = None
-    """Prompt sets of the box, the workspace (build_prompts writes there) and the operator's folders."""
+    """Prompt sets of the box, the workspace (build_prompts writes there) and the operator's folders; in the short form
+    the latest that are not in the box."""
+    in_the_box: dict[str, str] | None = None
+    """In the short form, sets in the box: argument to criterion, pooling that suits it, and where caution is due."""
     stores: tuple[ArtifactRef, ...] | None = None
     """The latest activation stores of this workspace."""
     dictionaries: tuple[ArtifactRef, ...] | None = None
@@ -152,7 +155,7 @@ class OverviewResult(Result):
     capabilities: tuple[CapabilityEntry, ...] | None = None
     """Tools of every toolset, where asked for by section."""
     toolsets: dict[str, tuple[str, ...]] | None = None
-    """Names of the tools by toolset, in the short form; this server's tool list has those that it offers."""
+    """In the short form, tools that this server does not offer, by the toolset to start it with."""
     jobs: tuple[JobEntry, ...] | None = None
     """The latest jobs of this workspace."""
     recent_artifacts: tuple[ArtifactRef, ...] | None = None

@@ -16,7 +16,9 @@ class UnknownHypothesis(NotFoundError):
     """No hypothesis of that id was registered in this workspace."""
 
     code = "unknown_hypothesis"
-    default_remedy = "Call register_hypothesis first and give back the id it returns."
+    default_remedy = (
+        "Give the id that register_hypothesis returned in this workspace; the dossier lists those of a question."
+    )
 
 
 class HypothesisMismatch(RequestError):

@@ -9,9 +9,10 @@ from typing import Any, cast
 from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.results import Result
-from interp_lab.errors import LabError, NotFoundError, UnknownCapability
+from interp_lab.errors import LabError
 from interp_lab_server.sanitize import clean, compact
 from interp_lab_tools.limits import ANSWER_CHARS
 from interp_lab_tools.views import as_json
@@ -37,14 +38,14 @@ def view_result(view: JobView) -> CallToolResult:
     return answer_result(view, failed=view.state == "failed")
 
 
-def error_result(error: LabError) -> CallToolResult:
-    """Return a refusal or a failure, with what was wrong, what would work, and the call that would help."""
+def error_result(error: LabError, calls: Iterable[NextAction] = ()) -> CallToolResult:
+    """Return a refusal or a failure, with what was wrong, what would work, and the calls that would help."""
     body: Object = {
         "code": error.code,
         "what": error.what,
         "remedy": error.remedy,
         "fields": [dict(problem._asdict()) for problem in error.fields],
-        "agent_next_actions": list(_mending(error)),
+        "agent_next_actions": [as_json(call) for call in calls],
     }
     return _result(shortened(cast("Object", clean(body))), is_error=True)
 
@@ -85,13 +86,6 @@ def shortened(answer: Object, limit: int = ANSWER_CHARS) -> Object:
 def _result(body: Object, *, is_error: bool) -> CallToolResult:
     text = TextContent(type="text", text=compact(body))
     return CallToolResult(content=[text], structured_content=dict(body), is_error=is_error)
-
-
-def _mending(error: LabError) -> Iterator[JsonValue]:
-    if isinstance(error, NotFoundError | UnknownCapability):
-        section = "capabilities" if isinstance(error, UnknownCapability) else "jobs"
-        sections: list[JsonValue] = [section] if section == "capabilities" else ["jobs", "artifacts"]
-        yield {"tool": "lab_overview", "arguments": {"sections": sections}, "why": "See what there is."}
 
 
 def _parts(node: JsonValue, path: Path, kept: frozenset[str]) -> Iterator[tuple[Path, JsonValue]]:

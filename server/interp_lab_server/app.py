@@ -26,7 +26,7 @@ from mcp_types import (
 from interp_lab.assets import asset_text
 from interp_lab.errors import UnknownCapability
 from interp_lab_server.answers import error_result
-from interp_lab_server.boundary import Boundary, caught
+from interp_lab_server.boundary import Boundary
 from interp_lab_server.completion import Completer
 from interp_lab_server.job_tasks import JobTasks
 from interp_lab_server.outgoing import printable_answers
@@ -38,6 +38,7 @@ from interp_lab_server.tool import lab_tool
 from interp_lab_server.watcher import Watcher
 from interp_lab_tools.catalogue import find, offered
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.mending import mending
 from interp_lab_tools.versions import release
 
 NAME: Final = "interp-lab"
@@ -88,7 +89,7 @@ class LabServer(MCPServer[None]):
     ) -> CallToolResult | InputRequiredResult:
         """Return the result of a call; a tool that is not offered is refused like any other wrong argument."""
         if self._tool_manager.get_tool(name) is None:
-            return self._not_offered(name)
+            return self._not_offered(name, arguments)
         return await super().call_tool(name, arguments, context)
 
     async def list_resources(self) -> list[Resource]:
@@ -125,14 +126,16 @@ class LabServer(MCPServer[None]):
         """Serve one client over a pair of streams until it closes them."""
         await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
-    def _not_offered(self, name: str) -> CallToolResult:
-        known = caught(lambda: find(name))
-        if isinstance(known, CallToolResult):
-            return known
+    def _not_offered(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
+        try:
+            known = find(name)
+        except UnknownCapability as error:
+            return error_result(error, mending(error.code, name, arguments, self.boundary.lab))
         toolsets = ",".join(dict.fromkeys(["core", known.toolset]))
         without = "" if known.effects.read_only else " and without --read-only"
         remedy = f"Whoever starts the server can offer it: --toolsets {toolsets}{without}."
-        return error_result(UnknownCapability(f"This server does not offer '{known.name}'.", remedy=remedy))
+        calls = mending(UnknownCapability.code, "", {}, self.boundary.lab)
+        return error_result(UnknownCapability(f"This server does not offer '{known.name}'.", remedy=remedy), calls)
 
 
 @asynccontextmanager

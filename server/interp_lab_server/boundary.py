@@ -22,6 +22,7 @@ from interp_lab_tools.capability import JobCapability
 from interp_lab_tools.catalogue import find
 from interp_lab_tools.dispatch import Pending, dispatch
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.mending import mending
 
 POLL_FIRST_S = 0.1
 POLL_MAX_S = 1.0
@@ -52,8 +53,15 @@ class Boundary:
 
     async def start(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult | Pending:
         """Return the result of a call that is answered at once, or the wait for its job."""
-        answer = await in_thread(lambda: caught(lambda: self._enter(self.lab, name, arguments)))
+        answer = await in_thread(lambda: caught(lambda: self._entered(name, arguments)))
         return answer if isinstance(answer, CallToolResult | Pending) else answer_result(answer)
+
+    def _entered(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Return what the lab answers; a refusal comes with the calls that would put it right."""
+        try:
+            return self._enter(self.lab, name, arguments)
+        except LabError as error:
+            return error_result(error, mending(error.code, name, arguments, self.lab))
 
     async def finish(self, name: str, pending: Pending) -> CallToolResult:
         """Return the job as it stands now, as the result of the call that named it."""

@@ -24,7 +24,7 @@ class Completer:
         self._lab = lab
         self._sources: Mapping[str, Callable[[Mapping[str, str]], Iterable[str]]] = {
             "model": lambda _: (model.id for model in self._overview("models").models or ()),
-            "dataset": lambda _: (f"builtin:{dataset.name}" for dataset in self._overview("datasets").datasets or ()),
+            "dataset": lambda _: (each.argument for each in self._overview("datasets").datasets or () if each.argument),
             "criterion": lambda _: (dataset.criterion for dataset in self._overview("datasets").datasets or ()),
             "job_id": lambda _: (job.id for job in self._lab.engine.list_jobs(limit=SHOWN).items),
             "artifact_id": lambda _: (manifest.id for manifest in self._lab.engine.list_artifacts(limit=SHOWN).items),

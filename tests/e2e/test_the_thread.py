@@ -47,6 +47,10 @@ class Agent:
         Draft202012Validator(self._schemas[tool]).validate(answer)
         assert len(result.content[0].text) <= 20_000
         self.actions += answer["agent_next_actions"]
+        assert answer["agent_next_actions"], tool
+        for action in answer["agent_next_actions"]:
+            assert action["cost"]
+            assert action["changes"]
         return answer
 
     async def finish(self, view: dict[str, Any]) -> dict[str, Any]:

@@ -108,5 +108,6 @@ ARTIFACT_READ = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="Nothing; it shows what was written.",
     example={"artifact_id": "0" * 64, "name": "report.md"},
 )

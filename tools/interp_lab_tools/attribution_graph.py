@@ -111,5 +111,6 @@ ATTRIBUTION_GRAPH = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
+    changes="No grade; which units of one prompt are worth an edit.",
     example={"model": "builtin:pocket-llama", "prompt": "The three old cats", "dictionaries": ["transcoders/layer-2"]},
 )

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.prompt_audit import AuditPromptsRequest, AuditPromptsResult, PromptAudit
+from interp_lab.corpus.prompt_registry import list_registry
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
 
@@ -22,7 +23,18 @@ def _handle(request: AuditPromptsRequest, lab: Lab) -> AuditPromptsResult:
         dataset=prompts.name,
         sha256=prompts.sha256,
         audit=audit,
+        agent_next_actions=tuple(_next(prompts.name, audit, lab)),
     )
+
+
+def _next(dataset: str, audit: PromptAudit, lab: Lab) -> Iterator[NextAction]:
+    """Yield the inspection of a set whose criterion is known, or the list of sets where no claim could rest on it."""
+    known = next((entry for entry in list_registry(lab.settings) if entry.argument == dataset), None)
+    if known is not None and known.criterion:
+        yield from inspect_action(known.criterion, dataset, audit)
+    if audit.usability != "usable":
+        why = "Choose a set that no shortcut solves, or add the rows in rows_to_add."
+        yield NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why)
 
 
 def in_words(name: str, audit: PromptAudit) -> str:
@@ -78,5 +90,6 @@ AUDIT_PROMPTS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="No grade; it says which confounds a claim on these prompts would rest on.",
     example={"dataset": "builtin:question"},
 )

@@ -73,6 +73,7 @@ BUILD_PROMPTS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, destructive=False, idempotent=True),
     toolset="core",
+    changes="No grade; it gives inspect and intervene prompts to read.",
     example={
         "name": "polite-request",
         "criterion": "the speaker asks politely",

@@ -42,7 +42,8 @@ def _handle(request: CalibrateRequest, run: Run) -> CalibrateResult:
 def suggest(request: CalibrateRequest, report: CalibrationReport) -> tuple[NextAction, ...]:
     """Return the call that would decide what is open, or show where grading breaks."""
     if request.size == "whole":
-        return ()
+        why = "Nothing is left to calibrate; see what this lab holds for a question of yours."
+        return (NextAction(tool="lab_overview", arguments={}, why=why),)
     arguments: dict[str, JsonValue] = {"size": "whole", "first_seed": request.first_seed}
     why = "The whole sweep shows where grading breaks."
     if report.verdict in ("overclaims", "misses"):
@@ -72,5 +73,6 @@ CALIBRATE = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="evidence",
+    changes="No grade; how often each grade is right on this machine.",
     example={"size": "small"},
 )

@@ -45,6 +45,8 @@ class Capability:
     request: type[Contract]
     effects: Effects
     toolset: Toolset
+    changes: str
+    """What an answer can change: which grades, what there is afterwards, or nothing; told with every offered call."""
     example: Mapping[str, JsonValue]
     """A valid request: shown in the documentation, run by the tests."""
 

@@ -36,6 +36,10 @@ from interp_lab_tools.slots import slot_for
 if TYPE_CHECKING:
     from interp_lab.jobs.run import Run
 
+_HELD = ("needs_causal_evidence", "validated")
+_MANY_UNITS = 40
+"""Units of each side where few gave no match."""
+
 
 def _plan(request: CompareRequest, lab: Lab) -> Plan:
     prompts = named_anchors(request, lab.settings)
@@ -130,8 +134,10 @@ def _handle(request: CompareRequest, run: Run) -> CompareResult:
 
 
 def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAction]:
-    """Offer the interventions on both sides that the closest open match lacks."""
+    """Offer the interventions on both sides that the closest open match lacks; without a match, a wider search."""
     open_match = next((match for match in report.matches if match.grade == "needs_causal_evidence"), None)
+    if not any(match.grade in _HELD for match in report.matches):
+        yield from _wider(request)
     if open_match is None or request.dataset is None or isinstance(request.dataset, InlinePrompts):
         return
     said = cast("dict[str, JsonValue]", request.model_dump(mode="json", exclude=set(RUN_CONTROLS)))
@@ -148,6 +154,19 @@ def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAct
             },
             why=f"Measures what {unit.address} #{unit.index} does in {side.model.id}; use the same targets for both.",
         )
+
+
+def _wider(request: CompareRequest) -> Iterator[NextAction]:
+    """Nothing matched: more units of each side, or what taking them away does, may."""
+    if isinstance(request.dataset, InlinePrompts):
+        return
+    asked = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    if request.n_units < _MANY_UNITS and request.matches is None:
+        why = "No pair held; more units of each side are tested, and every q counts them."
+        yield NextAction(tool="compare", arguments={**asked, "n_units": _MANY_UNITS, "dry_run": True}, why=why)
+    if request.by == "responses" and request.left.evidence is None and request.right.evidence is None:
+        why = "No pair is active alike; units may still do alike, which edits on both sides show."
+        yield NextAction(tool="compare", arguments={**asked, "by": "effects", "dry_run": True}, why=why)
 
 
 def _named(unit: ComparedUnit) -> dict[str, JsonValue]:
@@ -172,6 +191,7 @@ COMPARE = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, open_world=True),
     toolset="evidence",
+    changes="Grades of matches; validated only where effects agree on both sides.",
     example={
         "left": {"model": "builtin:pocket-gpt2"},
         "right": {"model": "builtin:pocket-llama"},

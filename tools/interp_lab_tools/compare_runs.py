@@ -64,8 +64,6 @@ def _warnings(found: Comparison) -> tuple[str, ...]:
 
 
 def _next(found: Comparison) -> tuple[NextAction, ...]:
-    if not found.same_question:
-        return ()
     report = found.right.report
     arguments = {"model": report.model.id, "criterion": report.criterion}
     return (NextAction(tool="dossier", arguments=dict(arguments), why="See both among all runs of the question."),)
@@ -86,5 +84,6 @@ COMPARE_RUNS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="evidence",
+    changes="No grade; how far two runs agree.",
     example={"left": "0" * 64, "right": "1" * 64},
 )

@@ -94,5 +94,6 @@ CRITERION_GRAPH = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="circuits",
+    changes="No grade; how the findings of several reports hang together.",
     example={"reports": ["0" * 64, "1" * 64]},
 )

@@ -111,6 +111,9 @@ def suggest_next(request: DiffModelsRequest, report: ModelDiffReport) -> Iterato
     """Offer the intervention that says whether the most changed coordinate still does something."""
     changed = next((unit for unit in report.units if unit.verdict not in ("kept", "unclear")), None)
     if changed is None or "/" in changed.address or isinstance(request.dataset, InlinePrompts):
+        known: dict[str, JsonValue] = {"model": request.base.id, "criterion": request.criterion}
+        why = "No coordinate is left to edit; see what is known of the criterion in the base model."
+        yield NextAction(tool="dossier", arguments=known, why=why)
         return
     said = cast("dict[str, JsonValue]", request.model_dump(mode="json"))
     shared = {key: said[key] for key in ("criterion", "dataset", "pooling", "threshold", "seed")}
@@ -142,6 +145,7 @@ DIFF_MODELS = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, open_world=True),
     toolset="evidence",
+    changes="Which units count as kept, weakened, lost or new; no grade of a criterion.",
     example={
         "base": "builtin:pocket-llama",
         "changed": {"id": "builtin:pocket-llama", "dtype": "bfloat16"},

@@ -8,19 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from interp_lab.contracts.jobs import FINAL_STATES, RUN_CONTROLS, JobRequest, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.jobs.spec import JobSpec
 from interp_lab_tools.capability import InlineCapability, JobCapability, Plan
-from interp_lab_tools.catalogue import find, offered
+from interp_lab_tools.catalogue import find
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.mending import after_failure
+from interp_lab_tools.offers import with_offers
 from interp_lab_tools.validate import validate
 from interp_lab_tools.versions import code_version
 from interp_lab_tools.views import job_view, plan_view
-
-Answer = TypeVar("Answer", bound=Result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def dispatch(lab: Lab, name: str, arguments: Mapping[str, Any]) -> Result | Pend
         job_id, wait_s = capability.waits_for(request)
         lab.engine.get(job_id)
         return Pending(lab=lab, job_id=job_id, wait_s=wait_s)
-    return _with_callable_actions(lab, capability.handler(request, lab))
+    return with_offers(capability.handler(request, lab), lab)
 
 
 def callable_view(lab: Lab, job_id: str) -> JobView:
@@ -71,20 +71,14 @@ def callable_view(lab: Lab, job_id: str) -> JobView:
     Raises:
         UnknownJob: there is none of that id.
     """
-    return _with_callable_actions(lab, job_view(lab, job_id))
-
-
-def _with_callable_actions(lab: Lab, answer: Answer) -> Answer:
-    names = {capability.name for capability in offered(lab.toolsets, read_only=lab.read_only)}
-    actions = tuple(action for action in answer.agent_next_actions if action.tool in names)
-    same = actions == answer.agent_next_actions
-    return answer if same else answer.model_copy(update={"agent_next_actions": actions})
+    view = with_offers(job_view(lab, job_id), lab)
+    return view if view.error is None else after_failure(view, lab.engine.spec(job_id).request, lab)
 
 
 def _start(lab: Lab, capability: JobCapability, request: JobRequest) -> Result | Pending:
     plan = capability.plan(request, lab)
     if request.dry_run:
-        return plan_view(capability.name, request, plan)
+        return with_offers(plan_view(capability.name, request, plan), lab, asked=capability.name)
     spec = replace(job_spec(capability, request, plan), investigator=lab.settings.investigator)
     job = lab.engine.submit(spec, request_key=request.request_key)
     lab.engine.tick()

@@ -73,6 +73,7 @@ def _tool_section(capability: InlineCapability | JobCapability) -> str:
         + (f", {', '.join(marks)}" if marks else "")
         + ".\n",
         capability.guidance + "\n",
+        f"What it can change: {capability.changes[0].lower()}{capability.changes[1:]}\n",
         "| argument | type | default | meaning |\n|---|---|---|---|",
         *(_field_row(name, capability) for name in capability.request.model_fields),
         "\nExample:\n```json\n" + json.dumps({"tool": capability.name, "arguments": capability.example}) + "\n```",

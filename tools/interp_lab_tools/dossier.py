@@ -159,5 +159,6 @@ DOSSIER = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="evidence",
+    changes="No grade; it says what all runs together show.",
     example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},
 )

@@ -69,5 +69,6 @@ EMBED_EXPLANATIONS = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="explain",
+    changes="No grade; explanations can be searched by meaning.",
     example={"encoder": "models/sentence-encoder", "words": ["names of people"]},
 )

@@ -76,5 +76,6 @@ ENCODE_STORE = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="dictionaries",
+    changes="No grade; latents become columns that can be asked.",
     example={"store": "stores/names", "dictionaries": ["dictionaries/resid_post.2"]},
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from interp_lab.artifacts.paths import resolve_input
 from interp_lab.contracts.actions import NextAction
@@ -15,6 +18,8 @@ from interp_lab.contracts.evaluate_sae import (
     WorldSource,
 )
 from interp_lab.contracts.evaluation_report import EvaluationReport
+from interp_lab.contracts.prompts import BuiltinDataset
+from interp_lab.corpus.catalogue import load_preset
 from interp_lab.corpus.corpora import corpus_stamp
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
@@ -114,15 +119,36 @@ def _handle(request: EvaluateSaeRequest, run: Run) -> EvaluateSaeResult:
 
 
 def suggest(request: EvaluateSaeRequest, report: EvaluationReport) -> tuple[NextAction, ...]:
-    """Return the call that makes the latents usable, for a dictionary measured on a store."""
+    """Return the call that makes the latents usable: as columns of the store, or looked at one by one."""
+    if isinstance(request.source, TextSource):
+        named = (each for each in request.criteria if isinstance(each, BuiltinDataset))
+        return tuple(_rank(request, request.source, each) for each in islice(named, 1)) or (_look(request),)
     if request.source.kind != "store" or report.kind == "crosscoder":
-        return ()
+        return (_look(request),)
     encode = NextAction(
         tool="encode_store",
         arguments={"store": request.source.store, "dictionaries": [request.dictionary]},
         why="Make its latents columns of the store, so that they can be queried and ranked.",
     )
     return (encode,)
+
+
+def _rank(request: EvaluateSaeRequest, source: TextSource, criterion: BuiltinDataset) -> NextAction:
+    preset = load_preset(criterion.name)
+    arguments: dict[str, JsonValue] = {
+        "model": source.model.model_dump(mode="json", exclude_defaults=True),
+        "criterion": preset.criterion,
+        "dataset": f"builtin:{criterion.name}",
+        "pooling": preset.pooling,
+        "dictionaries": [request.dictionary],
+    }
+    why = "Rank its latents by the criterion it was probed with: an AUROC of one latent, graded on held-out prompts."
+    return NextAction(tool="inspect", arguments=arguments, why=why)
+
+
+def _look(request: EvaluateSaeRequest) -> NextAction:
+    arguments: dict[str, JsonValue] = {"dictionary": request.dictionary, "unit": 0}
+    return NextAction(tool="show_feature", arguments=arguments, why="See what a latent promotes and which are near it.")
 
 
 EVALUATE_SAE = JobCapability(
@@ -144,6 +170,7 @@ EVALUATE_SAE = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="dictionaries",
+    changes="No grade of a claim; how far the dictionary's latents can be trusted.",
     example={
         "dictionary": "dictionaries/resid_post.2",
         "source": {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:person-name"},

@@ -85,5 +85,6 @@ EXPLAIN_LATENT = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=False),
     toolset="explain",
+    changes="The explanation's score, once labels are graded; no grade of a claim.",
     example={"step": {"kind": "evidence", "latent": {"store": "0" * 64, "dictionary": "1" * 64, "unit": 17}}},
 )

@@ -58,5 +58,6 @@ EXPORT_REPORT = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="evidence",
+    changes="No grade; it writes a copy for the other package.",
     example={"report": "0" * 64},
 )

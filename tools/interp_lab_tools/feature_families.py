@@ -39,7 +39,7 @@ def _handle(request: FamiliesRequest, lab: Lab) -> FamiliesResult:
         summary=report.headline,
         warnings=report.caveats,
         artifacts=(artifact_ref(lab, writer.manifest),),
-        agent_next_actions=tuple(_next(report, manifests)),
+        agent_next_actions=(*_next(report, manifests), *_study(report)),
         models=report.models,
         n_pairs=report.n_pairs,
         shared_by={str(n): count for n, count in sorted(Counter(one.n_models for one in report.families).items())},
@@ -64,6 +64,15 @@ def _next(report: FamiliesReport, manifests: list[Manifest]) -> Iterator[NextAct
             )
 
 
+def _study(report: FamiliesReport) -> Iterator[NextAction]:
+    """Offer what is known of the question in a model, once every pair of models was compared."""
+    if report.missing:
+        return
+    arguments: dict[str, JsonValue] = {"model": report.models[0], "criterion": report.criterion}
+    why = f"Every pair was compared; see what would move the claims on the criterion in {report.models[0]}."
+    yield NextAction(tool="plan_evidence", arguments=arguments, why=why)
+
+
 def _model(side: JsonValue) -> str:
     """The id of a side's model, however it was written."""
     model = side.get("model") if isinstance(side, dict) else side
@@ -86,5 +95,6 @@ FEATURE_FAMILIES = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="evidence",
+    changes="Grades of families, no higher than those of the comparisons it is given.",
     example={"comparisons": ["0" * 64, "1" * 64, "2" * 64]},
 )

@@ -98,6 +98,7 @@ FIND_CIRCUIT = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
+    changes="The circuit's grade, by faithfulness on held-out prompts.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

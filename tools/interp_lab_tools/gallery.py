@@ -50,5 +50,6 @@ GALLERY = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="ops",
+    changes="No grade; it writes one page that leads to every report.",
     example={"kinds": ["inspect_report", "intervention_report"]},
 )

@@ -290,6 +290,7 @@ HARVEST = JobCapability(
     sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_read_shard, gather=_gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="core",
+    changes="No grade; its activations can then be asked and trained on.",
     example={
         "model": "builtin:pocket-llama",
         "dataset": "builtin:person-name",

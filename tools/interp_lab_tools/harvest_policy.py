@@ -64,6 +64,7 @@ HARVEST_POLICY = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="ops",
+    changes="No grade; its activations can then be asked and trained on.",
     example={
         "policy": "policies/cartpole",
         "environment": "CartPole-v1",

@@ -62,5 +62,6 @@ IMPORT_DICTIONARY = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="dictionaries",
+    changes="No grade; its latents become units that can be ranked and edited.",
     example={"source": {"kind": "hub", "repo": "google/gemma-scope-2b-pt-res", "folder": "layer_12/width_16k"}},
 )

@@ -256,6 +256,7 @@ INSPECT = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="core",
+    changes="Grades of coordinates, up to needs_causal_evidence; never validated.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

@@ -297,9 +297,10 @@ def suggest(request: InterveneRequest, report: InterveneReport) -> tuple[NextAct
         why = "An effect that holds for other ablations is not an artefact of the value that was put in."
         other: dict[str, JsonValue] = {**arguments, "edits": ["ablate_mean", "ablate_resample"], "dry_run": False}
         return (NextAction(tool="intervene", arguments=other, why=why),)
-    if any(unit.grade == "validated" for unit in single):
-        return ()
     left: dict[str, JsonValue] = {"model": request.model.id, "criterion": request.criterion}
+    if any(unit.grade == "validated" for unit in single):
+        why = "Nothing is open for these units; see what all runs of the criterion show together."
+        return (NextAction(tool="dossier", arguments=left, why=why),)
     return (
         *_screen_instead(request, arguments, lonely=len(unmoved) == len(single) == 1),
         NextAction(tool="plan_evidence", arguments=left, why="What would move these grades, cheapest first."),
@@ -356,6 +357,7 @@ INTERVENE = JobCapability(
     sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=_gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="evidence",
+    changes="Grades: validated if effects exceed their controls on confirm prompts, contradicted if edits disagree.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

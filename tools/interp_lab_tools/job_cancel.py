@@ -28,5 +28,6 @@ JOB_CANCEL = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, destructive=True, idempotent=True),
     toolset="core",
+    changes="The job ends without a result.",
     example={"job_id": "0" * 32},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.operations import JobLogsRequest, JobLogsResult
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
@@ -17,8 +18,10 @@ def _handle(request: JobLogsRequest, lab: Lab) -> JobLogsResult:
     page = lab.engine.logs(request.job_id, offset=request.offset, max_bytes=request.max_bytes)
     start, data = _fitting(page.offset, page.data, from_end=request.offset is None)
     end = start + len(data)
+    asked = {"job_id": job.id, "wait_s": 0}
     return JobLogsResult(
         summary=f"Log of {job.capability} job {job.id} ({job.state}): bytes {start} to {end} of {page.total}.",
+        agent_next_actions=(NextAction(tool="job_wait", arguments=dict(asked), why="See how the job stands."),),
         job_id=job.id,
         text=data.decode("utf-8", "replace"),
         offset=start,
@@ -48,5 +51,6 @@ JOB_LOGS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="ops",
+    changes="Nothing; it says what happened.",
     example={"job_id": "0" * 32},
 )

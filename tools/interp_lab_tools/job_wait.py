@@ -31,5 +31,6 @@ JOB_WAIT = InlineCapability(
     waits_for=_waits_for,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="Nothing; the job goes on either way.",
     example={"job_id": "0" * 32, "wait_s": 20},
 )

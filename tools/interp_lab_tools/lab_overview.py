@@ -34,8 +34,10 @@ from interp_lab_tools.versions import code_version, package_versions, python_ver
 from interp_lab_tools.views import artifact_ref, job_entry
 
 _LISTED = 5
-_SHORT = 2
+_SHORT = 1
 """Jobs and artifacts of a kind in the overview of everything; a section that is asked for has more."""
+_TITLE = 80
+"""Characters of a title in the overview of everything."""
 _MOST_SETS = 50
 Listed = InlineCapability | JobCapability
 
@@ -44,7 +46,7 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
     wanted = frozenset(request.sections)
     models = _models(lab)
     datasets, n_more = _datasets(lab)
-    jobs = lab.engine.list_jobs(limit=_length(wanted)).items
+    jobs = lab.engine.list_jobs(limit=_LISTED).items
     return OverviewResult(
         summary=(
             f"{counted(len(models), 'model', 'models')}, {counted(len(datasets), 'dataset', 'datasets')}, "
@@ -55,15 +57,16 @@ def _handle(others: Sequence[Listed], request: OverviewRequest, lab: Lab) -> Ove
         agent_next_actions=_actions(models, datasets),
         workspace=str(lab.settings.workspace),
         models=models if _shown("models", wanted) else None,
-        datasets=datasets if _shown("datasets", wanted) else None,
+        datasets=_own(datasets, wanted) if _shown("datasets", wanted) else None,
+        in_the_box=None if wanted else _in_the_box(datasets),
         stores=_artifacts(lab, wanted, "activation_store") if _shown("stores", wanted) else None,
         dictionaries=_artifacts(lab, wanted, "dictionary") if _shown("dictionaries", wanted) else None,
         capabilities=_capabilities(others, lab) if "capabilities" in wanted else None,
-        toolsets=None if wanted else _toolsets(others),
-        jobs=tuple(job_entry(lab, job) for job in jobs) if _shown("jobs", wanted) else None,
+        toolsets=None if wanted else _toolsets(others, lab),
+        jobs=tuple(job_entry(lab, job) for job in jobs[: _length(wanted)]) if _shown("jobs", wanted) else None,
         recent_artifacts=_artifacts(lab, wanted) if _shown("artifacts", wanted) else None,
-        limits=_limits(lab) if _shown("limits", wanted) else None,
-        versions=_versions(lab) if _shown("versions", wanted) else None,
+        limits=_limits(lab) if "limits" in wanted else None,
+        versions=_versions(lab, wanted) if _shown("versions", wanted) else None,
     )
 
 
@@ -103,6 +106,21 @@ def _datasets(lab: Lab) -> tuple[tuple[DatasetEntry, ...], int]:
     return (*box, *own[:_MOST_SETS]), max(0, len(own) - _MOST_SETS)
 
 
+def _own(datasets: Sequence[DatasetEntry], wanted: frozenset[Section]) -> tuple[DatasetEntry, ...]:
+    own = tuple(entry for entry in datasets if entry.origin != "builtin" or entry.problem)
+    return tuple(datasets) if wanted else own[:_LISTED]
+
+
+def _in_the_box(datasets: Sequence[DatasetEntry]) -> dict[str, str]:
+    box = (entry for entry in datasets if entry.origin == "builtin" and not entry.problem)
+    return {entry.argument: _in_words(entry) for entry in box}
+
+
+def _in_words(entry: DatasetEntry) -> str:
+    pooling = f" [{entry.pooling}]" if entry.pooling else ""
+    return f"{entry.criterion}{pooling}{' [caution]' if entry.caution else ''}"
+
+
 def _dataset(entry: SetEntry) -> DatasetEntry:
     return DatasetEntry(
         name=entry.name,
@@ -139,10 +157,10 @@ def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, 
     )
 
 
-def _toolsets(others: Sequence[Listed]) -> dict[str, tuple[str, ...]]:
-    return {
-        toolset: tuple(c.name for c in others if c.toolset == toolset) for toolset in {c.toolset: 1 for c in others}
-    }
+def _toolsets(others: Sequence[Listed], lab: Lab) -> dict[str, tuple[str, ...]]:
+    """Return what a server with more toolsets would offer; its own tools are in its tool list."""
+    missing = {c.toolset: 1 for c in others if c.toolset not in lab.toolsets}
+    return {toolset: tuple(c.name for c in others if c.toolset == toolset) for toolset in missing}
 
 
 def _length(wanted: frozenset[Section]) -> int:
@@ -153,7 +171,12 @@ def _artifacts(lab: Lab, wanted: frozenset[Section], kind: str | None = None) ->
     """Return the latest; in the overview of everything without their files, which artifact_list and sections have."""
     found = lab.engine.list_artifacts(kind=kind, limit=_length(wanted)).items
     refs = tuple(artifact_ref(lab, manifest) for manifest in found)
-    return refs if wanted else tuple(ref.model_copy(update={"files": (), "path": None}) for ref in refs)
+    return refs if wanted else tuple(map(_in_short, refs))
+
+
+def _in_short(ref: ArtifactRef) -> ArtifactRef:
+    title = ref.title if len(ref.title) <= _TITLE else f"{ref.title[:_TITLE].rpartition(' ')[0]} …"
+    return ref.model_copy(update={"files": (), "path": None, "title": title})
 
 
 def _limits(lab: Lab) -> Limits:
@@ -180,12 +203,12 @@ def _worker_ready(lab: Lab) -> bool:
     return elsewhere or all(find_spec(name) is not None for name in ("torch", "transformers"))
 
 
-def _versions(lab: Lab) -> Versions:
+def _versions(lab: Lab, wanted: frozenset[Section]) -> Versions:
     return Versions(
         interp_lab=release(),
         code_version=code_version(),
         python=python_version(),
-        packages=package_versions(),
+        packages=package_versions() if wanted else {},
         server_uptime_s=round(time.monotonic() - lab.opened_at, 1),
     )
 
@@ -218,5 +241,6 @@ def lab_overview(others: Sequence[Listed]) -> InlineCapability:
         handler=partial(_handle, others),
         effects=Effects(read_only=True),
         toolset="core",
+        changes="No claim; it says what can be named.",
         example={"sections": ["models", "datasets"]},
     )

@@ -112,6 +112,7 @@ MAKE_STEERING_VECTOR = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="steering",
+    changes="The vector's grade, never validated by itself; steer can then test it.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

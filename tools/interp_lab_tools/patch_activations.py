@@ -126,7 +126,8 @@ def suggest(request: PatchRequest, report: PatchReport) -> tuple[NextAction, ...
             if name in same
         }
         return (NextAction(tool="inspect", arguments=kept, why=why),)
-    return ()
+    asked = {"model": request.model.id, "criterion": request.criterion}
+    return (NextAction(tool="dossier", arguments=dict(asked), why="See this map beside what other runs found."),)
 
 
 def _pooling(dataset: PromptSource) -> dict[str, JsonValue]:
@@ -152,6 +153,7 @@ PATCH_ACTIVATIONS = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
+    changes="No grade of a unit; where an edit is worth trying.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the review is positive",

@@ -207,5 +207,6 @@ PLAN_EVIDENCE = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="evidence",
+    changes="No grade; it says which experiment would move one.",
     example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},
 )

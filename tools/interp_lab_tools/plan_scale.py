@@ -50,5 +50,6 @@ PLAN_SCALE = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="ops",
+    changes="No claim; it says what a run would take.",
     example={"parameters": "70B", "tokens": "1B tokens", "n_addresses": 4, "device": "h100-sxm", "n_devices": 8},
 )

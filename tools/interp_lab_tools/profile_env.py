@@ -47,5 +47,6 @@ PROFILE_ENV = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False),
     toolset="core",
+    changes="No claim; plans then use what this machine measured.",
     example={"seconds": 2.0},
 )

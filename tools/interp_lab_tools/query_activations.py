@@ -73,5 +73,6 @@ QUERY_ACTIVATIONS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="No grade; it can show that a unit follows something else.",
     example={"store": "0" * 64, "query": "overview"},
 )

@@ -120,5 +120,6 @@ READ_PEER_FILE = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="evidence",
+    changes="Nothing; it says what the file shows and which call takes it.",
     example={"path": "peer/report.json"},
 )

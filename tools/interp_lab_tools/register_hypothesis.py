@@ -82,6 +82,7 @@ REGISTER_HYPOTHESIS = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="evidence",
+    changes="No grade; the run that tests it then counts as confirmatory.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

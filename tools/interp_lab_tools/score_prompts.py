@@ -58,5 +58,6 @@ SCORE_PROMPTS = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="evidence",
+    changes="No grade; the prompts get labels, marked as a model's.",
     example={"model": "models/nli", "dataset": "builtin:question", "criterion": "the speaker asks a question"},
 )

@@ -30,5 +30,6 @@ SEARCH_FEATURES = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="No grade; it finds units worth a test.",
     example={"stores": ["0" * 64], "by": {"kind": "tokens", "one_of": [" kg", " km"]}},
 )

@@ -92,5 +92,6 @@ SHOW_FEATURE = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="No grade; it can show that a latent follows something else.",
     example={"store": "0" * 64, "dictionary": "1" * 64, "unit": 17},
 )

@@ -103,7 +103,9 @@ def suggest(request: SteerRequest, report: SteerReport) -> tuple[NextAction, ...
     if report.beyond is not None and report.grade == "validated" and request.on != "all":
         why = "Does the direction also act where the criterion already holds?"
         return (NextAction(tool="steer", arguments={**arguments, "on": "all"}, why=why),)
-    return ()
+    asked = {"model": request.model.id, "criterion": request.criterion}
+    why = "See this run among all of the criterion: what is settled and what disagrees."
+    return (NextAction(tool="dossier", arguments=dict(asked), why=why),)
 
 
 STEER = JobCapability(
@@ -124,6 +126,7 @@ STEER = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="steering",
+    changes="The vector's grade, up to validated, and what it costs.",
     example={
         "model": "builtin:pocket-llama",
         "vector": "directions/person-name",

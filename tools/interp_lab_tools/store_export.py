@@ -52,5 +52,6 @@ STORE_EXPORT = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="ops",
+    changes="No grade; it writes a copy for other tools.",
     example={"store": "0" * 64, "format": "npz"},
 )

@@ -53,5 +53,6 @@ STORE_IMPORT = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="ops",
+    changes="No grade; foreign activations can be asked, marked as imported.",
     example={"source": "records:exports/records.jsonl"},
 )

@@ -26,5 +26,6 @@ SUMMARIZE_GRAPH = InlineCapability(
     handler=_handle,
     effects=Effects(read_only=True),
     toolset="circuits",
+    changes="No grade; what a graph says, in short.",
     example={"graph": "0" * 64},
 )

@@ -191,6 +191,7 @@ TRACE_PATHS = JobCapability(
     sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
+    changes="Grades of paths, below validated; which pairs are worth a rerun.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

@@ -57,7 +57,8 @@ def suggest(request: TrainProbeRequest, report: ProbeReport) -> tuple[NextAction
     if len(report.columns) == 1 and request.addresses:
         arguments = request.model_dump(mode="json", exclude_defaults=True, exclude={*RUN_CONTROLS, "addresses"})
         return (NextAction(tool="train_probe", arguments=arguments, why="See where else the target can be read."),)
-    return ()
+    why = "See what else the store holds that could stand behind the target."
+    return (NextAction(tool="query_activations", arguments={"store": request.store, "query": "overview"}, why=why),)
 
 
 TRAIN_PROBE = JobCapability(
@@ -77,5 +78,6 @@ TRAIN_PROBE = JobCapability(
     handler=_handle,
     effects=Effects(read_only=False, idempotent=True),
     toolset="probes",
+    changes="The direction's grade, never validated; whether the target can be read there, beside controls.",
     example={"store": "activations/person-name", "target": "score", "pooling": "span"},
 )

@@ -152,8 +152,12 @@ def suggest(request: TrainSaeRequest, rows: Sequence[TrainedDictionary]) -> tupl
     """Return the calls that would settle what the training leaves open, ready to be made."""
     best = min(rows, key=lambda row: row.fvu)
     source = request.source
-    if best.artifact is None or isinstance(source, StreamSource):
+    if best.artifact is None:
         return ()
+    if isinstance(source, StreamSource):
+        read = source.model_dump(mode="json", include={"kind", "model", "dataset"})
+        why = "Measure it in its model: loss recovered, sparsity and latents that never fire, beside a random one."
+        return (NextAction(tool="evaluate_sae", arguments={"dictionary": best.artifact, "source": read}, why=why),)
     if isinstance(source, StoreSource) and request.kind == "crosscoder":
         return ()
     stores = (source.store,) if isinstance(source, StoreSource) else source.stores
@@ -190,6 +194,7 @@ TRAIN_SAE = JobCapability(
     processes=lambda request: request.ranks,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="dictionaries",
+    changes="No grade; its latents become units that can be ranked and edited.",
     example={
         "source": {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:person-name"},
         "addresses": ["resid_post.2"],

@@ -104,6 +104,7 @@ VALIDATE_PATHS = JobCapability(
     sharding=Sharding(count=lambda request: request.shards, plan=_plan_shards, shard=_run_shard, gather=gather),
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="circuits",
+    changes="Grades of paths: validated or contradicted on held-out prompts.",
     example={
         "model": "builtin:pocket-llama",
         "criterion": "the word is a person's name",

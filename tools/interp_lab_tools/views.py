@@ -83,7 +83,9 @@ def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
     return JobView(
         summary=f"Dry run, nothing started. {plan.summary}",
         warnings=plan.warnings,
-        agent_next_actions=(NextAction(tool=capability, arguments=arguments, why="Carry out this plan."),),
+        agent_next_actions=(
+            NextAction(tool=capability, arguments=arguments, why="Carry out this plan.", cost=plan.summary),
+        ),
         capability=capability,
         state="planned",
         plan=dict(plan.details),
@@ -165,6 +167,9 @@ def _go_on_with(artifacts: tuple[ArtifactRef, ...], *, encoded: bool) -> list[Ne
         rare: dict[str, JsonValue] = {"kind": "density", "at_most": 0.1}
         latents = _action("search_features", "Find latents that are active at times.", stores=[stores[0]], by=rare)
         return [overview, latents]
+    dictionaries = [artifact.id for artifact in artifacts if artifact.kind == "dictionary"]
+    if dictionaries and not stores:
+        return [_action("show_feature", "See what its first latent promotes.", dictionary=dictionaries[0], unit=0)]
     return [
         action
         for store in stores[:1]

@@ -74,6 +74,7 @@ COUNT = JobCapability(
     handler=_count,
     effects=Effects(read_only=False),
     toolset="core",
+    changes="Nothing.",
     example={"steps": 3},
 )
 
@@ -113,6 +114,7 @@ MISBEHAVE = InlineCapability(
     handler=_misbehave,
     effects=Effects(read_only=True),
     toolset="core",
+    changes="Nothing.",
     example={"how": "print"},
 )
 

@@ -112,7 +112,7 @@ async def test_what_a_server_says_is_offered_or_comes_next_can_be_called_on_it(l
         "misbehave",
     }
     next_tools = {action["tool"] for answer in (overview, job) for action in answer["agent_next_actions"]}
-    assert next_tools == {"job_wait"} | (set() if read_only else {"inspect", "job_cancel"})
+    assert next_tools == {"job_wait"} | ({"lab_overview"} if read_only else {"inspect", "job_cancel"})
     assert json.loads(resource.contents[0].text)["agent_next_actions"] == job["agent_next_actions"]
 
 
@@ -132,7 +132,7 @@ async def test_a_misspelled_tool_is_refused_with_the_name_that_was_meant(server:
         result = await client.call_tool("job_lst", {})
     assert result.is_error
     assert "'job_list'" in body(result)["what"]
-    assert body(result)["agent_next_actions"][0]["tool"] == "lab_overview"
+    assert body(result)["agent_next_actions"][0]["tool"] == "job_list"
 
 
 async def test_numbers_are_not_made_from_text(server: LabServer) -> None:
@@ -264,9 +264,10 @@ async def test_the_overview_of_everything_is_short_and_names_every_tool(server: 
         overview = body(await client.call_tool("lab_overview", {}))
         full = body(await client.call_tool("lab_overview", {"sections": ["capabilities"]}))
     named = {name for names in overview["toolsets"].values() for name in names}
-    assert named == {entry["name"] for entry in full["capabilities"]}
+    assert named == {entry["name"] for entry in full["capabilities"] if not entry["offered"]} - {"count", "misbehave"}
     assert "toolsets" not in full
-    assert len(json.dumps(overview, separators=(",", ":"))) < 6_000
+    assert overview["in_the_box"]["builtin:person-name"].endswith("[span]")
+    assert len(json.dumps(overview, separators=(",", ":"))) < 4_000
 
 
 async def test_the_overview_is_a_resource(server: LabServer) -> None:
@@ -377,7 +378,7 @@ async def test_a_prompt_that_is_unknown_or_lacks_an_argument_is_refused_as_such(
             assert word in refused.value.error.message
 
 
-async def test_arguments_and_ids_are_completed(server: LabServer) -> None:
+async def test_arguments_and_ids_are_completed(server: LabServer, lab: Lab) -> None:
     template = ResourceTemplateReference(type="ref/resource", uri=FILE_TEMPLATE)
     prompt = PromptReference(type="ref/prompt", name="investigate_criterion")
     async with Client(server) as client:
@@ -390,12 +391,16 @@ async def test_arguments_and_ids_are_completed(server: LabServer) -> None:
         nothing = await client.complete(
             template, {"name": "name", "value": ""}, context_arguments={"artifact_id": "../.."}
         )
+        folder = lab.settings.workspace / "prompts"
+        folder.mkdir(exist_ok=True)
+        rows = [json.dumps({"text": f"t{n}", "score": n % 2}) for n in range(4)]
+        (folder / "measured.jsonl").write_text("\n".join(rows))
         datasets = await client.complete(prompt, {"name": "dataset", "value": "mea"})
         other = await client.complete(prompt, {"name": "no_such", "value": ""})
     assert ids.completion.values == [artifact_id]
     assert names.completion.values == ["report.md"]
     assert nothing.completion.values == []
-    assert "builtin:measurement-unit" in datasets.completion.values
+    assert {"builtin:measurement-unit", "workspace:measured"} <= set(datasets.completion.values)
     assert other.completion.values == []
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from interp_lab.artifacts.mapped_matrix import map_matrices
 from interp_lab.artifacts.writer import Origin
-from interp_lab.contracts.features import SearchFeaturesResult, ShowFeatureResult
+from interp_lab.contracts.features import SearchFeaturesResult, ShowFeatureRequest, ShowFeatureResult
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.store import STORE_KIND
 from interp_lab.contracts.train_sae import DICTIONARY_KIND
@@ -27,6 +27,7 @@ from interp_lab.workflows.features.saved_direction import DIRECTION_KIND
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS
+from interp_lab_tools.show_feature import SHOW_FEATURE
 from interp_lab_tools.views import as_json
 from tests.truth.feature_stores import ADDRESS, DEAD, DENSE, KILO, N_LATENTS, PLANTED, make_planted
 
@@ -210,8 +211,11 @@ def test_the_test_on_prompts_of_its_own_is_suggested_where_everything_for_it_is_
     told |= {"model": {"id": "builtin:pocket-gpt2"}, "dataset": {"name": "builtin:person-name"}}
     manifest.write_text(json.dumps(told))
     with Lab.open(Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0, ballast_bytes=0, min_free_bytes=0)) as lab:
-        result = show(lab, store="store", dictionary="sae", unit=PLANTED)
+        asked = {"store": "store", "dictionary": "sae", "unit": PLANTED}
+        result = SHOW_FEATURE.handler(ShowFeatureRequest.model_validate(asked), lab)
+        handed_out = show(lab, **asked)
     (inspect,) = [action for action in result.agent_next_actions if action.tool == "inspect"]
+    assert "inspect" not in {action.tool for action in handed_out.agent_next_actions}, "the dictionary does not fit"
     request = InspectRequest.model_validate(inspect.arguments)
     assert request.dictionaries == ("sae",)
     preset = load_preset("person-name")

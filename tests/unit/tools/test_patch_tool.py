@@ -112,7 +112,7 @@ def test_the_heads_that_carry_it_lead_to_an_intervention_on_them_and_others_do_n
     asked = InterveneRequest.model_validate(action.arguments)
     assert [(str(unit.address), unit.head) for unit in asked.units] == [("z.1", 2)]
     assert asked.targets == (" good",)
-    assert suggest(request, report("like_controls")) == ()
+    assert [action.tool for action in suggest(request, report("like_controls"))] == ["dossier"]
     inline = {"prompts": [{"text": "a", "score": 1, "pair": "p"}, {"text": "b", "score": 0, "pair": "p"}]}
     assert suggest(PatchRequest.model_validate({**EXAMPLE, "dataset": inline}), report("carries")) == ()
 

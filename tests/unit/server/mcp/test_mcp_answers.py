@@ -5,6 +5,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobFailure, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.errors import FieldProblem, InvalidRequest, UnknownJob
@@ -83,10 +84,11 @@ def test_a_refusal_says_what_was_wrong_and_what_would_work_in_both_forms() -> No
     assert body["fields"] == [{"field": "a.b", "problem": "is \\u001b[1mmissing"}]
 
 
-def test_a_handle_that_names_nothing_comes_with_the_call_that_lists_what_there_is() -> None:
-    action = error_result(UnknownJob()).structured_content["agent_next_actions"][0]
-    assert action["tool"] == "lab_overview"
-    assert error_result(InvalidRequest()).structured_content["agent_next_actions"] == []
+def test_a_refusal_carries_the_calls_that_it_is_given_and_no_others() -> None:
+    call = NextAction(tool="lab_overview", arguments={}, why="See what there is.", cost="None.", changes="Nothing.")
+    (action,) = error_result(UnknownJob(), [call]).structured_content["agent_next_actions"]
+    assert action == call.model_dump(mode="json")
+    assert error_result(UnknownJob()).structured_content["agent_next_actions"] == []
 
 
 def test_a_fault_of_this_software_shows_its_id_and_nothing_else() -> None:

@@ -1,0 +1,106 @@
+"""After a refusal: the same call put right, or the call that shows what there is; never one that is refused too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from interp_lab.contracts.inspect import InspectRequest
+from interp_lab.errors import LabError, all_errors
+from interp_lab.settings import Settings
+from interp_lab_tools.call import call
+from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.mending import CALLS, mending
+from interp_lab_tools.repair import repaired
+
+ALL = frozenset(capability.toolset for capability in CAPABILITIES)
+NAMES: dict[str, Any] = {
+    "model": "builtin:pocket-llama",
+    "criterion": "the word is a person's name",
+    "dataset": "builtin:person-name",
+}
+CODES = [error.code for error in all_errors()]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab.open(Settings(workspace=folder, cpu_slots=1, gpu_slots=0, ballast_bytes=0), ALL) as opened:
+        yield opened
+
+
+def after(lab: Lab, tool: str, arguments: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Call what is refused, and return the calls that are offered instead."""
+    with pytest.raises(LabError) as refused:
+        call(lab, tool, arguments)
+    return [(each.tool, dict(each.arguments)) for each in mending(refused.value.code, tool, arguments, lab)]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_refusal_leads_to_a_call_that_can_be_made(lab: Lab, code: str) -> None:
+    calls = mending(code, "inspect", NAMES, lab)
+    assert 1 <= len(calls) <= 2
+    for each in calls:
+        BY_NAME[each.tool].request.model_validate(each.arguments)
+        assert each.cost
+
+
+def test_the_rows_are_keyed_by_codes_that_there_are() -> None:
+    assert set(CALLS) <= set(CODES)
+
+
+@pytest.mark.parametrize("error", list(all_errors()), ids=lambda error: error.code)
+def test_a_remedy_that_says_which_tool_to_call_is_the_first_call_that_is_offered(
+    lab: Lab, error: type[LabError]
+) -> None:
+    said = re.search(rf"[Cc]all ({'|'.join(BY_NAME)})\b", error.default_remedy)
+    arguments = {"artifact_id": "0" * 64, "name": "x", "store": "s", "latent": 1, **NAMES}
+    if said and error.code in CALLS:
+        row = [each.tool for each in mending(error.code, said[1], arguments, lab)]
+        assert said[1] in row
+
+
+def test_near_names_near_words_and_a_list_of_one_are_put_right(lab: Lab) -> None:
+    wrong = {"modle": NAMES["model"], "criterion": NAMES["criterion"], "dataset": NAMES["dataset"]}
+    assert after(lab, "inspect", wrong) == [("inspect", NAMES)]
+    assert after(lab, "inspect", NAMES | {"pooling": "spam"}) == [("inspect", NAMES | {"pooling": "span"})]
+    one = NAMES | {"addresses": "resid_post.2"}
+    assert after(lab, "inspect", one) == [("inspect", NAMES | {"addresses": ["resid_post.2"]})]
+    assert after(lab, "inspect", NAMES | {"wait_s": 600}) == [("inspect", NAMES | {"wait_s": 45})]
+
+
+def test_what_could_mean_anything_is_not_guessed() -> None:
+    assert repaired(InspectRequest, NAMES | {"pooling": "qqq"}) is None
+    assert repaired(InspectRequest, {"criterion": "x"}) is None, "a model is never made up"
+    assert repaired(InspectRequest, NAMES | {"seed": -1}) is None, "what is asked is never moved to a bound"
+    assert repaired(InspectRequest, NAMES) is None
+
+
+def test_a_name_without_its_prefix_or_with_a_slip_is_offered_whole(lab: Lab) -> None:
+    assert after(lab, "inspect", NAMES | {"model": "pocket-llama"}) == [("inspect", NAMES)]
+    assert after(lab, "inspect", NAMES | {"dataset": "person-name"}) == [("inspect", NAMES)]
+    assert after(lab, "inspect", NAMES | {"dataset": "builtin:persons-name"}) == [("inspect", NAMES)]
+    far = after(lab, "inspect", NAMES | {"dataset": "builtin:zzzz"})
+    assert far == [("lab_overview", {"sections": ["datasets"]})]
+
+
+def test_a_tool_with_a_slip_in_its_name_is_offered_by_its_right_one(lab: Lab) -> None:
+    assert after(lab, "inspct", NAMES) == [("inspect", NAMES)]
+    assert after(lab, "qqqq", NAMES) == [("lab_overview", {"sections": ["capabilities"]})]
+
+
+def test_handles_that_name_nothing_lead_to_the_list_of_what_there_is(lab: Lab) -> None:
+    assert after(lab, "job_wait", {"job_id": "0" * 32, "wait_s": 0}) == [("job_list", {})]
+    assert after(lab, "artifact_read", {"artifact_id": "0" * 64}) == [("artifact_list", {})]
+    core = Lab(settings=lab.settings, engine=lab.engine)
+    assert after(core, "job_wait", {"job_id": "0" * 32, "wait_s": 0}) == [("lab_overview", {"sections": ["jobs"]})]
+
+
+def test_a_layer_that_is_not_there_leads_to_all_layers_and_a_device_to_the_cpu(lab: Lab) -> None:
+    assert after(lab, "inspect", NAMES | {"addresses": ["resid_post.99"]}) == [("inspect", NAMES)]
+    offered = after(lab, "inspect", NAMES | {"model": {"id": NAMES["model"], "device": "cuda:7"}})
+    assert offered == [("inspect", NAMES | {"model": {"id": NAMES["model"], "device": "cpu"}})]

@@ -1,0 +1,254 @@
+"""What to call after a refusal: the same call with what was wrong put right, or the call that shows what there is.
+
+Keyed by the stable code, so that remedy and call say the same. Every call is checked like any other that is offered;
+one that would be refused too is left out, and the next of its row is tried. Where nothing of the row holds, it is a
+call of the tool that works as it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from pydantic import JsonValue
+
+from interp_lab.contracts.actions import NextAction
+from interp_lab.contracts.jobs import JobView
+from interp_lab.corpus.prompt_registry import list_registry
+from interp_lab.models.reference import known_models
+from interp_lab.settings import Settings
+from interp_lab_tools.catalogue import BY_NAME
+from interp_lab_tools.lab import Lab
+from interp_lab_tools.offers import checked
+from interp_lab_tools.repair import repaired
+
+_MOST = 2
+_WORKS = "A call of this tool that works as it stands; put your own words in."
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that was refused, or a job that failed."""
+
+    code: str
+    tool: str
+    arguments: Mapping[str, Any]
+    settings: Settings
+
+
+Calls = Callable[[Refused], Iterable[NextAction]]
+
+
+def mending(code: str, tool: str, arguments: Mapping[str, Any], lab: Lab) -> tuple[NextAction, ...]:
+    """Return at most two calls that would help after a refusal, ready to be made."""
+    refused = Refused(code, tool, arguments, lab.settings)
+    return _first_held(refused, lab)[:_MOST]
+
+
+def after_failure(view: JobView, request: Mapping[str, Any], lab: Lab) -> JobView:
+    """Return the view of a failed job with the calls that would help before those that show its log."""
+    assert view.error is not None
+    calls = mending(view.error.code, view.capability, request, lab)
+    return view.model_copy(update={"agent_next_actions": (*calls, *view.agent_next_actions)})
+
+
+def _first_held(refused: Refused, lab: Lab) -> tuple[NextAction, ...]:
+    rows = (*CALLS.get(refused.code, ()), _example)
+    for row in rows:
+        if held := checked(row(refused), lab, asked=refused.tool if refused.tool in BY_NAME else ""):
+            return held
+    return checked(_overview()(refused), lab)
+
+
+def _again(refused: Refused, why: str, changes: Mapping[str, JsonValue], without: tuple[str, ...]) -> NextAction:
+    kept = {name: value for name, value in refused.arguments.items() if name not in without}
+    return NextAction(tool=refused.tool, arguments={**kept, **changes}, why=why)
+
+
+def _without(*names: str) -> Calls:
+    """The same call without some arguments, where it had them."""
+
+    def made(refused: Refused) -> Iterator[NextAction]:
+        if given := [name for name in names if name in refused.arguments]:
+            yield _again(refused, f"The same without {', '.join(given)}.", {}, names)
+
+    return made
+
+
+def _with(**changes: JsonValue) -> Calls:
+    """The same call with some arguments set, where the tool has them and they were other."""
+
+    def made(refused: Refused) -> Iterator[NextAction]:
+        fields = BY_NAME[refused.tool].request.model_fields if refused.tool in BY_NAME else {}
+        new = {name: value for name, value in changes.items() if name in fields}
+        if new and any(refused.arguments.get(name) != value for name, value in new.items()):
+            said = ", ".join(f"{name} {value!r}" for name, value in new.items())
+            yield _again(refused, f"The same with {said}.", new, ())
+
+    return made
+
+
+def _overview(*sections: str) -> Calls:
+    """The list of what can be named."""
+
+    def made(_: Refused) -> Iterator[NextAction]:
+        arguments: dict[str, JsonValue] = {"sections": [*sections]} if sections else {}
+        yield NextAction(tool="lab_overview", arguments=arguments, why="See what there is.")
+
+    return made
+
+
+def _call(tool: str, why: str, **arguments: JsonValue) -> Calls:
+    def made(_: Refused) -> Iterator[NextAction]:
+        yield NextAction(tool=tool, arguments=arguments, why=why)
+
+    return made
+
+
+def _of(tool: str, why: str, *names: str) -> Calls:
+    """Another tool, asked about what the refused call named."""
+
+    def made(refused: Refused) -> Iterator[NextAction]:
+        given = {name: refused.arguments[name] for name in names if refused.arguments.get(name) is not None}
+        if len(given) == len(names) and refused.tool != tool:
+            yield NextAction(tool=tool, arguments=given, why=why)
+
+    return made
+
+
+def _example(refused: Refused) -> Iterator[NextAction]:
+    capability = BY_NAME.get(refused.tool)
+    if capability is not None and dict(capability.example) != dict(refused.arguments):
+        yield NextAction(tool=refused.tool, arguments=dict(capability.example), why=_WORKS)
+
+
+def _mended_fields(refused: Refused) -> Iterator[NextAction]:
+    capability = BY_NAME.get(refused.tool)
+    found = None if capability is None else repaired(capability.request, refused.arguments)
+    if found is not None:
+        yield NextAction(tool=refused.tool, arguments=found.arguments, why=f"The same with {found.said}.")
+
+
+def _nearest_tool(refused: Refused) -> Iterator[NextAction]:
+    for name in difflib.get_close_matches(refused.tool, BY_NAME, n=1):
+        yield NextAction(tool=name, arguments=dict(refused.arguments), why=f"The same as {name}.")
+
+
+def _nearest(field: str, known: Callable[[Settings], Iterable[str]]) -> Calls:
+    """The same call with the nearest name there is, told with or without its prefix."""
+
+    def made(refused: Refused) -> Iterator[NextAction]:
+        said = refused.arguments.get(field)
+        word = _record(said).get("id") or _record(said).get("name") or said
+        if not isinstance(word, str):
+            return
+        bare = {name.rpartition(":")[2]: name for name in known(refused.settings)}
+        for near in difflib.get_close_matches(word.rpartition(":")[2], bare, n=1, cutoff=0.6):
+            if bare[near] != word:
+                yield _again(refused, f"The same with {field} {bare[near]!r}.", {field: bare[near]}, ())
+
+    return made
+
+
+def _record(value: object) -> dict[str, JsonValue]:
+    """Return the value if it is a record, else an empty one."""
+    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+
+
+def _sets(settings: Settings) -> Iterator[str]:
+    return (entry.argument for entry in list_registry(settings) if entry.argument and not entry.problem)
+
+
+def _store_overview(refused: Refused) -> Iterator[NextAction]:
+    named = refused.arguments.get("store") or next(iter(refused.arguments.get("stores") or ()), None)
+    if isinstance(named, str):
+        asked: dict[str, JsonValue] = {"store": named, "query": "overview"}
+        yield NextAction(tool="query_activations", arguments=asked, why="See its columns, fields and widths.")
+
+
+def _on_cpu(refused: Refused) -> Iterator[NextAction]:
+    model = refused.arguments.get("model")
+    if model is not None:
+        named = _record(model) or {"id": model}
+        yield _again(refused, "The same on the CPU.", {"model": {**named, "device": "cpu"}}, ())
+
+
+def _slower(refused: Refused) -> Iterator[NextAction]:
+    training = _record(refused.arguments.get("training"))
+    rate = training.get("learning_rate")
+    if isinstance(rate, int | float):
+        gentler: dict[str, JsonValue] = {**training, "learning_rate": rate / 10}
+        yield _again(refused, f"The same with learning_rate {rate / 10:g}.", {"training": gentler}, ())
+
+
+def _ask_again(refused: Refused) -> Iterator[NextAction]:
+    asked = {name: refused.arguments[name] for name in ("name", "criterion") if name in refused.arguments}
+    if len(asked) == 2:
+        asked["source"] = {"kind": "ask"}
+        yield NextAction(tool="build_prompts", arguments=asked, why="Ask for texts; the answer has the request_id.")
+
+
+_AUDIT = _of("audit_prompts", "See what is wrong with the prompts and which rows to add.", "dataset")
+_KNOWN = _of("dossier", "See what is known of the question, hypotheses among it.", "model", "criterion")
+_LOGS = _call("lab_overview", "See the limits and what else runs.", sections=["limits", "jobs"])
+_DATASETS, _MODELS = (_overview("datasets"),), (_overview("models"),)
+_STORES, _DICTIONARIES = (_overview("stores"),), (_overview("dictionaries"),)
+_PROMPTS = (_AUDIT, *_DATASETS)
+_PLACES = (_without("addresses"), *_MODELS)
+_FIELDS = (_store_overview, *_STORES)
+_ROOM = (_with(dry_run=True), _LOGS)
+
+
+def _rows(row: tuple[Calls, ...], *codes: str) -> dict[str, tuple[Calls, ...]]:
+    return dict.fromkeys(codes, row)
+
+
+CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
+    "invalid_request": (_mended_fields,),
+    "unknown_capability": (_nearest_tool, _overview("capabilities")),
+    "unknown_job": (_call("job_list", "See the jobs of this workspace."), _overview("jobs")),
+    "unknown_artifact": (_call("artifact_list", "See the artifacts of this workspace."), _overview("artifacts")),
+    "unknown_dataset": (_nearest("dataset", _sets), *_DATASETS),
+    "unknown_model": (_nearest("model", known_models), *_MODELS),
+    "unknown_generation_request": (_ask_again,),
+    "prompt_set_exists": (_with(replace=True),),
+    "prompt_too_long": _MODELS,
+    "no_unembedding": (_without("model"), *_MODELS),
+    "device_unavailable": (_on_cpu, _call("profile_env", "See which devices there are.")),
+    "no_such_slot": (_on_cpu, _overview("limits")),
+    "queue_full": (_call("job_list", "See what waits and runs.", states=["queued", "running"]), _overview("jobs")),
+    "request_key_conflict": (_without("request_key"),),
+    "invalid_cursor": (_without("cursor"),),
+    "not_text": (_without("name", "pointer", "offset"),),
+    "pointer_not_found": (_without("pointer"),),
+    "plan_changed": (_without("plan_id", "dry_run"),),
+    "different_questions": (_with(allow_different=True),),
+    "no_dossier": (_call("dossier", "See which questions this workspace knows."),),
+    "vector_not_validated": (_without("require_validated"),),
+    "no_figure": (_without("plot"),),
+    "plots_not_installed": (_with(plot="html"), _without("plot")),
+    "read_only_lab": (_without("plot", "html", "publish"),),
+    "cannot_be_sharded": (_without("shards"),),
+    "target_tokens_unclear": (_without("targets", "alternatives", "target_tokens", "alternative_tokens"),),
+    "behaviour_absent": (_with(metric="kl"),),
+    "impossible_circuit": (_with(ablation="mean"),),
+    "training_diverged": (_slower,),
+    "artifact_corrupt": (_overview("artifacts"),),
+    **_rows(_PROMPTS, "labels_unusable", "one_sided_prompts", "too_few_groups", "groups_leak", "split_impossible"),
+    **_rows(_PROMPTS, "prompt_not_poolable", "discovery_rows_reused"),
+    **_rows(_DATASETS, "invalid_prompts", "invalid_documents", "duplicate_prompt_ids", "empty_prompt"),
+    **_rows(_DATASETS, "different_anchors", "stores_not_aligned"),
+    **_rows(_MODELS, "invalid_model", "unsafe_weights", "corrupt_weights", "remote_code_not_allowed"),
+    **_rows(_MODELS, "unsupported_model", "not_on_this_machine", "hub_unreachable", "incomplete_weights"),
+    **_rows(_MODELS, "unknown_model_size", "encoder_unfit", "no_entailment_label", "encoder_mismatch"),
+    **_rows(_PLACES, "unknown_hook_point", "invalid_address", "hook_point_unavailable", "layer_out_of_range"),
+    **_rows(_STORES, "not_a_store", "store_unfinished", "store_conflict", "store_too_new", "store_corrupt"),
+    **_rows(_FIELDS, "unknown_field", "unknown_unit", "unknown_prompt", "unknown_column", "row_out_of_range"),
+    **_rows(_FIELDS, "invalid_condition", "empty_slice", "query_too_large"),
+    **_rows(_DICTIONARIES, "invalid_dictionary", "unsupported_dictionary", "dictionary_mismatch"),
+    **_rows((_KNOWN,), "unknown_hypothesis", "hypothesis_mismatch", "registry_broken"),
+    **_rows(_ROOM, "does_not_fit", "out_of_memory", "disk_full", "quota_exceeded", "worker_killed"),
+}
+"""Code → rows of calls: the first row that holds is offered; without one, a call of the tool that works."""
