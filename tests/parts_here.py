@@ -48,7 +48,7 @@ class HerePlace:
         name = task.name.removeprefix(f"{JOB}-")
         self.started.append(name)
         if not self.vanish(name):
-            with _as_a_process(self.environment):
+            with as_a_process(self.environment):
                 run_part(task.arguments, self.find)
             self.after(name)
         return name
@@ -64,7 +64,7 @@ class HerePlace:
 
 
 @contextmanager
-def _as_a_process(environment: Mapping[str, str]) -> Iterator[None]:
+def as_a_process(environment: Mapping[str, str]) -> Iterator[None]:
     """Give back what the program of a part takes as its own: directory, signals, variables."""
     here, before = Path.cwd(), dict(os.environ)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}

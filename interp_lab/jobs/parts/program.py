@@ -98,10 +98,11 @@ class _Program:
         grace = self._settings.kill_grace_s
         with Watch(self._stop, grace_s=grace, housekeeping=self._keep_house, kill=lambda: os._exit(1)):
             outcome = self._outcome(find)
-            if self._superseded():
-                return EXIT_SUPERSEDED
-            self._part.write_outcome(outcome)
-        return _EXITS[outcome.state]
+            if not (superseded := self._superseded()):
+                self._part.write_outcome(outcome)
+            if superseded or outcome.state != "done":
+                self._exchange.withdraw(self._part, self._number)
+        return EXIT_SUPERSEDED if superseded else _EXITS[outcome.state]
 
     def _outcome(self, find: FindWork) -> Outcome:
         try:
@@ -131,7 +132,7 @@ class _Program:
                 shards = shards_of(self._job.parts, stage - 1, len(self._planned(stage - 1)))
                 run.progress(0, None, "checking what the shards made")
                 for shard in shards:
-                    self._exchange.fetch(shard)
+                    self._exchange.fetch(shard, run.check)
                 if bad := damaged(shards):
                     return self._ended("damaged", damaged=bad)
                 sharding.gather(work.request, run, [shard.output for shard in shards])
@@ -150,8 +151,8 @@ class _Program:
             raise JobFilesCorrupt(f"{name} was not planned.")
         work.sharding.shard(work.request, run, payloads[name.shard])
         files = self._part.made()
-        self._exchange.hand_over(self._part, self._number, files)
-        return self._ended("done", files=files)
+        objects = self._exchange.hand_over(self._part, self._number, files, run.check)
+        return self._ended("done", files=files, objects=objects)
 
     def _planned(self, stage: int) -> Sequence[JsonValue]:
         outcome = PartFolder(self._job.parts, PartName(stage)).read_outcome()

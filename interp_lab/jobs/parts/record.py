@@ -79,6 +79,8 @@ class Outcome(Contract):
     """The shards that a lead planned."""
     files: tuple[MadeFile, ...] = ()
     """What a shard made."""
+    objects: str = ""
+    """Where in the exchange they are; empty: in the part's folder."""
     artifacts: tuple[StagedArtifact, ...] = ()
     damaged: tuple[str, ...] = ()
     """Shards whose files are not what they were when they were made."""

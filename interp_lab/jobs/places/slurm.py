@@ -101,7 +101,7 @@ def _patient(kind: Any) -> Any:
 
     class Patient(kind):
         def _make_submission_command(self, submission_file_path: Path) -> list[str]:
-            command: list[str] = super()._make_submission_command(submission_file_path)  # pyright: ignore[reportUnknownMemberType]  # no types there
+            command: list[str] = super()._make_submission_command(submission_file_path)  # pyright: ignore  # no types there
             return ["timeout", f"{_PATIENCE_S:.0f}", *command]
 
     return Patient
