@@ -81,7 +81,7 @@ class CompareRequest(JobRequest):
     dataset: PromptArgument | None = Field(default=None, examples=["builtin:measurement-unit"])
     """Anchor prompts that both models read; absent if values on disk bring them."""
     matches: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
-    """File of pairs to test instead of choosing some: matches.json of a comparison, or of the peer's match."""
+    """Pairs to test instead of choosing some: the artifact of a comparison, or a file, its matches.json or a peer's."""
     by: Literal["responses", "effects"] = "responses"
     """What chooses and tests pairs: when units are active, or what taking them away does to words that both know."""
     n_controls: Annotated[int, Field(ge=2, le=60, multiple_of=2)] = 16
@@ -143,6 +143,8 @@ class Transfer(Contract):
     """95 %, over resampled prompt groups."""
     p_value: Probability
     """Larger share of exchanged words, or of random directions of the same size, that do as well."""
+    q_value: Probability | None = None
+    """Benjamini-Hochberg over the directions carried."""
     control: FiniteFloat
     """Mean similarity of random directions of the same size."""
     closest_control: FiniteFloat
@@ -270,6 +272,12 @@ class ShortMatch(Contract):
     """Of the words said of both."""
     effect_agrees: bool | None = None
     """Signs of confirmed effects."""
+    left_effect: FiniteFloat | None = None
+    """Measured on the left, if it exceeds its control; by effects, change along what explore prompts showed."""
+    right_effect: FiniteFloat | None = None
+    """On the right; of the same behaviour unless effect is among what was left out."""
+    transfer: Transfer | None = None
+    """What the left direction does in the right model."""
     grade: Grade
     """How far the evidence carries."""
     reasons: tuple[str, ...]

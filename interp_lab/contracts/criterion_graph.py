@@ -89,6 +89,8 @@ class EvidenceEdge(Contract):
     """Of a path."""
     report: str
     """Artifact that it comes from."""
+    prompts: str | None = None
+    """Start of the hash of the prompts that it was measured on: edges of others are not to be compared with it."""
 
 
 class RedundancyGroup(Contract):
@@ -122,6 +124,12 @@ class FusedReport(Contract):
     """Of the artifact."""
     headline: str
     """What it says of itself."""
+    dataset: str | None = None
+    """Its prompts."""
+    prompts: str | None = None
+    """Start of their hash."""
+    seed: int | None = None
+    """Of its split into explore and confirm."""
 
 
 class CriterionGraph(Contract):
@@ -189,6 +197,9 @@ class EvidenceSummary(Contract):
 
 class CriterionGraphResult(Result):
     """The fused graph."""
+
+    n_prompt_sets: NonNegativeInt = 1
+    """Prompt sets that the reports rest on; edges of different ones stay apart."""
 
     criterion: str
     """As asked in the reports."""

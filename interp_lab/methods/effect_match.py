@@ -5,6 +5,11 @@ words, so that is where effects can be compared. Similarity is the correlation o
 (do the two vectors have anything to do with each other?), and what edits of random directions of the same size do in
 the place of either edit (are the two closer than each is to any edit of that size?).
 
+Neither null is enough alone. Exchanging words takes them to be exchangeable, and they are not: forms of one word, or
+frequent words, move together in every model of one language, so fewer of them are independent than are counted and
+`p_words` of two unrelated edits is too small. Random edits go through the same unembedding and share that structure, so
+`p_controls` answers for it, but cannot go below one over their number. A claim needs both: the larger of the two.
+
 Source: ours; the permutation of a correlation is Good (2005), Permutation, Parametric and Bootstrap Tests, ch. 3. Each
 pair is tested on prompts and on words that did not choose it: what a unit does to a word hardly varies from prompt to
 prompt, so two units that are alike by chance on some words are so on every prompt.
@@ -37,7 +42,8 @@ class VectorTest(NamedTuple):
     high: Floats
     """95 % interval: percentiles over resampled prompt groups."""
     p_words: Floats
-    """Share of exchanges of words that do as well, the observed one counted."""
+    """Share of exchanges of words that do as well, the observed one counted. Too small where words move together:
+    never to be read without `p_controls`."""
     p_controls: Floats
     """Share of random edits, each in the place of either edit, that are as close, the chosen one counted."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from interp_lab.contracts.criterion_graph import CriterionGraph, EvidenceEdge, EvidenceKind, EvidenceNode
+from interp_lab.contracts.criterion_graph import CriterionGraph, EvidenceEdge, EvidenceKind, EvidenceNode, FusedReport
 from interp_lab.reports.grades import GRADES
 from interp_lab.reports.graph_view import GraphView, Group, Link, Mark, R, columns_of, relative, view_json
 from interp_lab.reports.graphml import graphml_of
@@ -68,7 +68,7 @@ def render_criterion_graph_markdown(graph: CriterionGraph) -> str:
         lines += ["", "## Units that say the same", ""]
         lines += [f"- {', '.join(code_span(names.get(m, m)) for m in group.members)}" for group in graph.supernodes]
     lines += ["", "## Reports", ""]
-    lines += [f"- {escaped(r.kind)} {code_span(r.artifact)}: {escaped(r.headline)}" for r in graph.reports]
+    lines += [f"- {escaped(r.kind)} {code_span(r.artifact)}: {escaped(r.headline)}{_asked(r)}" for r in graph.reports]
     return "\n".join(lines) + "\n"
 
 
@@ -95,6 +95,7 @@ def criterion_graphml(graph: CriterionGraph) -> str:
         of_edges={
             "kind": "string", "weight": "double", "low": "double", "high": "double", "control": "double",
             "part": "string", "grade": "string", "status": "string", "groups": "int", "report": "string",
+            "prompts": "string",
         },
     )  # fmt: skip
 
@@ -113,7 +114,12 @@ def _attributes(edge: EvidenceEdge) -> dict[str, str | int | float | None]:
         "status": None if rerun is None else rerun.status,
         "groups": None if rerun is None else rerun.n_groups,
         "report": edge.report,
+        "prompts": edge.prompts,
     }
+
+
+def _asked(report: FusedReport) -> str:
+    return "" if report.dataset is None else f" ({escaped(report.dataset)}, seed {report.seed})"
 
 
 def _row(edge: EvidenceEdge, names: dict[str, str]) -> str:

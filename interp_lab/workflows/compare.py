@@ -62,7 +62,7 @@ def _measured(left: ReadSide, right: ReadSide, request: CompareRequest, *, run: 
         said[0],
         said[1],
         alike_in_words(said[0], said[1], places, encoder=request.text_encoder, settings=settings),
-        () if named is None else named.unread,
+        named,
         acted,
         {} if acted is None else transfers(left, right, acted, maps, request=request, run=run),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from interp_lab.contracts.criterion_graph import (
     FusedReport,
 )
 from interp_lab.contracts.inspect_report import InspectReport, ModelFacts
+from interp_lab.contracts.intervene_report import BehaviourFacts
 from interp_lab.contracts.path_report import TRACE_KIND, VALIDATION_KIND, PathReport
 from interp_lab.errors import DifferentQuestions, InvalidRequest, LabError
 from interp_lab.settings import Settings
@@ -33,6 +35,7 @@ from interp_lab.workflows.memory.evidence_edges import (
     add_intervention,
     add_paths,
     open_candidates,
+    prompts_of,
     settled,
 )
 from interp_lab.workflows.memory.history import PastRun, read_run, same_words, weights_of
@@ -40,6 +43,8 @@ from interp_lab.workflows.memory.history import PastRun, read_run, same_words, w
 _MAX_BYTES = 64 * 2**20
 _MOST_EDGES, _MOST_GROUPS, _MOST_CANDIDATES, _MOST_ACTIONS = 40, 20, 10, 8
 _ORDER: tuple[EvidenceKind, ...] = ("path", "effect", "association", "co_activation")
+_ALWAYS = 2
+"""Caveats that every graph has, which the answer leaves to the report."""
 _LAYER = re.compile(r"\.(\d+)")
 
 
@@ -59,17 +64,21 @@ def criterion_graph(request: CriterionGraphRequest, *, settings: Settings, code_
     )
     candidates = tuple(open_candidates(fused)) if "path" in request.kinds else ()
     words = tuple(_mechanism(edges, len(candidates), fused.names))
+    sources = tuple(_sources(runs, paths))
+    sets = dict.fromkeys(source.prompts for source in sources)
+    over = f"Over {len(sets)} prompt sets, which are not pooled: " if len(sets) > 1 else ""
     return CriterionGraph(
-        headline=f"{words[0]} Each edge has the grade of its own report; fusing adds no evidence.",
+        headline=f"{over}{words[0]} Each edge has the grade of its own report; fusing adds no evidence.",
         criterion=criterion,
         model=model,
-        reports=tuple(_sources(runs, paths)),
+        reports=sources,
         mechanism_summary=words,
         nodes=_nodes(edges, fused),
         edges=tuple(edges),
         supernodes=tuple(sorted(fused.groups, key=lambda group: -len(group.members))),
         candidate_paths=candidates,
         caveats=(
+            *_apart(sources, runs),
             "Weights of different kinds have different units and are not compared: widths are relative within a kind.",
             "A unit, a pair or a kind that no report measured has no edge; that is no evidence of absence.",
         ),
@@ -84,9 +93,11 @@ def answer(graph: CriterionGraph) -> CriterionGraphResult:
     edges = graph.edges[:_MOST_EDGES]
     ends = {end for edge in edges for end in (edge.source, edge.target)}
     left_out = len(graph.edges) - len(edges)
+    more = (f"{left_out} weaker edges are not shown; publish has all, fewer kinds others.",) if left_out else ()
     return CriterionGraphResult(
         summary=graph.headline,
-        warnings=(f"{left_out} weaker edges are not shown; publish has all, fewer kinds others.",) if left_out else (),
+        warnings=(*graph.caveats[:-_ALWAYS], *more),
+        n_prompt_sets=len({source.prompts for source in graph.reports}),
         agent_next_actions=graph.agent_next_actions[:3],
         criterion=graph.criterion,
         model=graph.model.id,
@@ -118,11 +129,48 @@ def _fuse(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]], sett
 
 
 def _sources(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]]) -> Iterator[FusedReport]:
-    for run in runs:
-        yield FusedReport(artifact=run.id, kind=run.manifest.kind, headline=run.report.headline)
-    for artifact, report in paths:
-        kind = TRACE_KIND if report.kind == "trace" else VALIDATION_KIND
-        yield FusedReport(artifact=artifact, kind=kind, headline=report.headline)
+    found = [(run.id, run.manifest.kind, run.report) for run in runs]
+    found += [(name, TRACE_KIND if path.kind == "trace" else VALIDATION_KIND, path) for name, path in paths]
+    for artifact, kind, report in found:
+        yield FusedReport(
+            artifact=artifact,
+            kind=kind,
+            headline=report.headline,
+            dataset=report.dataset.name,
+            prompts=prompts_of(report),
+            seed=report.run.seed,
+        )
+
+
+def _apart(sources: Sequence[FusedReport], runs: Sequence[PastRun]) -> Iterator[str]:
+    """Yield what keeps the reports from being read as one study."""
+    names = {source.prompts: source.dataset for source in sources}
+    if len(names) > 1:
+        counts = Counter(source.prompts for source in sources)
+        told = "; ".join(f"{name} ({prompts}): {counts[prompts]}" for prompts, name in names.items())
+        yield (
+            f"The reports rest on {len(names)} prompt sets, {told[:300]}. Edges of different sets stay apart, not "
+            "to be compared: a unit may have one of each, and a rerun on one set settles nothing found on another."
+        )
+    seeds = {
+        prompts: sorted({s.seed for s in sources if s.prompts == prompts and s.seed is not None}) for prompts in names
+    }
+    if several := {prompts: found for prompts, found in seeds.items() if len(found) > 1}:
+        told = "; ".join(f"{names[prompts]}: seeds {', '.join(map(str, found))}" for prompts, found in several.items())
+        yield (
+            f"Reports of one prompt set split it otherwise ({told[:300]}): what one held out, another may have used to "
+            "choose, so their edges together are not held-out evidence."
+        )
+    edited = [run.report for run in runs if not isinstance(run.report, InspectReport)]
+    behaviours = dict.fromkeys(_behaviour(report.behaviour) for report in edited)
+    if len(behaviours) > 1:
+        yield f"Effects are of {len(behaviours)} behaviours and not to be compared: {'; '.join(behaviours)[:300]}."
+
+
+def _behaviour(told: BehaviourFacts) -> str:
+    words = " ".join(word.strip() for word in told.targets[:3])
+    against = " ".join(word.strip() for word in told.alternatives[:3])
+    return f"{told.of or told.metric}{f' of {words}' if words else ''}{f' against {against}' if against else ''}"
 
 
 def _read(reports: Sequence[str], settings: Settings) -> tuple[list[PastRun], list[tuple[str, PathReport]]]:

@@ -132,7 +132,7 @@ class LabServer(MCPServer[None]):
         except UnknownCapability as error:
             return error_result(error, mending(error.code, name, arguments, self.boundary.lab))
         toolsets = ",".join(dict.fromkeys(["core", known.toolset]))
-        without = "" if known.effects.read_only else " and without --read-only"
+        without = "" if known.effects.readable else " and without --read-only"
         remedy = f"Whoever starts the server can offer it: --toolsets {toolsets}{without}."
         calls = mending(UnknownCapability.code, "", {}, self.boundary.lab)
         return error_result(UnknownCapability(f"This server does not offer '{known.name}'.", remedy=remedy), calls)

@@ -46,16 +46,16 @@ def lab_tool(capability: InlineCapability | JobCapability, boundary: Boundary) -
         fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=output_schema(capability.output)),
         is_async=True,
         context_kwarg=None,
-        annotations=tool_annotations(capability.title, capability.effects),
+        annotations=tool_annotations(capability.title, capability.effects, writes_nothing=boundary.lab.read_only),
         boundary=boundary,
     )
 
 
-def tool_annotations(title: str, effects: Effects) -> ToolAnnotations:
-    """Return what a host may assume about a call."""
+def tool_annotations(title: str, effects: Effects, *, writes_nothing: bool = False) -> ToolAnnotations:
+    """Return what a host may assume about a call; of a server that writes nothing, whatever is asked."""
     return ToolAnnotations(
         title=title,
-        read_only_hint=effects.read_only,
+        read_only_hint=effects.read_only or writes_nothing,
         destructive_hint=effects.destructive,
         idempotent_hint=effects.idempotent,
         open_world_hint=effects.open_world,

@@ -29,6 +29,13 @@ class Effects:
     idempotent: bool = True
     open_world: bool = False
     """Reaches beyond this machine."""
+    writes_if_asked: bool = False
+    """Writes an artifact only if the request says so; a read-only server offers it and refuses that."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether a server that writes nothing can offer it."""
+        return self.read_only or self.writes_if_asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,4 +131,4 @@ def find(name: str) -> InlineCapability | JobCapability:
 
 def offered(toolsets: frozenset[str], *, read_only: bool = False) -> tuple[InlineCapability | JobCapability, ...]:
     """Return the capabilities that a server with these toolsets offers, in catalogue order."""
-    return tuple(c for c in CAPABILITIES if c.toolset in toolsets and (c.effects.read_only or not read_only))
+    return tuple(c for c in CAPABILITIES if c.toolset in toolsets and (c.effects.readable or not read_only))

@@ -55,7 +55,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
     plan = ComparePlan(
         n_prompts=None if prompts is None else len(prompts.prompts),
         n_pairs_at_most=pairs,
-        n_edited=_n_edited(request, plan_prompts=None if prompts is None else len(prompts.prompts), n_named=n_named),
+        n_edited=_n_edited(request, prompts, n_named),
         least_q=_least_q(request, n_named),
         advisories=tuple(_advisories(request)),
     )
@@ -80,12 +80,12 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
     )
 
 
-def _n_edited(request: CompareRequest, *, plan_prompts: int | None, n_named: int) -> int | None:
-    if request.by == "responses" or plan_prompts is None:
+def _n_edited(request: CompareRequest, prompts: PromptSet | None, n_named: int) -> int | None:
+    if request.by == "responses" or prompts is None:
         return None
     units = n_named or request.n_units
-    held_out = -(-plan_prompts // 2)  # random edits run on confirm prompts alone
-    return 2 * units * (plan_prompts + request.n_controls * held_out)
+    judging = -(-sum(prompts.positive(request.threshold)) // 2)  # random edits run on confirm positives alone
+    return 2 * units * (len(prompts.prompts) + request.n_controls * judging)
 
 
 def _least_q(request: CompareRequest, n_named: int) -> float:
@@ -130,7 +130,25 @@ def _handle(request: CompareRequest, run: Run) -> CompareResult:
     def suggest(report: ComparisonReport) -> tuple[NextAction, ...]:
         return tuple(_next(request, report))
 
-    return compare(request, run, settings=Settings.from_env(), suggest=suggest)
+    found = compare(request, run, settings=Settings.from_env(), suggest=suggest)
+    by_effects = tuple(_by_effects(request, found, run.artifact_ids[0])) if run.artifact_ids else ()
+    # one call on both sides goes before two of which one could be made without the other; the report has these
+    return found.model_copy(update={"agent_next_actions": by_effects or found.agent_next_actions})
+
+
+def _by_effects(request: CompareRequest, found: CompareResult, artifact: str) -> Iterator[NextAction]:
+    """Offer the test of what units do, of the pairs that respond alike or, where none does, of pairs of its own."""
+    recorded = request.left.evidence is not None or request.right.evidence is not None
+    if request.by == "effects" or recorded or request.dataset is None or isinstance(request.dataset, InlinePrompts):
+        return
+    asked = request.model_dump(mode="json", exclude_defaults=True, exclude=set(RUN_CONTROLS))
+    asked["by"] = "effects"
+    if found.n_matched:
+        asked["matches"] = artifact
+        why = "Takes the units of these pairs away in both models and compares what that does to words that both know."
+    else:
+        why = "Units that respond otherwise may do the same: chooses and tests pairs by what taking them away does."
+    yield NextAction(tool="compare", arguments=asked, why=why)
 
 
 def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAction]:
@@ -152,7 +170,10 @@ def _next(request: CompareRequest, report: ComparisonReport) -> Iterator[NextAct
                 "dry_run": True,
                 **{key: said[key] for key in ("criterion", "dataset", "pooling", "threshold", "seed")},
             },
-            why=f"Measures what {unit.address} #{unit.index} does in {side.model.id}; use the same targets for both.",
+            why=(
+                f"Measures what {unit.address} #{unit.index} does in {side.model.id}; give both the same targets, then "
+                "name both reports as interventions of their sides in compare."
+            ),
         )
 
 

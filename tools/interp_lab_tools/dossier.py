@@ -157,7 +157,7 @@ DOSSIER = InlineCapability(
     request=DossierRequest,
     result=DossierResult,
     handler=_handle,
-    effects=Effects(read_only=True),
+    effects=Effects(read_only=False, writes_if_asked=True),
     toolset="evidence",
     changes="No grade; it says what all runs together show.",
     example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},

@@ -151,7 +151,7 @@ def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, 
             title=c.title,
             toolset=c.toolset,
             execution=c.execution,
-            offered=c.toolset in lab.toolsets and (c.effects.read_only or not lab.read_only),
+            offered=c.toolset in lab.toolsets and (c.effects.readable or not lab.read_only),
         )
         for c in others
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from interp_lab.contracts.compare import CompareRequest, Transfer
 from interp_lab.errors import InvalidRequest
+from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.jobs.run import Run
 from interp_lab.methods.direction_map import LinearMap
 from interp_lab.methods.effect_match import LEAST_WORDS, alike, beyond_control, is_harmless, judge_vectors
@@ -24,8 +25,8 @@ from interp_lab.workflows.comparing.sides import ReadSide
 
 SIDE_EFFECT_SHARE = 0.5
 """Largest accepted change on negatives, as a share of that on positives."""
-_N_RANDOM = 40
-"""Random directions that a carried direction has to be closer than."""
+_LEAST_RANDOM = 40
+"""Fewest random directions that a carried direction has to be closer than."""
 _BEHAVIOUR = "logits of shared words"
 
 
@@ -93,6 +94,7 @@ def transfers(
 ) -> dict[Pair, Transfer]:
     """Return what the left direction of the closest pairs does after it was carried to the right model."""
     found: dict[Pair, Transfer] = {}
+    n_random = max(_LEAST_RANDOM, round(request.n_transfers / Q_LEVEL))  # so that one of them alone can reach the level
     # closest on what chose the pairs, so that what is measured of them here has had no part in it
     order = np.argsort([-pair.explore for pair in acted.tested.pairs]) if acted.tested.test is not None else ()
     for place in order:
@@ -105,7 +107,7 @@ def transfers(
         assert b is not None
         left_words, right_words = ([side[i] for i in acted.judging] for side in (acted.words.left, acted.words.right))
         own = steered(left, a, vector, left_words, n_controls=2, run=run)
-        other = steered(right, b, fitted.carried(vector), right_words, n_controls=_N_RANDOM, run=run)
+        other = steered(right, b, fitted.carried(vector), right_words, n_controls=n_random, run=run)
         rows, groups = _rows(left, own, "confirm")
         test = judge_vectors(
             own.effects[:, rows], other.effects[:, rows], other.controls, groups,
@@ -121,7 +123,11 @@ def transfers(
             closest_control=_rounded(random.max()),
             n_controls=len(random),
         )
-    return found
+    q = benjamini_hochberg(np.array([each.p_value for each in found.values()])) if found else ()
+    return {
+        pair: each.model_copy(update={"q_value": float(value)})
+        for (pair, each), value in zip(found.items(), q, strict=True)
+    }
 
 
 def _chosen(close: NDArray[np.float64], ours: Sequence[int], theirs: Sequence[int]) -> tuple[Pair, ...]:
@@ -184,16 +190,17 @@ def _mean(side: ReadSide, moved: Moved, part: str) -> NDArray[np.float32]:
 def _effects(
     side: ReadSide, moved: Moved, columns: Sequence[int], name: str
 ) -> tuple[dict[str, Effect], frozenset[str]]:
-    part = "confirm" if side.confirm is not None else "explore"
-    rows, groups = _rows(side, moved, part)
-    off, off_groups = _rows(side, moved, part, positive=False)
     found: dict[str, Effect] = {}
     beside: set[str] = set()
+    if side.confirm is None:  # along what explore prompts showed they are large for want of other prompts
+        return found, frozenset()
+    rows, groups = _rows(side, moved, "confirm")
+    off, off_groups = _rows(side, moved, "confirm", positive=False)
     for place, column in enumerate(columns):
         site, index = side.locate(column)
         beyond = beyond_control(moved.along[place, rows].tolist(), moved.control_along[place, rows].tolist(), groups)
         key = f"{site} #{index}"
-        found[key] = Effect(beyond.size, beyond.low > 0 and part == "confirm", _BEHAVIOUR)
+        found[key] = Effect(beyond.size, beyond.low > 0, _BEHAVIOUR)
         if not is_harmless(moved.along[place, off], off_groups, SIDE_EFFECT_SHARE * beyond.size):
             beside.add(f"{name} {key}")
     return found, frozenset(beside)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -53,9 +53,10 @@ class Moved:
     along: Floats32
     """Part of the change along what the unit does to explore positives on average `(n_units, n_prompts)`."""
     control_along: Floats32
-    """Size of the same part of random edits of the unit's size, median over them `(n_units, n_prompts)`."""
+    """Size of the same part of random edits of the unit's size, median over them `(n_units, n_prompts)`; NaN where
+    none were made: on prompts that choose, and on negatives."""
     controls: Floats32
-    """Mean change over confirm positives of every random edit `(n_controls, n_words)`; explore ones without any."""
+    """Mean change over confirm positives of every random edit `(n_controls, n_words)`."""
 
     def of(self, words: NDArray[np.intp]) -> Moved:
         """Return the same for some of the words; sizes along what a unit does are over all of them still."""
@@ -139,25 +140,26 @@ def _moved(side: ReadSide, edits: Sequence[Edit], words: Sequence[int], *, n_con
         for place, edit in enumerate(edits)
         for number in range(n_controls)
     ]
-    tally = _Tally.of(side, n, n_controls, len(words))
+    tally = Tally.of(side, n, n_controls, len(words))
+    n_done = 0
     with decided_matmul(run.checkpoint_dir):
-        for part, rows in enumerate(tally.parts):
-            # random edits choose nothing, so the prompts that choose are spared them
-            own = variants if part == tally.judging else variants[:n]
-            runner = Runner(inputs.loaded, own, WordLogits(tuple(words)))
-            for done, outcome in enumerate(runner.many([Subject(inputs.tokens[row], row) for row in rows])):
-                run.progress(done, len(rows), f"editing {side.id}", "prompts")
-                tally.take(part, outcome.prompt, (outcome.edited - outcome.base).numpy())
-            tally.aim()
+        for rows, is_beside_controls in tally.parts():
+            runner = Runner(inputs.loaded, variants if is_beside_controls else variants[:n], WordLogits(tuple(words)))
+            for outcome in runner.many([Subject(inputs.tokens[row], row) for row in rows]):
+                run.progress(n_done, len(tally.rows), f"editing {side.id}", "prompts")
+                tally.take(outcome.prompt, (outcome.edited - outcome.base).numpy())
+                n_done += 1
     return Moved(tally.rows, tally.effects, tally.along, tally.control_along, tally.controls)
 
 
 @dataclass(eq=False)
-class _Tally:
+class Tally:
     """Changes as they come in: explore prompts first, which say along what the effect of each unit is measured."""
 
-    parts: tuple[tuple[int, ...], tuple[int, ...]]
+    explore: tuple[int, ...]
+    confirm: tuple[int, ...]
     positive: NDArray[np.bool_]
+    """Of explore prompts, then of confirm prompts."""
     effects: Floats32
     along: Floats32
     control_along: Floats32
@@ -166,48 +168,70 @@ class _Tally:
     """What each unit does to explore positives on average, length 1 `(n_units, n_words)`."""
 
     @classmethod
-    def of(cls, side: ReadSide, n: int, n_controls: int, n_words: int) -> _Tally:
+    def of(cls, side: ReadSide, n: int, n_controls: int, n_words: int) -> Tally:
+        """Return an empty one for the prompts of a side."""
         explore, confirm = (tuple(int(row) for row in side.plan.rows(part)) for part in ("explore", "confirm"))
+        positive = np.asarray(side.plan.sample.labels)[[*explore, *confirm]].astype(bool)
+        return cls.empty(explore, confirm, positive, (n, n_controls, n_words))
+
+    @classmethod
+    def empty(
+        cls,
+        explore: tuple[int, ...],
+        confirm: tuple[int, ...],
+        positive: NDArray[np.bool_],
+        sizes: tuple[int, int, int],
+    ) -> Tally:
+        """Return one without changes, for so many units, random edits of each, and words."""
+        n, n_controls, n_words = sizes
         rows = len(explore) + len(confirm)
-        along, control_along = np.zeros((2, n, rows), np.float32)
         return cls(
-            (explore, confirm),
-            np.asarray(side.plan.sample.labels)[[*explore, *confirm]].astype(bool),
+            explore,
+            confirm,
+            positive,
             np.zeros((n, rows, n_words), np.float32),
-            along,
-            control_along,
+            np.zeros((n, rows), np.float32),
+            np.full((n, rows), np.nan, np.float32),
             np.zeros((n * n_controls, n_words), np.float32),
             np.zeros((n, n_words), np.float32),
         )
 
     @property
     def rows(self) -> tuple[int, ...]:
-        return (*self.parts[0], *self.parts[1])
+        """All prompts, in the order of what is kept of them."""
+        return (*self.explore, *self.confirm)
 
-    @property
-    def judging(self) -> int:
-        """The part whose prompts judge: the second, or the first where there are no others."""
-        return 1 if self.parts[1] else 0
+    def parts(self) -> Iterator[tuple[tuple[int, ...], bool]]:
+        """Yield prompts in the order in which they have to run, and whether random edits are made on them.
 
-    def take(self, part: int, prompt: int, change: NDArray[np.float64]) -> None:
-        n, n_explore = len(self.effects), len(self.parts[0])
-        place = self.rows.index(prompt)
+        Random edits choose nothing and bound no side effect: prompts that choose, and negatives, are spared them.
+        """
+        yield self.explore, False
+        self._aim()
+        positive = self.positive[len(self.explore) :]
+        for wanted in (True, False):
+            yield (
+                tuple(row for row, is_one in zip(self.confirm, positive, strict=True) if bool(is_one) is wanted),
+                wanted,
+            )
+
+    def take(self, prompt: int, change: NDArray[np.float64]) -> None:
+        """Add the changes of one prompt `(n_edits, n_words)`: of every unit, then of the random edits of each."""
+        n, place = len(self.effects), self.rows.index(prompt)
         self.effects[:, place] = change[:n]
         self.along[:, place] = (change[:n] * self.goal).sum(1)
-        if part != self.judging:
-            return
-        others = change[n:].reshape(n, -1, change.shape[1])
-        self.control_along[:, place] = size_along(others, self.goal)
-        if self.positive[place]:
-            own = self.positive[:n_explore] if part == 0 else self.positive[n_explore:]
-            self.controls += change[n:] / own.sum()
+        if len(change) > n:
+            others = change[n:].reshape(n, -1, change.shape[1])
+            self.control_along[:, place] = size_along(others, self.goal)
+            self.controls += change[n:] / self.positive[len(self.explore) :].sum()
 
-    def aim(self) -> None:
+    def _aim(self) -> None:
         """Set what the effect of each unit is measured along, from explore positives."""
-        n_explore = len(self.parts[0])
+        n_explore = len(self.explore)
         mean = self.effects[:, :n_explore][:, self.positive[:n_explore]].mean(1)
         length = np.linalg.norm(mean, axis=1, keepdims=True)
         self.goal = np.divide(mean, length, out=np.zeros_like(mean), where=length > 0)
+        self.along[:, :n_explore] = (self.effects[:, :n_explore] * self.goal[:, None]).sum(2)
 
 
 def _turned(edit: Edit, place: int, number: int) -> Edit:

@@ -13,7 +13,7 @@ from interp_lab.methods.pattern_match import similarities
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.store.interchange.features import feature_id, place_of
-from interp_lab.workflows.comparing.match_file import pairs_in_file
+from interp_lab.workflows.comparing.match_file import pairs_in_file, were_chosen_here
 from interp_lab.workflows.comparing.pairs import Pair
 from interp_lab.workflows.comparing.sides import ReadSide
 
@@ -24,6 +24,8 @@ class Named(NamedTuple):
     pairs: tuple[Pair, ...]
     unread: tuple[str, ...]
     """Pairs with a unit that a side does not read."""
+    held_out: bool
+    """Whether it is known that no confirm prompt had a part in choosing them."""
 
 
 def named_pairs(left: ReadSide, right: ReadSide, request: CompareRequest, settings: Settings) -> Named:
@@ -49,7 +51,7 @@ def named_pairs(left: ReadSide, right: ReadSide, request: CompareRequest, settin
     ours, theirs = left.patterns("explore"), right.patterns("explore")
     alike = similarities(ours.of([a for a, _ in found]), theirs.of([b for _, b in found]))
     pairs = (Pair(a, b, "imported", float(alike[i, i])) for i, (a, b) in enumerate(found))
-    return Named(tuple(pairs), tuple(unread))
+    return Named(tuple(pairs), tuple(unread), were_chosen_here(request, left.prompts_sha256, settings))
 
 
 def _column(side: ReadSide, name: str, told: Mapping[str, Any]) -> int | None:

@@ -25,11 +25,12 @@ from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.match import MatchEvidence, grade_match
+from interp_lab.evidence.reasons import Reason
 from interp_lab.jobs.run import Run
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
 from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
-from interp_lab.workflows.comparing.named import peer_matches
+from interp_lab.workflows.comparing.named import Named, peer_matches
 from interp_lab.workflows.comparing.pairs import Pair, Tested
 from interp_lab.workflows.comparing.sides import ReadSide
 from interp_lab.workflows.comparing.words import Alike
@@ -56,8 +57,8 @@ class Found(NamedTuple):
     right_said: Mapping[int, str]
     """Explanations by column."""
     alike: Alike
-    unread: tuple[str, ...] = ()
-    """Pairs of a file whose units are not read here."""
+    named: Named | None = None
+    """The pairs of a file, where they were not chosen here."""
     acted: Acted | None = None
     """What units do, where pairs were chosen by that."""
     transfers: Mapping[Pair, Transfer] = MappingProxyType({})
@@ -208,22 +209,43 @@ def _unit(side: ReadSide, column: int, found: Found, name: Literal["left", "righ
 def _headline(matches: list[Match], left: ReadSide, right: ReadSide, request: CompareRequest) -> str:
     names = f"{left.id} and {right.id}"
     held = [match for match in matches if match.grade in ("needs_causal_evidence", "validated", "contradicted")]
-    validated = sum(match.grade == "validated" for match in matches)
     if not held:
         return (
             f"None of {len(matches)} tested pairs of {names} ({_tried(matches)}) is matched beyond chance on confirm "
-            f"prompts of “{request.criterion}”; other units were not tested."
+            f"prompts of “{request.criterion}”; other units were not tested{_carried(matches)}."
         )
     best = held[0]
     low, high = best.interval
-    causal = (
-        f"{validated} with effects that agree on both sides" if validated else "none tested by intervention on both"
-    )
     how = "respond alike to" if request.by == "responses" else "do the same to shared words when taken away on"
     return (
         f"{len(held)} of {len(matches)} pairs of {names} {how} “{request.criterion}” prompts beyond chance "
-        f"(q ≤ {Q_LEVEL:g} on confirm prompts), {causal}; closest: {name_of(best.left)} with {name_of(best.right)}, "
-        f"r = {best.similarity:.2f} [{low:.2f}, {high:.2f}]. Alike is not the same mechanism."
+        f"(q ≤ {Q_LEVEL:g} on confirm prompts), {_causal(held, request)}; closest: {name_of(best.left)} with "
+        f"{name_of(best.right)}, r = {best.similarity:.2f} [{low:.2f}, {high:.2f}]{_carried(matches)}. Alike is not "
+        "the same mechanism."
+    )
+
+
+def _causal(held: list[Match], request: CompareRequest) -> str:
+    """Return what interventions on both sides say of the pairs that hold."""
+    validated = sum(match.grade == "validated" for match in held)
+    if request.by == "responses":
+        agree = f"{validated} with effects that agree on both sides"
+        return agree if validated else "none tested by intervention on both"
+    beside = sum(any(reason.code == Reason.SIDE_EFFECTS.value for reason in match.reasons) for match in held)
+    return f"{validated or 'none'} validated" + (f", {beside} because negatives change too" if beside else "")
+
+
+def _carried(matches: list[Match]) -> str:
+    """Return how many directions that were carried over act as on the left; nothing where none was."""
+    found = [match.transfer for match in matches if match.transfer is not None]
+    if not found:
+        return ""
+    alike = [each for each in found if (each.q_value or 0) <= Q_LEVEL and each.interval[0] > 0]
+    n = len(found)
+    some = f"{len(alike)} (r up to {max(each.similarity for each in alike):.2f})" if alike else "none"
+    return (
+        f"; of {n} left direction{'s' * (n != 1)} carried to the right model {some} act there as on the left beyond "
+        "random directions"
     )
 
 
@@ -242,7 +264,7 @@ def _tried(matches: list[Match]) -> str:
 def _caveats(
     matches: list[Match], left: ReadSide, right: ReadSide, *, found: Found, request: CompareRequest
 ) -> Iterator[str]:
-    if request.matches is not None:
+    if found.named is not None and not found.named.held_out:
         yield (
             f"The pairs are those of {request.matches}: if whoever chose them had seen these prompts, confirm prompts "
             "are not held out."
@@ -250,9 +272,10 @@ def _caveats(
     n_units = right.values.shape[1]
     if n_units * Q_LEVEL < 1:
         yield f"The right side has only {n_units} units: too few to tell a counterpart from the best of any."
-    if found.unread:
-        shown = ", ".join(found.unread[:3])
-        yield f"{len(found.unread)} pairs of the file name units that are not read here and were left out: {shown}."
+    if found.named is not None and found.named.unread:
+        unread = found.named.unread
+        shown = ", ".join(unread[:3])
+        yield f"{len(unread)} pairs of the file name units that are not read here and were left out: {shown}."
     if found.tested.test is None:
         yield "There were too few prompt groups to confirm anything: pairs are only put forward."
     solved = [score.name for score in left.plan.audit.flagged]
@@ -281,6 +304,9 @@ def _short(match: Match) -> ShortMatch:
         promoted_overlap=match.promoted_overlap,
         explanation_cosine=match.explanation_cosine,
         effect_agrees=match.effect_agrees,
+        left_effect=match.left.effect if match.left.effect_confirmed else None,
+        right_effect=match.right.effect if match.right.effect_confirmed else None,
+        transfer=match.transfer,
         grade=match.grade,
         reasons=tuple(reason.code for reason in match.reasons),
     )

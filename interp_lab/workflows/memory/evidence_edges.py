@@ -21,6 +21,8 @@ from interp_lab.evidence.looks import corrected_q
 from interp_lab.workflows.memory.history import PastRun
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids, name_of, unit_id
 
+_HASH_CHARS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Fused:
@@ -56,6 +58,7 @@ def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
                 reasons=tuple(reason.code for reason in card.reasons),
                 validation=None,
                 report=run.id,
+                prompts=prompts_of(report),
             )
         )
     for group in () if report.handles is None else report.handles.alike:
@@ -74,6 +77,7 @@ def add_inspection(fused: Fused, run: PastRun, report: InspectReport) -> None:
                 reasons=(),
                 validation=None,
                 report=run.id,
+                prompts=prompts_of(report),
             )
             for member, found in zip(members, group.members, strict=True)
         )
@@ -109,6 +113,7 @@ def add_intervention(
                 reasons=tuple(reason.code for reason in card.reasons),
                 validation=None,
                 report=run.id,
+                prompts=prompts_of(report),
             )
         )
 
@@ -151,6 +156,7 @@ def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:
                     status=card.status, n_groups=0 if card.confirm is None else card.confirm.n_groups
                 ),
                 report=artifact,
+                prompts=prompts_of(report),
             )
         )
         if card.status == "candidate":
@@ -159,20 +165,29 @@ def add_paths(fused: Fused, artifact: str, report: PathReport) -> None:
 
 
 def settled(edges: Sequence[EvidenceEdge]) -> Iterator[EvidenceEdge]:
-    """Yield the edges without paths as they were found that a rerun on held-out prompts has replaced."""
-    rerun = {(e.source, e.target) for e in edges if e.validation is not None and e.validation.n_groups}
+    """Yield the edges without those found on explore prompts that a rerun on held-out ones of the same set replaced."""
+    rerun = _rerun(edges)
     for edge in edges:
         found_only = edge.validation is not None and not edge.validation.n_groups
-        if not (found_only and (edge.source, edge.target) in rerun):
+        if not (found_only and (edge.source, edge.target, edge.prompts) in rerun):
             yield edge
 
 
 def open_candidates(fused: Fused) -> Iterator[CandidatePath]:
-    """Yield the candidates that no report has rerun."""
-    rerun = {(e.source, e.target) for e in fused.edges if e.validation is not None and e.validation.n_groups}
+    """Yield the candidates that no report has rerun on the prompts that they were found on."""
+    rerun, prompts = _rerun(fused.edges), {edge.report: edge.prompts for edge in fused.edges}
     for path in fused.candidates:
-        if (path.nodes[0], path.nodes[1]) not in rerun:
+        if (path.nodes[0], path.nodes[1], prompts.get(path.report)) not in rerun:
             yield path
+
+
+def _rerun(edges: Sequence[EvidenceEdge]) -> set[tuple[str, str, str | None]]:
+    return {(e.source, e.target, e.prompts) for e in edges if e.validation is not None and e.validation.n_groups}
+
+
+def prompts_of(report: InspectReport | InterveneReport | PathReport) -> str:
+    """Return what tells the prompts of a report apart from others: the start of their hash."""
+    return report.dataset.sha256[:_HASH_CHARS]
 
 
 def _of(name: str, ids: Mapping[str, str], fused: Fused) -> str:

@@ -52,6 +52,20 @@ def test_false_matches_of_unrelated_effects_come_at_the_stated_rate() -> None:
     assert sum(found) <= 11  # 5 expected, 11 with probability .99
 
 
+def test_words_that_move_together_fool_exchanges_of_words_and_random_edits_answer_for_it() -> None:
+    rng = np.random.default_rng(5)
+    kin = np.repeat(np.eye(6), N_WORDS // 6, axis=1)  # forms of one word: every edit moves them alike
+    by_words: list[bool] = []
+    by_both: list[bool] = []
+    for seed in range(100):
+        one, two = (effects(rng.normal(size=(1, 6)) @ kin, part + seed, 0.2) for part in (0, 1000))
+        test = judge_vectors(one, two, rng.normal(size=(40, 6)) @ kin, GROUPS, n_permutations=99, seed=seed)
+        by_words.append(bool(test.p_words[0] <= 0.05))
+        by_both.append(bool(max(test.p_words[0], test.p_controls[0]) <= 0.05))
+    assert sum(by_words) >= 15  # 5 stated
+    assert sum(by_both) <= 11
+
+
 def chosen_and_called(seed: int, choosing: slice, judging: slice) -> bool:
     """Choose the closest of 100 unrelated pairs on some words, and test it on others or the same."""
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from interp_lab.store.blocks import CodeBlock, RowBlock
 from interp_lab.store.writer import StoreWriter
 from interp_lab.workflows.compare import compare
 from interp_lab.workflows.comparing import described as described_module
+from interp_lab.workflows.comparing import match_file
 from interp_lab.workflows.comparing import named as named_module
 from interp_lab.workflows.comparing import words as words_module
 from interp_lab.workflows.inspect import inspect
@@ -161,6 +163,36 @@ def test_a_match_file_that_was_written_is_read_again_and_its_pairs_are_tested(fo
     assert {(m.left.index, m.right.index): m.similarity for m in again.matches} == pairs
     assert {m.kind for m in again.matches} == {"imported"}
     assert any("not held out" in caveat for caveat in again.caveats)
+
+
+def test_the_pairs_of_a_comparison_are_held_out_only_from_the_halves_that_did_not_choose_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, done = run_compare(folder, **SIDES)
+    asked = CompareRequest.model_validate({"criterion": "a shared thing", **SIDES}).model_dump(mode="json")
+    manifest = SimpleNamespace(kind="comparison", spec={"request": asked})
+
+    def read_file(_: object, name: str, *, limit: int) -> bytes:
+        return (done / name).read_bytes()[:limit]
+
+    def open_it(_: str) -> SimpleNamespace:
+        return manifest
+
+    def stored(_: Settings) -> SimpleNamespace:
+        return SimpleNamespace(open=open_it, read_file=read_file)
+
+    monkeypatch.setattr(match_file, "_store", stored)
+    artifact = "c" * 64
+    again, _ = run_compare(folder, **SIDES, matches=artifact)
+    assert {(m.left.index, m.right.index) for m in again.matches} == {
+        (m.left.index, m.right.index) for m in first.matches
+    }
+    assert not any("not held out" in caveat for caveat in again.caveats)
+    other_halves, _ = run_compare(folder, **SIDES, matches=artifact, seed=1)
+    assert any("not held out" in caveat for caveat in other_halves.caveats)
+    manifest.kind = "probe"
+    with pytest.raises(InvalidMatches, match="is a probe"):
+        run_compare(folder, **SIDES, matches=artifact)
 
 
 def test_the_peers_names_find_their_units_and_wrong_pairs_stay_weak(folder: Path) -> None:

@@ -21,7 +21,7 @@ from interp_lab.contracts.criterion_graph import (
     CriterionGraphResult,
     EvidenceNode,
 )
-from interp_lab.contracts.inspect_report import InspectReport
+from interp_lab.contracts.inspect_report import DatasetFacts, InspectReport
 from interp_lab.contracts.path_report import PathCard, PathReport
 from interp_lab.reports.criterion_graph import render_criterion_graph, render_criterion_graph_markdown
 from interp_lab.settings import Settings
@@ -36,6 +36,7 @@ from tests.unit.workflows.memory.past_runs import (
     inspect_report,
     intervene_report,
     publish,
+    sha,
     unit_card,
     workspace,
 )
@@ -169,7 +170,7 @@ def test_a_report_that_does_not_exist_is_refused(settings: Settings) -> None:
         fuse(settings, "0" * 64)
 
 
-def path_report(part: str, status: str, grade: str) -> PathReport:
+def path_report(part: str, status: str, grade: str, prompts: str = "prompts") -> PathReport:
     interval = {"low": 0.2, "high": 0.4, "method": "t"}
     figures = {
         "part": part, "n_prompts": 20, "n_groups": 12, "total": 0.4, "passed_along": 0.1, "mediated": 0.3,
@@ -185,7 +186,8 @@ def path_report(part: str, status: str, grade: str) -> PathReport:
         "confirm": figures if part == "confirm" else None, "doses": [], "off_positives": None, "off_bound": None,
         "status": status, "grade": grade, "reasons": [], "next_action": None,
     }  # fmt: skip
-    return PathReport.model_construct(paths=(PathCard.model_validate(path),))
+    facts = DatasetFacts.model_construct(name="prompts", sha256=sha(prompts))
+    return PathReport.model_construct(paths=(PathCard.model_validate(path),), dataset=facts)
 
 
 def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
@@ -199,6 +201,45 @@ def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
     assert [edge.grade for edge in held] == ["validated"]
     assert len(fused.edges) == 2
     assert list(settled(fused.edges)) == held, "the rerun is attached to the path, which is drawn once"
+
+
+def test_a_rerun_on_other_prompts_settles_no_candidate_and_stays_apart() -> None:
+    fused = Fused()
+    add_paths(fused, "a" * 64, path_report("explore", "candidate", "plausible"))
+    add_paths(fused, "b" * 64, path_report("confirm", "validated", "validated", prompts="others"))
+    assert [path.report for path in open_candidates(fused)] == ["a" * 64]
+    assert list(settled(fused.edges)) == fused.edges
+    assert len({edge.prompts for edge in fused.edges}) == 2
+
+
+def test_reports_of_two_prompt_sets_are_not_told_as_one(settings: Settings) -> None:
+    units = [unit_card("resid_post.2 #5", "validated", [edit_card(-0.7)])]
+    here = publish(settings, intervene_report(units), at=2)
+    there = publish(settings, intervene_report(units, dataset="person-name-2"), at=3)
+    found = fuse(settings, inspected(settings), here, there)
+    assert found.n_prompt_sets == 2
+    assert found.summary.startswith("Over 2 prompt sets, which are not pooled: ")
+    assert any("person-name-2" in warning and "stay apart" in warning for warning in found.warnings)
+    effects = [edge for edge in found.edges if edge.kind == "effect"]
+    assert len(effects) == 2
+    assert {edge.prompts for edge in effects} == {sha("person-name")[:12], sha("person-name-2")[:12]}
+
+
+def test_reports_of_one_prompt_set_are_told_without_that_caveat(settings: Settings) -> None:
+    units = [unit_card("resid_post.2 #5", "validated", [edit_card(-0.7)])]
+    found = fuse(settings, inspected(settings), publish(settings, intervene_report(units), at=2))
+    assert found.n_prompt_sets == 1
+    assert not found.summary.startswith("Over")
+    assert found.warnings == ()
+
+
+def test_other_halves_of_one_prompt_set_and_other_behaviours_are_said(settings: Settings) -> None:
+    units = [unit_card("resid_post.2 #5", "validated", [edit_card(-0.7)])]
+    one = intervene_report(units)
+    other = intervene_report(units, seed=4, targets=[" rain"])
+    found = fuse(settings, publish(settings, one, at=2), publish(settings, other, at=3))
+    assert any("seeds 0, 4" in warning for warning in found.warnings)
+    assert any("2 behaviours" in warning and "rain" in warning for warning in found.warnings)
 
 
 def published(settings: Settings, *reports: str, **options: Any) -> tuple[CriterionGraphResult, dict[str, bytes]]:
