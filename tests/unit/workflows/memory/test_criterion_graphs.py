@@ -172,7 +172,7 @@ def test_a_report_that_does_not_exist_is_refused(settings: Settings) -> None:
 
 def path_report(part: str, status: str, grade: str, prompts: str = "prompts") -> PathReport:
     interval = {"low": 0.2, "high": 0.4, "method": "t"}
-    figures = {
+    figures: dict[str, Any] = {
         "part": part, "n_prompts": 20, "n_groups": 12, "total": 0.4, "passed_along": 0.1, "mediated": 0.3,
         "mediated_interval": interval, "direct": None, "share": 0.2, "controls": [], "beyond_control": interval,
         "p_value": 0.01, "q_value": 0.02, "sign_consistency": 0.9, "behaviour": None,
@@ -181,7 +181,7 @@ def path_report(part: str, status: str, grade: str, prompts: str = "prompts") ->
         {"key": f"{address}#5", "address": address, "unit": {"address": address, "index": 5}}
         for address in ("resid_post.1", "resid_post.2")
     ]  # fmt: skip
-    path = {
+    path: dict[str, Any] = {
         "source": ends[0], "target": ends[1], "explore": figures if part == "explore" else None,
         "confirm": figures if part == "confirm" else None, "doses": [], "off_positives": None, "off_bound": None,
         "status": status, "grade": grade, "reasons": [], "next_action": None,
