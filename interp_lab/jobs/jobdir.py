@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -72,9 +73,16 @@ class JobFolder:
 
     def drop_parts(self) -> None:
         """Remove what parts made for others, once the job's artifacts are published; how they ended stays on record."""
+        for folder in self._made_by_parts():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def has_parts(self) -> bool:
+        """Return whether something is there that `drop_parts` would remove."""
+        return any(True for _ in self._made_by_parts())
+
+    def _made_by_parts(self) -> Iterator[Path]:
         for pattern in ("*/out", "*/ckpt", "*/staged-*"):
-            for folder in self.parts.glob(pattern):
-                shutil.rmtree(folder, ignore_errors=True)
+            yield from self.parts.glob(pattern)
 
     def write_progress(self, values: dict[str, Any]) -> None:
         """Replace the progress file; a power cut may lose it."""

@@ -326,3 +326,18 @@ def test_a_silent_running_job_is_stalled_only_beyond_its_own_pace(
     clock.pass_time(2)
     assert engine.get(job.id).stalled
     assert engine.list_jobs().items[0].stalled
+
+
+def test_what_parts_made_goes_with_the_sweep_once_their_job_has_published_and_stays_before(
+    engine: JobEngine, launcher: FakeLauncher, clock: FakeClock
+) -> None:
+    published, broken = engine.submit(spec(n=1)).id, engine.submit(spec(n=2)).id
+    run_to(engine, clock, launcher, Ending(state="succeeded", result_sha256="0" * 64))
+    run_to(engine, clock, launcher, failed())
+    made = [JobFolder(engine.paths, job_id).parts / "shard-0-00000" / "out" for job_id in (published, broken)]
+    for folder in made:
+        folder.mkdir(parents=True)
+        (folder.parent / "outcome.json").touch()
+    engine.sweep()
+    assert [folder.exists() for folder in made] == [False, True], "the process was killed before it removed them"
+    assert (made[0].parent / "outcome.json").exists()
