@@ -170,7 +170,7 @@ paper-plan: $(STAMP)
 
 # what plan_scale says beside what runs take
 bench-plans: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/plans/bench.py
+	$(BIN)/python benchmarks/plans/bench.py
 
 clean:
 	rm -rf $(VENV) demo-workspace .pytest_cache .ruff_cache .conformance

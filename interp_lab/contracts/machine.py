@@ -16,6 +16,22 @@ PROFILE_FILE: Final = "profile.json"
 RouteName = Literal["local_cpu", "one_gpu", "several_gpus", "cluster", "remote_api", "streamed_frontier"]
 
 
+WorkName = Literal[
+    "forward",
+    "train_step",
+    "train_dense",
+    "held_out",
+    "worker_start",
+    "harvest_run",
+    "harvest_token",
+    "train_run",
+    "intervene",
+]
+"""A token through a block of 12 d² weights; a training step of 1,024 tokens, sparse or dense; a held-out token of a
+figure; what a process takes before its work begins; what a harvest takes besides its tokens, a token besides the model;
+what a training takes besides its steps and figures; an intervention."""
+
+
 class Processor(Contract):
     """The processor, as far as this process may use it."""
 
@@ -75,17 +91,31 @@ class Accelerator(Contract):
 class MeasuredRate(Contract):
     """One rate that was measured here."""
 
-    what: Literal["matmul_fp32", "matmul_fp32_onednn", "matmul_bf16", "copy", "forward", "train_sae"]
-    """Matrix product in float32, the same through oneDNN where it stays float32, in bfloat16; copying memory; the lab's
-    own harvest of a small model; or its own dictionary training (one product to encode counted)."""
+    what: Literal["matmul_fp32", "matmul_fp32_onednn", "matmul_bf16", "copy"]
+    """Matrix product in float32, the same through oneDNN where it stays float32, in bfloat16; or copying memory."""
     device: str
     """Where."""
     value: PositiveFloat
     """Billions of floating-point operations, or of bytes read and written, per second: the median of repeats."""
     unit: Literal["GFLOP/s", "GB/s"]
     """Unit of the value."""
-    size: NonNegativeInt | None = None
-    """forward: width of the model; train_sae: inputs times latents."""
+    repeats: NonNegativeInt
+    """Measurements."""
+    spread: NonNegativeFloat
+    """Slowest over fastest, minus one: how busy the machine was."""
+
+
+class WorkTime(Contract):
+    """How long a piece of the lab's own work took here."""
+
+    what: WorkName
+    """Which piece."""
+    device: str
+    """Where."""
+    sizes: tuple[NonNegativeInt, ...] = ()
+    """forward: width, tokens of a text; train_step, train_dense, held_out: inputs, latents."""
+    seconds: PositiveFloat
+    """The median of repeats; of intervene, over what an ordinary core is said to take."""
     repeats: NonNegativeInt
     """Measurements."""
     spread: NonNegativeFloat
@@ -137,8 +167,10 @@ class MachineProfile(Contract):
     """Devices that torch can use."""
     rates: tuple[MeasuredRate, ...]
     """Measured rates."""
+    work: tuple[WorkTime, ...] = ()
+    """How long the lab's own work takes, from short runs of it."""
     rates_at: AwareDatetime | None = None
-    """When they were measured; absent, with the rest."""
+    """When rates and work were measured; absent, with the rest."""
     libraries: dict[str, str]
     """Installed versions of what the lab can use."""
     credentials: tuple[str, ...]
@@ -156,6 +188,8 @@ class ProfileEnvRequest(JobRequest):
     """How long to measure rates; longer is steadier on a busy machine."""
     fresh: bool = False
     """Measure rates again, even if this machine's are known."""
+    work: bool = True
+    """Also time short runs of the lab's own jobs, on which plans rest."""
 
 
 class ProfileEnvResult(Result):

@@ -20,6 +20,10 @@ DeviceName = Literal["h100-sxm", "h200", "b200", "a100-80gb", "l4", "t4", "rtx-4
 Group = Literal["model", "harvest", "dictionary", "interventions", "transfer"]
 Stage = Literal["harvest", "train", "interventions"]
 
+BoundBy = Literal["arithmetic", "memory", "text", "figures", "start", "disk", "network"]
+"""Matrix products and attention; moving weights and moments; tokens, tables and columns; held-out figures; what a run
+of any size takes; bytes."""
+
 KnownAs = Literal["given", "files", "assumed", "formula"]
 """Said in the request, read from model files, taken as usual, or computed."""
 
@@ -125,10 +129,12 @@ class StageTime(Contract):
     """If all goes as well as the best figures say."""
     high: NonNegativeFloat
     """If it goes as badly as the worst do."""
-    bound_by: Literal["arithmetic", "disk", "network"]
+    bound_by: BoundBy
     """What it waits for most."""
     basis: str
     """Speed that was used and where it comes from."""
+    memory: NonNegativeFloat = 0.0
+    """Bytes on the fullest device at the peak."""
 
 
 class RoutePlan(Contract):

@@ -12,10 +12,10 @@ from pydantic import AwareDatetime, ValidationError
 from interp_lab.artifacts.canonical import canonical_json, sha256_hex
 from interp_lab.artifacts.durable import replace_quickly
 from interp_lab.contracts.base import Contract
-from interp_lab.contracts.machine import Accelerator, MeasuredRate, Memory, Processor
+from interp_lab.contracts.machine import Accelerator, MeasuredRate, Memory, Processor, WorkTime
 from interp_lab.errors import DiskFull
 
-PROBES = 1
+PROBES = 2
 """Moves when what is measured changes, so that rates of other probes are not taken for these."""
 
 
@@ -25,15 +25,21 @@ class KeptRates(Contract):
     key: str
     measured_at: AwareDatetime
     rates: tuple[MeasuredRate, ...]
+    work: tuple[WorkTime, ...] = ()
 
 
 def machine_key(
-    processor: Processor, memory: Memory, accelerators: Sequence[Accelerator], *, torch: str, n_threads: int
+    processor: Processor,
+    memory: Memory,
+    accelerators: Sequence[Accelerator],
+    *,
+    versions: Sequence[str],
+    n_threads: int,
 ) -> str:
-    """Return what the rates depend on, hashed: processor, cores, memory, accelerators, torch, threads, probes."""
+    """Return what the rates depend on, hashed: processor, cores, memory, accelerators, software, threads, probes."""
     devices = [[device.name, device.memory] for device in accelerators]
     hardware = [processor.name, processor.cores, processor.usable, list(processor.features), memory.total, devices]
-    return sha256_hex(canonical_json([PROBES, hardware, torch, n_threads]))
+    return sha256_hex(canonical_json([PROBES, hardware, list(versions), n_threads]))
 
 
 def cache_file(key: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -51,9 +57,9 @@ def read_rates(file: Path, key: str) -> KeptRates | None:
     return kept if kept.key == key and kept.rates else None
 
 
-def keep_rates(file: Path, key: str, rates: Sequence[MeasuredRate]) -> None:
-    """Keep the rates; where that cannot be written, they are measured again next time."""
-    kept = KeptRates(key=key, measured_at=datetime.now(UTC), rates=tuple(rates))
+def keep_rates(file: Path, key: str, rates: Sequence[MeasuredRate], work: Sequence[WorkTime] = ()) -> None:
+    """Keep what was measured; where that cannot be written, it is measured again next time."""
+    kept = KeptRates(key=key, measured_at=datetime.now(UTC), rates=tuple(rates), work=tuple(work))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_quickly(file, kept.model_dump_json().encode())

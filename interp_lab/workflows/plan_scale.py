@@ -22,6 +22,7 @@ from interp_lab.models.rates import macs_per_token
 from interp_lab.models.reference import locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.scale_calls import planned_calls
+from interp_lab.workflows.scale_edits import planned_edits
 
 
 def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | None) -> PlanScaleResult:
@@ -34,8 +35,8 @@ def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | N
     """
     shape = _shape(request, settings)
     profile = _profile(request.profile or latest, settings)
-    costs, rows = quantities(request, shape)
-    found = [planned_route(request, place, costs) for place in places(request, profile, shape, costs)]
+    costs, rows = quantities(request, shape, planned_edits(request, shape))
+    found = [planned_route(request, place, costs) for place in places(request, profile, costs)]
     routes = tuple(sorted(found, key=lambda route: (not route.fits, route.seconds is None, route.seconds or 0.0)))
     return PlanScaleResult(
         summary=_in_words(request, shape, costs.kept_bytes, routes),
@@ -60,7 +61,8 @@ def _shape(request: PlanScaleRequest, settings: Settings) -> Shape:
 def _of_files(facts: ModelFacts) -> Shape:
     blocks = macs_per_token(facts, facts.n_layers - 1) or facts.weights.n_parameters
     d_kv = (facts.n_kv_heads or 0) * (facts.d_head or 0) or facts.d_model
-    return Shape(facts.weights.n_parameters, blocks, facts.n_layers, facts.d_model, d_kv, "files")
+    head = (facts.n_vocab or 0) * facts.d_model
+    return Shape(facts.weights.n_parameters, blocks, facts.n_layers, facts.d_model, d_kv, "files", head)
 
 
 def _profile(name: str | None, settings: Settings) -> MachineProfile | None:
@@ -105,8 +107,8 @@ def _warnings(request: PlanScaleRequest, shape: Shape, profile: MachineProfile |
         )
     if profile is None:
         found.append("This machine has not been profiled: no local route is planned.")
-    elif not any(rate.what == "forward" for rate in profile.rates):
-        found.append("The profile has no probes of the lab's own work; times rest on published utilisation.")
+    elif not profile.work:
+        found.append("The profile has no short runs of the lab's own work; times rest on published utilisation.")
     if request.device is not None:
         found.append("Times on accelerators rest on published figures; the lab has not been measured on them.")
     return tuple(found)

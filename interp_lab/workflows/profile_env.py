@@ -18,9 +18,8 @@ from interp_lab.contracts.machine import (
     MeasuredRate,
     ProfileEnvRequest,
     ProfileEnvResult,
+    WorkTime,
 )
-from interp_lab.dictionaries.training.probe import SHAPES, training_rate
-from interp_lab.engine.probes import WIDTHS, forward_rate
 from interp_lab.engine.rates import accelerators, measured_rates
 from interp_lab.jobs.filesystem import filesystem_type, mounts
 from interp_lab.jobs.run import Run
@@ -28,6 +27,7 @@ from interp_lab.machine.hardware import disk, memory, processor
 from interp_lab.machine.rate_cache import cache_file, keep_rates, machine_key, read_rates
 from interp_lab.machine.routes import routes
 from interp_lab.machine.surroundings import credentials, engines, libraries
+from interp_lab.workflows.profiling.own_work import own_jobs, own_steps
 
 
 def profile_env(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
@@ -46,13 +46,15 @@ def profile_env(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
 def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
     devices, found = tuple(accelerators()), tuple(engines())
     cpu, ram = processor(), memory()
-    key = machine_key(cpu, ram, devices, torch=torch.__version__, n_threads=torch.get_num_threads())
+    versions = torch.__version__, run.code_version
+    key = machine_key(cpu, ram, devices, versions=versions, n_threads=torch.get_num_threads())
     kept = None if request.fresh else read_rates(cache_file(key), key)
-    if kept is None:
-        rates = _measured(request, devices, run)
-        keep_rates(cache_file(key), key, rates)
+    if kept is None or (request.work and not kept.work):
+        kept = None
+        rates, work = _measured(request, devices, run)
+        keep_rates(cache_file(key), key, rates, work)
     else:
-        rates = kept.rates
+        rates, work = kept.rates, kept.work
     return MachineProfile(
         measured_at=datetime.now(UTC),
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
@@ -62,6 +64,7 @@ def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
         disk=disk(run.workspace, filesystem_type(run.workspace.resolve(), mounts())),
         accelerators=devices,
         rates=tuple(rates),
+        work=tuple(work),
         rates_at=None if kept is None else kept.measured_at,
         libraries=libraries(),
         credentials=credentials(),
@@ -70,33 +73,31 @@ def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
     )
 
 
-def _measured(request: ProfileEnvRequest, devices: Sequence[Accelerator], run: Run) -> Sequence[MeasuredRate]:
+def _measured(
+    request: ProfileEnvRequest, devices: Sequence[Accelerator], run: Run
+) -> tuple[Sequence[MeasuredRate], Sequence[WorkTime]]:
     where = ["cpu", *(f"cuda:{i}" for i, d in enumerate(devices) if d.kind != "mps")]
     where += ["mps"] if any(device.kind == "mps" for device in devices) else []
     rates: list[MeasuredRate] = []
     for device in where:
         run.check()
         rates += measured_rates(device, request.seconds / len(where) / 2)
-        rates += _own_work(device, request.seconds / len(where) / 2, run)
-    return rates
+    return rates, tuple(_own_work(request, where, run)) if request.work else ()
 
 
-def _own_work(device: str, seconds: float, run: Run) -> Iterator[MeasuredRate]:
-    """Yield how fast the lab reads models and trains dictionaries there, each at two sizes."""
-    share = seconds / (len(WIDTHS) + len(SHAPES))
-    run.progress(0, None, f"measuring the lab's own work on {device}")
-    for width in WIDTHS:
-        run.check()
-        yield forward_rate(width, run.checkpoint_dir, device=device, seconds=share)
-    for d_in, n_latents in SHAPES:
-        run.check()
-        yield training_rate(d_in, n_latents, device=device, seconds=share)
+def _own_work(request: ProfileEnvRequest, where: Sequence[str], run: Run) -> Iterator[WorkTime]:
+    """Yield how long the lab's own work takes: steps on every device, whole runs where the lab would make them."""
+    run.progress(0, None, "making short runs of the lab's own work")
+    main = "cpu" if len(where) == 1 else where[1]
+    for device in where:
+        steps = tuple(own_steps(device, request.seconds / len(where) / 2, run.checkpoint_dir, run.check))
+        yield from steps
+        if device == main:
+            yield from own_jobs(steps, device, run)
 
 
 def _in_words(profile: MachineProfile) -> str:
-    best = max(
-        (rate for rate in profile.rates if rate.unit == "GFLOP/s" and not rate.size), key=lambda rate: rate.value
-    )
+    best = max((rate for rate in profile.rates if rate.unit == "GFLOP/s"), key=lambda rate: rate.value)
     where = f"{profile.processor.usable:g} cores, {profile.memory.available / 2**30:.1f} GiB free"
     devices = ", ".join(device.name for device in profile.accelerators) or "no accelerator"
     known = "" if profile.rates_at is None else f", rates known since {profile.rates_at:%Y-%m-%d %H:%M} UTC"
@@ -108,6 +109,6 @@ def _in_words(profile: MachineProfile) -> str:
 
 
 def _warnings(profile: MachineProfile) -> list[str]:
-    busy = [rate.what for rate in profile.rates if rate.spread > 1.0]
+    busy = [each.what for each in (*profile.rates, *profile.work) if each.spread > 1.0]
     said = "The machine was busy: repeats of {} differ more than twofold; measure again (fresh) when it is idle."
     return [said.format(", ".join(dict.fromkeys(busy)))] if busy else []

@@ -57,12 +57,19 @@ def _ranks(route: RoutePlan | None) -> dict[str, JsonValue]:
     return {"ranks": ranks} if ranks > 1 else {}
 
 
+def edit_choices(request: PlanScaleRequest) -> dict[str, JsonValue]:
+    """Return the edits of a call of intervene, as many as it takes."""
+    return {
+        "strengths": [float(1 + place) for place in range(min(request.strengths, _MOST_STRENGTHS))],
+        "n_controls": min(max(1, request.controls), _MOST_CONTROLS),
+    }
+
+
 def _interventions(request: PlanScaleRequest, model: JsonValue, route: RoutePlan | None) -> PlannedCall:
     arguments: dict[str, JsonValue] = {
         "model": model,
         "ranks": list(range(1, 1 + min(request.units, MAX_UNITS))),
-        "strengths": [float(1 + place) for place in range(min(request.strengths, _MOST_STRENGTHS))],
-        "n_controls": min(max(1, request.controls), _MOST_CONTROLS),
+        **edit_choices(request),
         **_shards("interventions", request, route),
     }
     fill = {

@@ -19,9 +19,10 @@ def _plan(request: ProfileEnvRequest, lab: Lab) -> Plan:
     if free_bytes(lab.settings.workspace) < 2 * PROBE_BYTES:
         raise DiskFull(describe_full(lab.settings.workspace, 2 * PROBE_BYTES))
     plan = ProfileEnvPlan(seconds=request.seconds, bytes_written=PROBE_BYTES)
+    runs = ", makes short runs of the lab's own jobs (about half a minute)" if request.work else ""
     summary = (
-        f"Measures for {request.seconds:g} s and writes {PROBE_BYTES / 2**20:.0f} MiB to the workspace, "
-        f"which are removed again."
+        f"Measures for {request.seconds:g} s{runs} and writes {PROBE_BYTES / 2**20:.0f} MiB to the workspace, "
+        f"which are removed again; what is known of this machine and version is not measured again."
     )
     return Plan(summary=summary, details=plan.model_dump(mode="json"), label="this machine")
 
@@ -37,9 +38,9 @@ PROFILE_ENV = JobCapability(
     title="Profile this machine",
     guidance=(
         "Finds cores, memory, disk, accelerators, libraries, credentials (names only) and engines, honours container "
-        "limits, and measures matrix products, memory and disk. Call it before planning large work; it takes a few "
-        "seconds. Rates are kept per machine: fresh (with a new request_key) measures again. They hold for this "
-        "machine as busy as it was; it says nothing about any model."
+        "limits, and measures matrix products, memory, disk and short jobs. Call it before planning large work; the "
+        "first takes half a minute. Rates are kept per machine: fresh (with a new request_key) measures again. They "
+        "hold for this machine as busy as it was; it says nothing about any model."
     ),
     request=ProfileEnvRequest,
     result=ProfileEnvResult,

@@ -1,42 +1,43 @@
 # pyright: standard
-"""How fast the lab trains dictionaries on this machine, measured on random activations."""
+"""How long steps of dictionary training take on this machine, measured on random activations."""
 
 from __future__ import annotations
 
-import statistics
-import time
-
 import torch
 
-from interp_lab.contracts.dictionaries import DictionaryConfig, TrainingConfig
-from interp_lab.contracts.machine import MeasuredRate
+from interp_lab.contracts.dictionaries import ArchitectureName, DictionaryConfig, TrainingConfig
+from interp_lab.contracts.machine import WorkTime
 from interp_lab.dictionaries.training.trainer import Trainer
+from interp_lab.machine.worktimes import work_time
 
-SHAPES = ((128, 1024), (512, 4096))
-"""Inputs and latents of the probes."""
-_K = 32
-_BATCH = 2048
-_LEAST_REPEATS = 3
+SHAPES = ((128, 1024), (128, 8192), (512, 1024), (512, 8192))
+"""Inputs and latents of the probes: corners, between which times are interpolated. The weights, gradients and moments
+of the largest do not fit into the caches of most processors."""
+DENSE_SHAPES = ((128, 1024), (512, 4096))
+"""The same for architectures whose penalty begins dense."""
+PROBE_K = 32
+PROBE_BATCH = 1024
+"""Tokens of a step, as the preset of a ready call has it."""
 
 
-def training_rate(d_in: int, n_latents: int, *, device: str, seconds: float) -> MeasuredRate:
-    """Return the rate of training steps of a TopK dictionary, its one dense product counted as in `plan_scale`."""
-    config = DictionaryConfig(kind="sae", architecture="topk", d_in=d_in, d_out=d_in, n_latents=n_latents, k=_K, seed=0)
-    trainer = Trainer(config, TrainingConfig(batch_tokens=_BATCH), device=device)
-    rows = torch.randn(_BATCH, d_in, generator=torch.Generator().manual_seed(0))
-    times: list[float] = []
-    deadline = time.perf_counter() + seconds
-    while len(times) <= _LEAST_REPEATS or time.perf_counter() < deadline:
-        start = time.perf_counter()
-        trainer.step(rows)
-        times.append(max(time.perf_counter() - start, 1e-9))
-    flops = _BATCH * (2 * d_in * n_latents + 8 * _K * d_in)
-    return MeasuredRate(
-        what="train_sae",
-        device=device,
-        value=flops / 1e9 / statistics.median(times[1:]),
-        unit="GFLOP/s",
-        size=d_in * n_latents,
-        repeats=len(times) - 1,
-        spread=max(times[1:]) / min(times[1:]) - 1,
+def step_time(
+    d_in: int, n_latents: int, *, device: str, seconds: float, architecture: ArchitectureName = "topk"
+) -> tuple[WorkTime, Trainer]:
+    """Return the time of a training step and the trainer that was timed; relu, without a penalty, stays dense."""
+    dense = architecture == "relu"
+    config = DictionaryConfig(
+        architecture=architecture,
+        d_in=d_in,
+        d_out=d_in,
+        n_latents=n_latents,
+        k=None if dense else PROBE_K,
+        seed=0,
     )
+    training = TrainingConfig(batch_tokens=PROBE_BATCH, sparsity_coefficient=0.0)
+    trainer = Trainer(config, training, device=device)
+    rows = torch.randn(PROBE_BATCH, d_in, generator=torch.Generator().manual_seed(0))
+    name = "train_dense" if dense else "train_step"
+    timed = work_time(
+        name, (d_in, n_latents), lambda: trainer.step(rows).loss, device=device, seconds=seconds
+    )  # the loss is a number: an accelerator has finished
+    return timed, trainer

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from interp_lab.contracts.plan_scale import Group, KnownAs, PlanScaleRequest, Quantity
 from interp_lab.contracts.sizes import bytes_in_words, in_words
+from interp_lab.contracts.train_sae import PRESETS
 from interp_lab.machine.scale.shape import Shape
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -19,18 +20,36 @@ CODE_BYTES = 10
 """An active latent in both layouts; 9.1 measured (benchmarks/results/store.json)."""
 STREAM_ROWS = 65_536
 """Tokens that a stream holds and mixes."""
-RUNS_PER_EDIT = 3
-"""The edit, its opposite and its placebo."""
 _EXPANSION = 16
 _COPIES = 4
 """Weights, gradients and Adam's two moments."""
-_DENSE = frozenset({"relu", "gated", "jumprelu"})
+_TOUCHES = 2 * _COPIES
+"""Each read and written."""
+BATCH_TOKENS = int(PRESETS["minimal"]["training"]["batch_tokens"])
+"""Tokens of a step in a ready call."""
+DENSE = frozenset({"relu", "gated", "jumprelu"})
+"""Architectures that compute every latent of every token while they train."""
 _KAPLAN = "Kaplan et al. 2020, table 1"
+
+
+class Edits(NamedTuple):
+    """The work of all interventions."""
+
+    n_runs: float
+    macs: float
+    fixed_seconds: float
+    """On an ordinary core, of what is no arithmetic."""
+    arithmetic_seconds: float
+    """On an ordinary core, of the rest."""
 
 
 class Costs(NamedTuple):
     """The numbers that routes are reckoned from."""
 
+    shape: Shape
+    depth: float
+    """Share of the layers that a harvest runs."""
+    edits: Edits
     tokens: int
     weight_bytes: float
     harvest_flops: float
@@ -41,18 +60,23 @@ class Costs(NamedTuple):
     training_bytes: float
     """Weights, gradients and moments of all dictionaries, which one call trains side by side."""
     training_flops: float
+    moved_bytes: float
+    """What all steps of all dictionaries read and write of weights, gradients and moments."""
     edited_flops: float
     stream: bool
 
 
-def quantities(request: PlanScaleRequest, shape: Shape) -> tuple[Costs, tuple[Quantity, ...]]:
+def quantities(request: PlanScaleRequest, shape: Shape, edits: Edits) -> tuple[Costs, tuple[Quantity, ...]]:
     """Return the numbers, and the same as records that say where each comes from."""
     ledger = _Ledger([])
     weight, forward, depth = _model(request, shape, ledger)
     harvest_flops, kept = _harvest(request, shape, ledger, forward)
-    n_latents, training, training_flops = _dictionary(request, shape, ledger)
-    edited = _interventions(request, ledger, forward / depth)
+    n_latents, training, training_flops, moved = _dictionary(request, shape, ledger)
+    edited = _interventions(request, ledger, edits)
     costs = Costs(
+        shape=shape,
+        depth=depth,
+        edits=edits,
         tokens=request.tokens,
         weight_bytes=weight,
         harvest_flops=harvest_flops,
@@ -61,6 +85,7 @@ def quantities(request: PlanScaleRequest, shape: Shape) -> tuple[Costs, tuple[Qu
         n_dictionaries=request.n_addresses,
         training_bytes=training,
         training_flops=training_flops,
+        moved_bytes=moved,
         edited_flops=edited,
         stream=request.storage == "streamed",
     )
@@ -145,7 +170,7 @@ def _harvest(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, forward: 
     return flops, ledger.add("harvest", "store", store, "bytes", formula=f"activations + tokens × {ROW_BYTES} bytes")
 
 
-def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float]:
+def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float, float]:
     n_latents = request.n_latents or _EXPANSION * shape.d_model
     known: KnownAs = "given" if request.n_latents else "assumed"
     why = _SAID if request.n_latents else f"{_EXPANSION} × d_model"
@@ -158,16 +183,26 @@ def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tup
     formula = f"{request.n_addresses} dictionaries side by side × {each}"
     ledger.add("dictionary", "training_memory", training, "bytes", formula=formula)
     flops = _training_arithmetic(request, shape, ledger, n_latents)
+    n_steps = -(-(request.train_tokens or request.tokens) // BATCH_TOKENS)
+    moved = ledger.add(
+        "dictionary",
+        "optimiser_traffic",
+        n_steps * request.n_addresses * 4 * _TOUCHES * parameters,
+        "bytes",
+        formula=f"{n_steps:,} steps of {BATCH_TOKENS:,} tokens × {request.n_addresses} dictionaries × {4 * _TOUCHES} "
+        "bytes × parameters",
+        source="Adam moves every weight in every step: weights, gradients, two moments, each read and written",
+    )
     codes = request.tokens * request.n_addresses * request.k * CODE_BYTES
     formula = f"tokens × {request.n_addresses} × {request.k} × {CODE_BYTES} bytes"
     source = "9.1 bytes per active latent measured for both layouts"
     ledger.add("dictionary", "codes", codes, "bytes", formula=formula, source=source)
-    return n_latents, training, flops
+    return n_latents, training, flops, moved
 
 
 def _training_arithmetic(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, n_latents: int) -> float:
     tokens = request.train_tokens or request.tokens
-    dense = request.architecture in _DENSE
+    dense = request.architecture in DENSE
     step = shape.d_model * n_latents
     per_token = 12 * step if dense else 2 * step + 8 * request.k * shape.d_model
     formula = "12 × d_model × n_latents" if dense else f"2 × d_model × n_latents + 8 × {request.k} × d_model"
@@ -181,21 +216,24 @@ def _training_arithmetic(request: PlanScaleRequest, shape: Shape, ledger: _Ledge
     )
 
 
-def _interventions(request: PlanScaleRequest, ledger: _Ledger, whole_forward: float) -> float:
-    runs = request.units * request.strengths * (RUNS_PER_EDIT + request.controls) * request.prompts
-    each = (
-        f"{request.strengths} strengths × ({RUNS_PER_EDIT} + {request.controls} controls) × {request.prompts} prompts"
+def _interventions(request: PlanScaleRequest, ledger: _Ledger, edits: Edits) -> float:
+    each = "the edit, its opposite, its placebo and 2 of each control on positives, the edit on negatives"
+    formula = (
+        f"{request.units} units × ({request.strengths + 1} edits on one half of {request.prompts} prompts + 2 on the "
+        f"other) × ({each}; {request.controls} controls)"
     )
-    ledger.add("interventions", "edited_runs", runs, "runs", formula=f"{request.units} units × {each}")
-    tokens = runs * request.prompt_tokens
+    source = "the count of a dry run of intervene, half of the prompts with the property"
+    ledger.add("interventions", "edited_runs", edits.n_runs, "runs", formula=formula, source=source)
+    tokens = edits.n_runs * request.prompt_tokens
     formula = f"edited_runs × {request.prompt_tokens} tokens"
     ledger.add("interventions", "edited_tokens", tokens, "tokens", formula=formula)
     return ledger.add(
         "interventions",
         "arithmetic",
-        tokens * whole_forward / 2,
+        2 * edits.macs,
         "FLOP",
-        formula="edited_tokens × forward_per_token of all layers × 1/2 (layers before the edit are computed once)",
+        formula="2 × multiply-adds: unedited prompts three times, edited runs from the middle layer on, the vocabulary",
+        source="the same count",
     )
 
 

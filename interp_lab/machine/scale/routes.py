@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from interp_lab.contracts.machine import MachineProfile, RouteName
-from interp_lab.contracts.plan_scale import PlanScaleRequest, RoutePlan, Stage, StageTime
+from interp_lab.contracts.plan_scale import BoundBy, PlanScaleRequest, RoutePlan, Stage, StageTime
 from interp_lab.contracts.sizes import bytes_in_words
 from interp_lab.machine.scale.costs import STREAM_ROWS, Costs, calls_for_shards
 from interp_lab.machine.scale.devices import DEVICES
-from interp_lab.machine.scale.shape import Shape
-from interp_lab.machine.scale.speeds import Speed, matrix_speed, measured_speed, published_speed
+from interp_lab.machine.scale.labtimes import LabTimes
+from interp_lab.machine.scale.own_times import Machine, own_times
+from interp_lab.machine.scale.speeds import Speed, matrix_speed, published_speed
 
 _BASE = 600 * 2**20
 """Libraries."""
@@ -31,47 +32,52 @@ class Place(NamedTuple):
     """Bytes of one device."""
     disk: float | None
     write_bytes_per_s: float | None
-    forward: Speed | None
-    training: Speed | None
+    speed: Speed | None
+    """Of matrix products, where the lab's own work was not measured."""
+    own: LabTimes | None = None
+    """The lab's own work, measured there."""
 
 
-def places(request: PlanScaleRequest, profile: MachineProfile | None, shape: Shape, costs: Costs) -> Iterator[Place]:
+def places(request: PlanScaleRequest, profile: MachineProfile | None, costs: Costs) -> Iterator[Place]:
     """Yield the routes of the profiled machine, then the accelerators that the request asks about."""
     if profile is not None:
-        yield from _here(request, profile, shape, costs)
+        yield from _here(request, profile)
     if request.device is not None:
         sheet, speed = DEVICES[request.device], published_speed(request.device)
         route: RouteName = "one_gpu" if request.n_devices == 1 else "several_gpus"
         if request.n_devices > 8:
             route = "streamed_frontier" if costs.stream else "cluster"
         name = f"{request.n_devices} × {request.device}"
-        yield Place(route, name, request.n_devices, sheet.memory, request.disk, None, speed, speed)
+        yield Place(route, name, request.n_devices, sheet.memory, request.disk, None, speed)
 
 
-def _here(request: PlanScaleRequest, profile: MachineProfile, shape: Shape, costs: Costs) -> Iterator[Place]:
+def _here(request: PlanScaleRequest, profile: MachineProfile) -> Iterator[Place]:
     disk = float(request.disk or profile.disk.free)
     write = profile.disk.write_mb_per_s * 1e6
-    step = shape.d_model * costs.n_latents
-    forward, training = (
-        measured_speed(profile.rates, what, "cpu", size=size) or matrix_speed(profile.rates, "cpu")
-        for what, size in (("forward", shape.d_model), ("train_sae", step))
-    )
     name = f"{profile.processor.name}, {profile.processor.usable:g} cores"
-    yield Place("local_cpu", name, 1, profile.memory.available, disk, write, forward, training)
+    yield Place("local_cpu", name, 1, profile.memory.available, disk, write, *_speeds(profile, "cpu"))
     usable = [device for device in profile.accelerators if device.kind != "mps"]
     if usable:
         smallest = min(usable, key=lambda device: device.free)
-        speed = matrix_speed(profile.rates, "cuda:0")
-        yield Place("one_gpu", smallest.name, 1, smallest.free, disk, write, speed, speed)
+        speeds = _speeds(profile, "cuda:0")
+        yield Place("one_gpu", smallest.name, 1, smallest.free, disk, write, *speeds)
         if len(usable) > 1:
             name = f"{len(usable)} × {smallest.name}"
-            yield Place("several_gpus", name, len(usable), smallest.free, disk, write, speed, speed)
+            yield Place("several_gpus", name, len(usable), smallest.free, disk, write, *speeds)
+
+
+def _speeds(profile: MachineProfile, device: str) -> tuple[Speed | None, LabTimes | None]:
+    return matrix_speed(profile.rates, device), LabTimes.of(profile.work, device)
 
 
 def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> RoutePlan:
     """Return the run in that place."""
     needed = max(_memory(place, costs).values())
-    stages = tuple(_stages(request, place, costs))
+    used = _memory(place, costs)
+    stages = tuple(
+        stage.model_copy(update={"memory": used["dictionary" if stage.stage == "train" else "weights"]})
+        for stage in _stages(request, place, costs)
+    )
     seconds = sum(stage.seconds for stage in stages) if stages else None
     enough_disk = costs.stream or place.disk is None or costs.kept_bytes <= place.disk
     fits = needed <= place.memory and enough_disk
@@ -105,30 +111,47 @@ def _memory(place: Place, costs: Costs) -> dict[str, float]:
 
 
 def _stages(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[StageTime]:
-    work: tuple[tuple[Stage, float, Speed | None], ...] = (
-        ("harvest", costs.harvest_flops, place.forward),
-        ("train", costs.training_flops, place.training),
-        ("interventions", costs.edited_flops, place.forward),
+    waits = dict(_waits(request, place, costs))
+    if place.own is not None and place.write_bytes_per_s:
+        machine = Machine(place.own, place.write_bytes_per_s)
+        network: dict[BoundBy, float] = {"network": waits["network"]} if "network" in waits else {}
+        for stage in own_times(request, costs, machine):
+            shared = stage.model_copy(
+                update={name: getattr(stage, name) / place.n_devices for name in ("seconds", "low", "high")}
+            )
+            yield _waiting(shared, network) if stage.stage == "harvest" else shared
+    elif place.speed is not None:
+        for stage in _by_speed(place.speed, place.n_devices, costs):
+            yield _waiting(stage, waits) if stage.stage == "harvest" else stage
+
+
+def _by_speed(speed: Speed, n_devices: int, costs: Costs) -> Iterator[StageTime]:
+    moved = costs.moved_bytes / speed.bandwidth if speed.bandwidth else 0.0
+    work: tuple[tuple[Stage, float, float], ...] = (
+        ("harvest", costs.harvest_flops, 0.0),
+        ("train", costs.training_flops, moved),
+        ("interventions", costs.edited_flops, 0.0),
     )
-    for stage, flops, speed in work:
-        if speed is None:
-            continue
-        low, planned, high = (flops / (rate * place.n_devices) for rate in (speed.high, speed.planned, speed.low))
-        waits = dict(_waits(request, place, costs)) if stage == "harvest" else {}
-        slowest = max(waits, key=lambda name: waits[name], default=None)
-        extra = sum(waits.values())
-        bound = slowest if slowest is not None and waits[slowest] > planned else "arithmetic"
-        yield StageTime(
-            stage=stage,
-            seconds=planned + extra,
-            low=low + extra,
-            high=high + extra,
-            bound_by="disk" if bound == "disk" else "network" if bound == "network" else "arithmetic",
-            basis=speed.basis,
+    for stage, flops, memory in work:
+        low, planned, high = ((flops / rate + memory) / n_devices for rate in (speed.high, speed.planned, speed.low))
+        bound: BoundBy = "memory" if 2 * memory > planned * n_devices else "arithmetic"
+        basis = (
+            f"{speed.basis}; optimiser at {speed.bandwidth / 1e9:,.0f} GB/s"
+            if memory and speed.bandwidth
+            else speed.basis
         )
+        yield StageTime(stage=stage, seconds=planned, low=low, high=high, bound_by=bound, basis=basis)
 
 
-def _waits(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[tuple[str, float]]:
+def _waiting(stage: StageTime, waits: Mapping[BoundBy, float]) -> StageTime:
+    """Return the stage with what it waits for besides."""
+    extra, slowest = sum(waits.values()), max(waits, key=lambda name: waits[name], default=None)
+    bound = slowest if slowest is not None and waits[slowest] > stage.seconds else stage.bound_by
+    longer = {name: getattr(stage, name) + extra for name in ("seconds", "low", "high")}
+    return stage.model_copy(update={**longer, "bound_by": bound})
+
+
+def _waits(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[tuple[BoundBy, float]]:
     if not costs.stream and place.write_bytes_per_s:
         yield "disk", costs.kept_bytes / place.write_bytes_per_s
     if request.network:

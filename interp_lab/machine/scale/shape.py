@@ -24,6 +24,8 @@ class Shape(NamedTuple):
     """Width of keys, and of values, per layer."""
     known: KnownAs
     """How the layers and the width are known."""
+    head: int = 0
+    """Multiply-adds from the last block to the vocabulary; 0 where it is not known."""
 
 
 def assumed_shape(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import PositiveFloat, ValidationError
 
@@ -86,6 +86,22 @@ class Work:
         return _RUN + _PROMPT * self.n_prompts + _ROW * self.n_rows + self.macs / _MACS + _WRITTEN * self.n_written
 
 
+class Macs(NamedTuple):
+    """Multiply-adds of a token."""
+
+    whole: float
+    """Through the whole model."""
+    block: float
+    """Through one block."""
+    head: float
+    """From the last block to the vocabulary."""
+
+
+def macs_of(facts: ModelFacts) -> Macs:
+    """Return the sizes of a model that decide cost; 0 where its files do not tell."""
+    return Macs(macs_per_token(facts, None) or 0, macs_per_token(facts, 0) or 0, (facts.n_vocab or 0) * facts.d_model)
+
+
 def work_of(
     request: InterveneRequest,
     facts: ModelFacts,
@@ -100,10 +116,21 @@ def work_of(
     Per unit, `kinds` has the controls per control number and `blocks` the blocks that run again; `tokens` is the mean
     length of a prompt.
     """
+    return work_at(request, macs_of(facts), halves, kinds=kinds, blocks=blocks, tokens=tokens)
+
+
+def work_at(
+    request: InterveneRequest,
+    sizes: Macs,
+    halves: Halves,
+    *,
+    kinds: Sequence[int],
+    blocks: Sequence[int],
+    tokens: float,
+) -> Work:
+    """Return the work of a request with a model of which only sizes are known; else as `work_of`."""
     n_prompts = sum((*halves.explore, *halves.confirm))
-    whole = macs_per_token(facts, None) or 0
-    block = macs_per_token(facts, 0) or 0
-    head = (facts.n_vocab or 0) * facts.d_model
+    whole, block, head = sizes
     seen = 1.0 if request.where == "last" else tokens
     n_rows, macs, n_written = 0, 3.0 * n_prompts * tokens * whole, 0
     for places in edited_at_once(request, len(kinds)):

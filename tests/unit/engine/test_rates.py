@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from interp_lab.dictionaries.training.probe import training_rate
-from interp_lab.engine.probes import forward_rate
+from interp_lab.dictionaries.training.probe import step_time
+from interp_lab.engine.probes import forward_times
 from interp_lab.engine.rates import accelerators, measured_rates
 
 
@@ -25,14 +25,21 @@ def test_devices_are_those_that_torch_can_use() -> None:
 
 
 def test_reading_a_model_is_measured_with_the_labs_own_code(tmp_path: Path) -> None:
-    rate = forward_rate(64, tmp_path, device="cpu", seconds=0.05)
-    assert (rate.what, rate.size, rate.unit) == ("forward", 64, "GFLOP/s")
-    assert rate.value > 0
-    assert rate.repeats >= 3
+    short, long = forward_times(64, tmp_path, device="cpu", seconds=0.05)
+    assert (short.what, short.sizes, long.sizes) == ("forward", (64, 64), (64, 256))
+    assert min(short.seconds, long.seconds) > 0
+    assert min(short.repeats, long.repeats) >= 3
 
 
 def test_training_a_dictionary_is_measured_with_the_labs_own_code() -> None:
-    rate = training_rate(32, 128, device="cpu", seconds=0.05)
-    assert (rate.what, rate.size) == ("train_sae", 32 * 128)
-    assert rate.value > 0
-    assert rate.repeats >= 3
+    sparse, trainer = step_time(32, 128, device="cpu", seconds=0.05)
+    assert (sparse.what, sparse.sizes) == ("train_step", (32, 128))
+    assert trainer.progress.step == sparse.repeats + 1, "the first step sets up"
+    dense, _ = step_time(32, 128, device="cpu", seconds=0.05, architecture="relu")
+    assert dense.what == "train_dense"
+
+
+def test_the_dense_probe_stays_dense_so_that_it_times_what_it_says() -> None:
+    _, trainer = step_time(32, 128, device="cpu", seconds=0.1, architecture="relu")
+    rows = torch.randn(1024, 32, generator=torch.Generator().manual_seed(0))
+    assert trainer.step(rows).path == "dense"

@@ -13,6 +13,7 @@ from interp_lab.errors import InvalidMachineProfile, LabError, UnknownModelSize
 from interp_lab.settings import Settings
 from interp_lab_tools.catalogue import BY_NAME, find
 from interp_lab_tools.lab import Lab
+from tests.unit.machine.scale.probed import probed
 
 PROFILE: dict[str, Any] = {
     "measured_at": "2026-01-01T00:00:00Z",
@@ -23,9 +24,9 @@ PROFILE: dict[str, Any] = {
     "disk": {"file_system": "ext4", "free": 2**40, "write_mb_per_s": 100, "read_mb_per_s": 1000},
     "accelerators": [],
     "rates": [
-        {"what": "forward", "device": "cpu", "value": 50, "unit": "GFLOP/s", "size": 128, "repeats": 3, "spread": 0.1},
-        {"what": "train_sae", "device": "cpu", "value": 20, "unit": "GFLOP/s", "size": 9, "repeats": 3, "spread": 0.1},
+        {"what": "matmul_fp32", "device": "cpu", "value": 50, "unit": "GFLOP/s", "repeats": 3, "spread": 0.1},
     ],
+    "work": [each.model_dump(mode="json") for each in probed()],
     "libraries": {},
     "credentials": [],
     "engines": [],

@@ -14,24 +14,28 @@ from interp_lab.contracts.machine import (
     MeasuredRate,
     Memory,
     Processor,
+    WorkTime,
 )
 from interp_lab.contracts.plan_scale import PlanScaleRequest, RoutePlan
 from interp_lab.contracts.sizes import bytes_in_words, in_words, parse_bytes, parse_count, time_in_words
-from interp_lab.machine.scale.costs import layers_read, quantities
+from interp_lab.machine.scale.costs import Edits, layers_read, quantities
 from interp_lab.machine.scale.routes import places, planned_route
 from interp_lab.machine.scale.shape import Shape, assumed_shape
-from interp_lab.machine.scale.speeds import measured_speed
+from tests.unit.machine.scale.probed import probed
 
 SMALL = Shape(1_000_000, 800_000, 4, 64, 64, "given")
+EDITS = Edits(110.0, 1e8, 2.0, 0.1)
 
 
-def rate(what: str, value: float, size: int | None = None) -> MeasuredRate:
+def rate(what: str, value: float) -> MeasuredRate:
     return MeasuredRate.model_validate(
-        {"what": what, "device": "cpu", "value": value, "unit": "GFLOP/s", "size": size, "repeats": 3, "spread": 0.1}
+        {"what": what, "device": "cpu", "value": value, "unit": "GFLOP/s", "repeats": 3, "spread": 0.1}
     )
 
 
-def profile(*rates: MeasuredRate, memory: int = 2**34, disk: int = 2**40) -> MachineProfile:
+def profile(
+    *rates: MeasuredRate, work: tuple[WorkTime, ...] = (), memory: int = 2**34, disk: int = 2**40
+) -> MachineProfile:
     return MachineProfile.model_validate(
         {
             "measured_at": "2026-01-01T00:00:00Z",
@@ -42,6 +46,7 @@ def profile(*rates: MeasuredRate, memory: int = 2**34, disk: int = 2**40) -> Mac
             "disk": Disk(file_system="ext4", free=disk, write_mb_per_s=100, read_mb_per_s=1000),
             "accelerators": (),
             "rates": rates,
+            "work": work,
             "libraries": {},
             "credentials": (),
             "engines": (),
@@ -51,8 +56,8 @@ def profile(*rates: MeasuredRate, memory: int = 2**34, disk: int = 2**40) -> Mac
 
 
 def route(request: PlanScaleRequest, shape: Shape, machine: MachineProfile | None) -> RoutePlan:
-    costs, _ = quantities(request, shape)
-    return planned_route(request, next(iter(places(request, machine, shape, costs))), costs)
+    costs, _ = quantities(request, shape, EDITS)
+    return planned_route(request, next(iter(places(request, machine, costs))), costs)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_every_number_follows_from_its_formula() -> None:
     request = PlanScaleRequest(
         parameters=10**6, tokens=1000, context=8, n_addresses=2, n_latents=512, k=4, units=2, prompts=5
     )
-    costs, rows = quantities(request, SMALL)
+    costs, rows = quantities(request, SMALL, EDITS)
     values = {(row.group, row.name): row.value for row in rows}
     assert values["model", "weights"] == 2 * SMALL.parameters
     assert (
@@ -126,7 +131,8 @@ def test_every_number_follows_from_its_formula() -> None:
     parameters = 2 * 64 * 512 + 512 + 64
     assert values["dictionary", "training_memory"] == 2 * 16 * parameters  # one call trains both side by side
     assert values["dictionary", "training_arithmetic"] == 1000 * 2 * (2 * 64 * 512 + 8 * 4 * 64)
-    assert values["interventions", "edited_runs"] == 2 * 2 * (3 + 3) * 5
+    assert values["interventions", "edited_runs"] == EDITS.n_runs
+    assert values["interventions", "arithmetic"] == 2 * EDITS.macs
     assert costs.training_bytes == values["dictionary", "training_memory"]
     assert all(row.formula for row in rows)
 
@@ -137,22 +143,25 @@ def test_one_address_is_in_the_middle_and_many_are_spread() -> None:
     assert layers_read(50, 4) == (0, 1, 2, 3)
 
 
-def test_speed_between_probes_lies_between_them_and_beyond_them_is_the_nearest() -> None:
-    rates = (rate("forward", 10, 100), rate("forward", 40, 400))
-    speeds = [measured_speed(rates, "forward", "cpu", size=size) for size in (50, 200, 900)]
-    assert [round(speed.planned / 1e9, 3) for speed in speeds if speed] == [10, 20, 40]
-    assert measured_speed(rates, "train_sae", "cpu", size=1) is None
-
-
-def test_a_probe_of_the_lab_itself_counts_before_a_matrix_product() -> None:
+def test_short_runs_of_the_lab_itself_count_before_a_matrix_product() -> None:
     request = PlanScaleRequest(parameters=10**6, tokens=10**6)
-    probed = route(request, SMALL, profile(rate("matmul_fp32", 100), rate("forward", 10, 64), rate("train_sae", 10, 9)))
-    unprobed = route(request, SMALL, profile(rate("matmul_fp32", 100)))
-    assert "profile_env" in probed.stages[0].basis
-    assert "0.3" in unprobed.stages[0].basis
-    flops = quantities(request, SMALL)[0].harvest_flops
-    written = quantities(request, SMALL)[0].kept_bytes / 100e6
-    assert probed.stages[0].seconds == pytest.approx(flops / 10e9 + written)
+    measured = route(request, SMALL, profile(rate("matmul_fp32", 100), work=probed()))
+    unmeasured = route(request, SMALL, profile(rate("matmul_fp32", 100)))
+    assert "profile_env" in measured.stages[0].basis
+    assert "0.3" in unmeasured.stages[0].basis
+    flops = quantities(request, SMALL, EDITS)[0].harvest_flops
+    written = quantities(request, SMALL, EDITS)[0].kept_bytes / 100e6
+    assert unmeasured.stages[0].seconds == pytest.approx(flops / (0.3 * 100e9) + written)
+
+
+def test_weights_that_come_over_a_network_are_waited_for_once_whatever_was_measured() -> None:
+    near = PlanScaleRequest(parameters=10**6, tokens=10**4)
+    far = near.model_copy(update={"network": 1000})
+    for machine in (profile(work=probed()), profile(rate("matmul_fp32", 100))):
+        slow, quick = route(far, SMALL, machine).stages, route(near, SMALL, machine).stages
+        assert slow[0].seconds - quick[0].seconds == pytest.approx(2 * SMALL.parameters / 1000)
+        assert slow[0].bound_by == "network"
+        assert slow[1:] == quick[1:]
 
 
 def test_a_store_that_is_larger_than_the_disk_does_not_fit_and_says_what_would() -> None:

@@ -1,0 +1,1 @@
+"""Short runs of the lab's own work, by which a machine is profiled."""
