@@ -17,7 +17,7 @@ from pydantic import (
 
 from interp_lab.contracts.base import Contract, Grade, HypothesisId, Probability, Seed
 from interp_lab.contracts.dictionaries import DictionaryRef
-from interp_lab.contracts.inspect_evidence import FeaturesEvidence, RankedArgument, SourcePath
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence, FeaturesEvidence, RankedArgument, SourcePath
 from interp_lab.contracts.inspect_handles import HandleComparison
 from interp_lab.contracts.inspect_report import LayerRow
 from interp_lab.contracts.jobs import JobRequest
@@ -79,7 +79,7 @@ class InspectRequest(JobRequest):
     {'prompts': [{'text': …, 'score': 0 to 1}, …]}. Evidence brings its own."""
     evidence: RankedArgument | None = None
     """Values on disk to rank instead of running the model: 'store:ID' (activation store), 'records:FILE'; or, beside a
-    dataset, features to measure: 'features:FILE' (feature dump, Neuronpedia)."""
+    dataset, 'features:FILE' (feature dump, Neuronpedia), 'directions' (contrast directions, a probe)."""
     label: Label | None = None
     """Positives are the prompts with this label, NAME or NAME=VALUE, instead of those that score high."""
     addresses: Annotated[tuple[Address, ...], Field(max_length=200)] = ()
@@ -109,7 +109,8 @@ class InspectRequest(JobRequest):
     def _has_one_source(self) -> InspectRequest:
         if (self.dataset is None) == self.runs_model:
             raise ValueError("give a dataset for the model to read, or evidence, which brings its own prompts")
-        if self.evidence is not None and (self.addresses or self.dictionaries):
+        learns = isinstance(self.evidence, DirectionsEvidence)
+        if self.evidence is not None and (self.dictionaries or (self.addresses and not learns)):
             raise ValueError("addresses and dictionaries are read from a model; evidence has columns")
         if not self.runs_model and self.hypothesis is not None:
             raise ValueError("a hypothesis is registered for a dataset that a model reads, not for evidence on disk")
@@ -119,7 +120,7 @@ class InspectRequest(JobRequest):
     @property
     def runs_model(self) -> bool:
         """Whether a model reads the prompts; else values were recorded."""
-        return self.evidence is None or isinstance(self.evidence, FeaturesEvidence)
+        return self.evidence is None or isinstance(self.evidence, FeaturesEvidence | DirectionsEvidence)
 
     def _refuse_mixed_criteria(self) -> None:
         asked = [self.criterion, *(one.criterion for one in self.also)]

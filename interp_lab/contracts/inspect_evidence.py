@@ -1,4 +1,4 @@
-"""What an inspection ranks other than places of a model: values of a store or a file, or features of a list."""
+"""What an inspection ranks other than coordinates: values of a store or a file, features of a list, or directions."""
 
 from __future__ import annotations
 
@@ -43,16 +43,39 @@ class FeaturesEvidence(Contract):
     """Path of the file."""
 
 
+LearnedMethod = Literal["difference_of_means", "linear_discriminant", "principal_component", "probe"]
+
+
+class DirectionsEvidence(Contract):
+    """Directions learned at the addresses from part of the explore prompts, ranked on the rest."""
+
+    kind: Literal["directions"] = "directions"
+    """Says that directions are learned."""
+    methods: Annotated[tuple[LearnedMethod, ...], Field(min_length=1, max_length=4)] = (
+        "difference_of_means",
+        "linear_discriminant",
+        "principal_component",
+        "probe",
+    )
+    """How."""
+    n_components: Annotated[int, Field(ge=1, le=10)] = 3
+    """Principal components of each address."""
+
+
 EvidenceSource = Annotated[StoreEvidence | RecordsEvidence, Field(discriminator="kind")]
 """Values that were recorded."""
-RankedSource = Annotated[StoreEvidence | RecordsEvidence | FeaturesEvidence, Field(discriminator="kind")]
-"""Those, or features that a model is read for."""
+RankedSource = Annotated[
+    StoreEvidence | RecordsEvidence | FeaturesEvidence | DirectionsEvidence, Field(discriminator="kind")
+]
+"""Those, or features or directions that a model is read for."""
 _NAMED = {"store": "store", "records": "path", "features": "path"}
 
 
 def _from_text(value: Any) -> Any:
     if isinstance(value, str):
         kind, _, name = value.partition(":")
+        if kind == "directions" and not name:
+            return {"kind": kind}
         return {"kind": kind, _NAMED.get(kind, "path"): name}
     return _with_kind(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
 
@@ -68,6 +91,8 @@ def _to_text(value: RankedSource, default: SerializerFunctionWrapHandler) -> Any
         return f"records:{getattr(value, 'path', '')}"
     if value == FeaturesEvidence(path=getattr(value, "path", "-")):
         return f"features:{getattr(value, 'path', '')}"
+    if value == DirectionsEvidence():
+        return "directions"
     return default(value)
 
 
@@ -82,4 +107,4 @@ RankedArgument = Annotated[
     BeforeValidator(_from_text, json_schema_input_type=RankedSource | str),
     WrapSerializer(_to_text),
 ]
-"""'store:ID', 'records:FILE', 'features:FILE', or an object with options."""
+"""'store:ID', 'records:FILE', 'features:FILE', 'directions', or an object with options."""

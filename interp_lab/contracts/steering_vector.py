@@ -58,7 +58,18 @@ class FileSource(Contract):
     """Of a control vector with several layers, which; the output of that block."""
 
 
-VectorSource = Annotated[ContrastSource | LatentSource | FileSource, Field(discriminator="kind")]
+class ReportSource(Contract):
+    """A direction that an inspection of the same prompts learned and ranked."""
+
+    kind: Literal["report"]
+    """Names the source."""
+    report: ArtifactId
+    """Its artifact."""
+    rank: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Which of its rows."""
+
+
+VectorSource = Annotated[ContrastSource | LatentSource | FileSource | ReportSource, Field(discriminator="kind")]
 
 
 class MakeSteeringVectorRequest(JobRequest):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence
 from interp_lab.contracts.inspect_report import Context, CoordinateCard, InspectReport
 from interp_lab.engine.precision import decided_matmul
 from interp_lab.jobs.run import Run
@@ -20,6 +21,7 @@ from interp_lab.workflows.inspection.edited.sources import Edits, open_edits
 from interp_lab.workflows.inspection.edited.tested import Merged
 from interp_lab.workflows.inspection.handles import Decoders, compare_handles
 from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
+from interp_lab.workflows.inspection.learned import Taught, taught
 from interp_lab.workflows.inspection.lenses import decoder_rows, decoders_behind
 from interp_lab.workflows.inspection.listed import column_names
 from interp_lab.workflows.inspection.material import Material
@@ -72,31 +74,42 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
     run.inputs |= inputs.provenance() | _sources(edits) | _further_prompts(several)
     plans = [design(each) for each in several]
     with decided_matmul(run.checkpoint_dir):
-        tables = pool_together(several, run)
+        read = _read(several, plans, run)
         run.progress(0, None, "ranking and confirming")
-        columns = Columns.of(tables[0], request.dictionaries, column_names(tables[0].columns) or None)
         merged = [
-            merge_edits(own, each, plan, columns=columns, settings=settings)
-            for own, each, plan in zip(edits, several, plans, strict=True)
+            merge_edits(own, each, values.plan, columns=_named(values, request), settings=settings)
+            for own, each, values in zip(edits, several, read, strict=True)
         ]
         found = corrected_together(
             [
-                measure(each, table, plan, edited=own.columns)
-                for each, table, plan, own in zip(several, tables, plans, merged, strict=True)
+                measure(each, values.table, values.plan, edited=own.columns)
+                for each, values, own in zip(several, read, merged, strict=True)
             ]
         )
         asked = [
             _Asked(
                 each,
-                table,
-                plan,
+                values.table,
+                values.plan,
                 own,
-                _cards(each, table, plan, findings=own, edits=edited, run=run),
-                (*inputs.notes, *edited.notes),
+                _cards(each, values, findings=own, edits=edited, run=run),
+                (*inputs.notes, *values.notes, *edited.notes),
             )
-            for each, table, plan, own, edited in zip(several, tables, plans, found, merged, strict=True)
+            for each, values, own, edited in zip(several, read, found, merged, strict=True)
         ]
     return _published(asked, run, settings=settings, suggest=suggest)
+
+
+def _read(several: Sequence[Inputs], plans: Sequence[Design], run: Run) -> list[Taught]:
+    """Read the coordinates of every criterion in one pass, or learn the directions of each in two."""
+    if isinstance(several[0].request.evidence, DirectionsEvidence):
+        return [taught(each, plan, run, number=i) for i, (each, plan) in enumerate(zip(several, plans, strict=True))]
+    tables = pool_together(several, run)
+    return [Taught(plan, table, table, ()) for plan, table in zip(plans, tables, strict=True)]
+
+
+def _named(values: Taught, request: InspectRequest) -> Columns:
+    return Columns.of(values.table, request.dictionaries, column_names(values.table.columns) or None)
 
 
 def _of_records(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:
@@ -135,7 +148,8 @@ def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest
     reports: list[InspectReport] = []
     for one in asked:
         decoders = one.decoders or partial(decoder_rows, one.table)
-        handles = compare_handles(one.table, one.plan, one.findings.explore, decoders=decoders)
+        sites = () if isinstance(one.material.request.evidence, DirectionsEvidence) else None  # they are what is ranked
+        handles = compare_handles(one.table, one.plan, one.findings.explore, sites=sites, decoders=decoders)
         report = assemble(one.material, one.plan, one.findings, pooled=one.table, cards=one.cards, run=run)
         notes = (*report.caveats, *one.notes, *together_note(len(asked)))
         report = report.model_copy(update={"handles": handles, "caveats": notes})
@@ -165,11 +179,11 @@ def _further_prompts(several: Sequence[Material]) -> dict[str, str]:
 
 
 def _cards(
-    inputs: Inputs, pooled: Pooled, plan: Design, *, findings: Findings, edits: Merged, run: Run
+    inputs: Inputs, values: Taught, *, findings: Findings, edits: Merged, run: Run
 ) -> tuple[CoordinateCard, ...]:
-    contexts = _contexts(inputs, pooled, findings, run)
-    names = column_names(pooled.columns) or None
-    return coordinate_cards(pooled, plan, findings, contexts, names=names, edits=edits)
+    contexts = _contexts(inputs, values.shown, findings, run)
+    names = column_names(values.table.columns) or None
+    return coordinate_cards(values.table, values.plan, findings, contexts, names=names, edits=edits)
 
 
 def _contexts(inputs: Inputs, pooled: Pooled, findings: Findings, run: Run) -> dict[int, tuple[Context, ...]]:

@@ -69,13 +69,13 @@ def make_steering_vector(
         LabError: whatever is wrong with the request, the model or the prompts.
     """
     run.progress(0, None, "opening the model and the prompts")
-    given = None if isinstance(request.source, ContrastSource) else given_direction(request.source, settings)
+    given = given_direction(request, settings)
     inputs = _open(request, given, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
     run.inputs |= inputs.provenance() | ({"steered": request.steered} if request.steered else {})
     plan = design(inputs)
     chosen = _choose(request, inputs, plan, given=given, run=run)
-    seen = look(chosen.coordinates, plan, chosen.n_tried)
+    seen = look(chosen.coordinates, plan, chosen.n_tried, explore_q=chosen.direction.explore_q)
     record = _record(request, inputs, chosen, seen=seen, norm=residual_norm(inputs, plan, chosen.direction.address))
     record = _graded(request, record, settings)
     return _publish(record, inputs, chosen, run=run, suggest=suggest)

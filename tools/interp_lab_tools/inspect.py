@@ -9,13 +9,13 @@ from interp_lab.artifacts.paths import resolve_input
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.dictionaries import DictionaryConfig
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest, InspectResult
-from interp_lab.contracts.inspect_evidence import FeaturesEvidence
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence, FeaturesEvidence
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HookPointUnavailable, HubUnreachable
+from interp_lab.errors import HookPointUnavailable, HubUnreachable, SplitImpossible
 from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
-from interp_lab.evidence.split import split_groups
+from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
@@ -50,6 +50,7 @@ def _plan(request: InspectRequest, lab: Lab) -> Plan:
         for dictionary in dictionaries:
             addresses_read(dictionary, facts)
     groups = _groups(prompts, request)
+    _refuse_unteachable(prompts, request, groups)
     others = _others(request, lab, facts)
     plan = _cost(request, prompts, facts, dictionaries, n_groups=len(set(groups)) if groups else None)
     plan = _with_others(plan, prompts, others)
@@ -95,7 +96,7 @@ def _others(request: InspectRequest, lab: Lab, facts: ModelFacts | None) -> list
     found: list[PromptSet] = []
     for one in further(request):
         prompts = _prompts(one, lab)
-        _groups(prompts, one)
+        _refuse_unteachable(prompts, one, _groups(prompts, one))
         if facts is not None:
             _facts(one, prompts, lab)
         found.append(prompts)
@@ -111,7 +112,10 @@ def _with_others(plan: InspectPlan, prompts: PromptSet, others: Sequence[PromptS
         for prompt in each.prompts
     }
     peak = plan.peak_bytes and plan.peak_bytes + 3 * (len(read) - plan.n_prompts) * (plan.n_coordinates or 0) * 4
-    return plan.model_copy(update={"n_criteria": 1 + len(others), "n_forward_passes": len(read), "peak_bytes": peak})
+    passes = len(read)
+    if plan.n_forward_passes > plan.n_prompts:  # each criterion learns directions of its own
+        passes = 2 * sum(len(each.prompts) for each in (prompts, *others))
+    return plan.model_copy(update={"n_criteria": 1 + len(others), "n_forward_passes": passes, "peak_bytes": peak})
 
 
 def _groups(prompts: PromptSet, request: InspectRequest) -> list[int] | None:
@@ -126,6 +130,26 @@ def _groups(prompts: PromptSet, request: InspectRequest) -> list[int] | None:
     labels = prompts.positive(request.threshold)
     split_groups(prompts.texts(), labels, groups, seed=request.seed, shares={"explore": 1.0})
     return groups
+
+
+def _refuse_unteachable(prompts: PromptSet, request: InspectRequest, groups: list[int] | None) -> None:
+    """Check that explore prompts can both teach directions and rank them.
+
+    Raises:
+        TooFewGroups: They are too few groups for that.
+    """
+    if groups is None or not isinstance(request.evidence, DirectionsEvidence):
+        return
+    from interp_lab.methods.learned_directions import blocks_of  # lazy: numpy is not needed to list tools
+    from interp_lab.statistics.sample import Sample  # lazy: numpy as well
+
+    labels = prompts.positive(request.threshold)
+    try:
+        split = split_groups(prompts.texts(), labels, groups, seed=request.seed, shares=DEFAULT_SHARES)
+    except SplitImpossible:
+        split = split_groups(prompts.texts(), labels, groups, seed=request.seed, shares={"explore": 1.0})
+    rows = split.rows("explore")
+    blocks_of(Sample.of([labels[i] for i in rows], [groups[i] for i in rows]), seed=request.seed)
 
 
 def _warnings(
@@ -188,10 +212,13 @@ def _cost(
     n_latents = sum(dictionary.n_latents for dictionary in dictionaries)
     n_prompts, n_positive = len(prompts.prompts), sum(prompts.positive(request.threshold))
     n_coordinates = None if facts is None or addresses is None else _n_coordinates(facts, addresses, n_latents)
+    taught = request.evidence if isinstance(request.evidence, DirectionsEvidence) else None
     weight_bytes = None if facts is None else facts.weights.n_bytes
     peak_bytes = None
     if weight_bytes is not None and n_coordinates is not None:
         peak_bytes = 2 * weight_bytes + 3 * n_prompts * n_coordinates * _BYTES_PER_VALUE
+    if taught is not None and n_coordinates is not None and addresses is not None:
+        n_coordinates = len(addresses) * _n_directions(taught)
     return InspectPlan(
         n_prompts=n_prompts,
         n_positive=n_positive,
@@ -200,10 +227,15 @@ def _cost(
         addresses=None if addresses is None else tuple(str(address) for address in addresses),
         dictionaries=tuple(dictionary.source or "" for dictionary in dictionaries),
         n_coordinates=n_coordinates,
-        n_forward_passes=n_prompts,
+        n_forward_passes=n_prompts * (1 if taught is None else 2),
         weight_bytes=weight_bytes,
         peak_bytes=peak_bytes,
     )
+
+
+def _n_directions(evidence: DirectionsEvidence) -> int:
+    """Directions of each address."""
+    return sum(evidence.n_components if each == "principal_component" else 1 for each in set(evidence.methods))
 
 
 def _n_coordinates(facts: ModelFacts, addresses: tuple[Address, ...], n_latents: int) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
-from interp_lab.contracts.inspect_evidence import StoreEvidence
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence, LearnedMethod, StoreEvidence
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompt_audit import BAG_OF_WORDS
@@ -31,9 +31,11 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
             "weak or plausible can come of this one."
         )
         return (NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why),)
+    if isinstance(request.evidence, DirectionsEvidence):
+        return ()  # rows are edited and written out by report and rank, once the report has an id
     if request.evidence is not None:
         return tuple(_of_store(request, report))
-    return (*_cause(request, report), *_writers(request, report))
+    return (*_better_direction(request, report), *_cause(request, report), *_writers(request, report))
 
 
 def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> tuple[NextAction, ...]:
@@ -50,7 +52,56 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
         return found.agent_next_actions
     arguments: dict[str, Any] = _asked(request, _KEPT)
     arguments |= {"report": artifact, "ranks": [row.rank]}
-    return (NextAction(tool="intervene", arguments=arguments, why=_why_edit(row.address, row.index)), *rest)
+    edit = NextAction(tool="intervene", arguments=arguments, why=_why_edit(row.address, row.index))
+    return (edit, *_vector(request, found, artifact), *rest)
+
+
+def _vector(request: InspectRequest, found: InspectResult, artifact: str) -> Iterator[NextAction]:
+    """The best direction that lies in the residual stream, as a vector to steer with."""
+    if not isinstance(request.evidence, DirectionsEvidence):
+        return
+    best = next(
+        (row for row in found.ranking if row.grade not in ("weak", "contradicted") and _steers(row.address)), None
+    )
+    if best is None:
+        return
+    arguments = _asked(request, _KEPT)
+    arguments["source"] = {"kind": "report", "report": artifact, "rank": best.rank}
+    why = (
+        f"Write {best.address} #{best.index} out as a steering vector that steer and search_features read. Costs two "
+        "passes over the prompts and moves no grade by itself."
+    )
+    yield NextAction(tool="make_steering_vector", arguments=arguments, why=why)
+
+
+def _steers(address: str) -> bool:
+    return address.startswith(("resid_pre.", "resid_mid.", "resid_post."))
+
+
+def _better_direction(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
+    """Where a direction or a probe reads the criterion better than any one coordinate, its own ranking and test."""
+    found = None if report.handles is None else report.handles.comparison
+    methods = get_args(LearnedMethod)
+    if found is None or report.handles is None or found.best != "other" or found.other is None:
+        return
+    if found.other not in methods:
+        return  # a small set: its members are edited together
+    way = next(way for way in report.handles.ways if way.kind == found.other)
+    place = way.address.partition("/")[0]
+    if "+" in place:
+        return  # a dictionary that reads several addresses at once: no one place has the direction
+    arguments: dict[str, Any] = request.model_dump(
+        mode="json",
+        exclude_defaults=True,
+        exclude={*RUN_CONTROLS, "also", "interventions", "dictionaries", "hypothesis"},
+    )
+    arguments |= {"addresses": [place], "evidence": {"kind": "directions", "methods": [found.other]}}
+    why = (
+        f"A single coordinate is not the best handle: the {found.other.replace('_', ' ')} at {place} reads the "
+        "criterion better. This learns it as a row of its own, which intervene takes by report and rank. Costs two "
+        f"passes over {report.dataset.n_prompts} prompts; edited, it can reach any grade that a coordinate can."
+    )
+    yield NextAction(tool="inspect", arguments=arguments, why=why)
 
 
 def _unedited(request: InspectRequest) -> bool:

@@ -14,6 +14,7 @@ from interp_lab.contracts.steering_vector import (
     LatentSource,
     MakeSteeringVectorRequest,
     MakeSteeringVectorResult,
+    ReportSource,
     SteeringVectorPlan,
 )
 from interp_lab.corpus.prompt_set import refuse_one_sided, refuse_without_spans
@@ -23,6 +24,7 @@ from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs, dictionary_stamp
+from interp_lab.workflows.intervening.sources import learned_row
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -44,6 +46,10 @@ def _plan(request: MakeSteeringVectorRequest, lab: Lab) -> Plan:
     elif isinstance(source, LatentSource):
         dictionary_configs([source.dictionary], settings)
         inputs[f"dictionary {source.dictionary}"] = dictionary_stamp(source.dictionary, settings)
+    elif isinstance(source, ReportSource):
+        found = learned_row(source.report, source.rank, request, prompts=prompts, settings=settings)
+        addresses = (found.kept.record.address,)
+        inputs["report"] = source.report
     else:
         path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
         status = path.stat()
@@ -92,6 +98,11 @@ def suggest(request: MakeSteeringVectorRequest, artifact: str) -> tuple[NextActi
         unit: JsonValue = {"dictionary": request.source.dictionary, "index": request.source.index}
         why = "Edit the latent itself beside controls: what it does, not only what adding its direction does."
         found.append(NextAction(tool="intervene", arguments={**same, "units": [unit]}, why=why))
+    if isinstance(request.source, ReportSource):
+        row: dict[str, JsonValue] = {"report": request.source.report, "ranks": [request.source.rank]}
+        pooled = request.model_dump(mode="json", include={"pooling"})
+        why = "Edit the direction beside controls: what it does to the next word, before any text is written."
+        found.append(NextAction(tool="intervene", arguments={**same, **pooled, **row}, why=why))
     return tuple(found)
 
 
@@ -100,7 +111,8 @@ MAKE_STEERING_VECTOR = JobCapability(
     title="Make a steering vector with its evidence",
     guidance=(
         "From scored prompts (difference of means, contrastive PCA over pairs, a probe's direction), from a latent of "
-        "a dictionary, or from another tool's file. Only explore prompts make it; the others give its held-out AUROC. "
+        "a dictionary, from a row of an inspect report of directions, or from another tool's file. Only explore "
+        "prompts make it; the others give its held-out AUROC. "
         "Association is no effect: the grade never says validated before a steer run of this very direction does "
         "(give that report as steered). The artifact, which steer and search_features read, has the numbers "
         "(safetensors), the record (JSON), a GGUF control vector for llama.cpp where strength 1 is one residual norm, "

@@ -94,13 +94,16 @@ def compare_handles(
     sites: Sequence[Site] | None = None,
     decoders: Decoders | None = None,
 ) -> Handles:
-    """Return every way and whether one coordinate is the best; directions are fitted at `sites`, or at the table's."""
+    """Return every way and whether one coordinate is the best; directions are fitted at `sites`, or at the table's.
+
+    Where directions are what is ranked, `sites` is empty: none is fitted beside them.
+    """
     parts = Parts.of(plan)
     top = [int(column) for column in explore.strongest(COMPARED)]
     values = table.chosen(top)
     ways = [_coordinate(table, explore, top[0], parts)]
     ways.append(_small_set(table, top[:CANDIDATES], values[:, :CANDIDATES], parts))
-    ways += _directions(sites or _table_sites(table, explore), parts)
+    ways += _directions(_table_sites(table, explore) if sites is None else sites, parts)
     alike = redundancy(values[parts.explore], decoders=None if decoders is None else decoders(top))
     return Handles(
         ways=tuple(_handle(way, parts) for way in ways),

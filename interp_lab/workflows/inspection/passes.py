@@ -27,13 +27,15 @@ SHARD_S = 20.0
 Floats = NDArray[np.float32]
 
 
-def pool_prompts(inputs: Inputs, run: Run) -> Pooled:
-    """Return the pooled activations of every prompt at every address.
+def pool_prompts(inputs: Inputs, run: Run, *, stage: str = "") -> Pooled:
+    """Return the pooled activations of every prompt at every address; a run that reads twice names each `stage`.
 
     Raises:
         PromptNotPoolable, NonFiniteActivations, HookPointUnavailable: see `harvest`.
     """
-    shards = _Shards(run.checkpoint_dir, len(inputs.prompts.prompts))
+    folder = run.checkpoint_dir / stage
+    folder.mkdir(exist_ok=True)
+    shards = _Shards(folder, len(inputs.prompts.prompts))
     left = shards.left()
     spans = [[(span.start, span.end) for span in inputs.prompts.prompts[i].spans] for i in left]
     with matmul_precision():

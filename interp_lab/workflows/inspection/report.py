@@ -27,6 +27,7 @@ from interp_lab.reports.heat import strongest_token
 from interp_lab.reports.html import render_html
 from interp_lab.reports.markdown import render_markdown
 from interp_lab.workflows.inspection.cards import layer_rows
+from interp_lab.workflows.inspection.learned import write_directions
 from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings
 from interp_lab.workflows.inspection.tables import Table
@@ -82,6 +83,7 @@ def publish(report: InspectReport, findings: Findings, pooled: Table, run: Run) 
         files.write_text("report.html", render_html(report))
         files.write_text("report.csv", inspect_csv(report))
         save_file(_statistics(findings, pooled), files.path("statistics.safetensors"))
+        write_directions(files, report, pooled.columns)
         files.metrics |= {"n_tested": report.n_tested, "n_significant": report.n_significant}
         files.warnings += report.caveats
 

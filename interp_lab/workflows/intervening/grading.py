@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -115,6 +115,8 @@ def _evidence(
     if q is None and subject.found.n_tested is not None:
         q = min(1.0, float(explore.p[place]) * subject.found.n_tested)  # chosen among as many, by what goes with it
     first = _reading(explore, place, design.split.keys("explore"), q)
+    if subject.found.explore_auroc is not None:
+        first = replace(first, **dict(zip(("auroc", "low", "high"), subject.found.explore_auroc, strict=True)))
     second = None if confirm is None else _reading(confirm, place, design.split.keys("confirm"), None)
     left = None
     if adjusted is not None:

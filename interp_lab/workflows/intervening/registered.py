@@ -11,7 +11,6 @@ from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.sources import Found
 from interp_lab.workflows.memory.confirming import Intended, looks_before, outcome, refuse_other_run
-from interp_lab.workflows.memory.units import unit_id
 
 
 def refuse_unregistered(
@@ -31,7 +30,7 @@ def earlier_looks_of(
     """Return by name of each unit how many runs graded it on these confirm prompts before, with other settings."""
     asked = request.model_dump(mode="json", exclude=set(RUN_CONTROLS))
     by_id = looks_before(_intended(request, prompts, found), asked, settings, edits=True)
-    counted = {each.key: by_id.get(unit_id(each.ref), 0) for each in found}
+    counted = {each.key: max(by_id.get(unit, 0) for unit in each.ids) for each in found}
     return {name: n for name, n in counted.items() if n}
 
 
@@ -46,7 +45,7 @@ def with_memory(
 ) -> InterveneReport:
     """Return the report with what was registered and with the looks that it counted."""
     record = refuse_other_run(request.hypothesis, _intended(request, prompts, found), settings)
-    names = {unit_id(each.ref): each.key for each in found}
+    names = {unit: each.key for each in found for unit in each.ids}
     tested = None
     if record is not None:
         tested = outcome(record, report, name_of=names.get, looks=looks.get(names.get(record.unit, ""), 0))
@@ -68,5 +67,5 @@ def _intended(request: InterveneRequest, prompts: PromptSet, found: Sequence[Fou
         n_positive=sum(prompts.positive(request.threshold)),
         seed=request.seed,
         metric=request.metric,
-        units={unit_id(each.ref) for each in found},
+        units={unit for each in found for unit in each.ids},
     )

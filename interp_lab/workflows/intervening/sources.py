@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 from pydantic import JsonValue, ValidationError
 
@@ -13,14 +14,16 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.features import ExplanationSearch, SearchFeaturesRequest
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.contracts.intervene import InterveneRequest, UnitRef
+from interp_lab.contracts.models import ModelRef
 from interp_lab.contracts.unit_selection import UnitSearch
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs
+from interp_lab.workflows.inspection.learned_files import KeptDirection, is_learned, kept_direction
 from interp_lab.workflows.intervening.listed_units import ListedUnits
-from interp_lab.workflows.memory.units import called
+from interp_lab.workflows.memory.units import called, unit_id
 
 _KIND = "inspect_report"
 _MAX_BYTES = 64 * 2**20
@@ -38,11 +41,21 @@ class Found:
     candidates: frozenset[tuple[str, int]] = frozenset()
     """Dictionary and index of every latent that the report found to go with the criterion: none of them is a control,
     because it may be a cause itself."""
+    unit: str | None = None
+    """Id by which reports know it, where the reference has no name but its numbers."""
+    explore_auroc: tuple[float, float, float] | None = None
+    """Of a direction that explore prompts taught, its AUROC there as held out, with the interval: as it stands it
+    would look better on them than it is."""
 
     @property
     def key(self) -> str:
         """How the unit is called."""
         return called(self.ref)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids that mean this unit, the one that reports use first."""
+        return tuple(dict.fromkeys((self.unit or unit_id(self.ref), unit_id(self.ref))))
 
 
 def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings) -> tuple[Found, ...]:
@@ -59,14 +72,22 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
     if request.report is None:
         return _distinct([Found(ref) for ref in request.units])
     report, dictionaries, asked = _read(request.report, settings)
-    _refuse_other_question(report, request)
+    _refuse_other(
+        ("model", report.model.id, request.model.id),
+        ("criterion", report.criterion, request.criterion),
+        ("pooling", report.pooling, request.pooling),
+    )
     _refuse_other_split(report, request, prompts)
     cards = {card.rank: card for card in report.coordinates}
     if missing := sorted(set(request.ranks) - set(cards)):
         raise InvalidRequest(f"The report describes ranks 1 to {len(cards)}, so there is no rank {missing[0]}.")
     keys = _lens_keys(dictionaries, settings)
     listed = ListedUnits(asked, settings)
-    found = [_of_card(cards[rank], keys, listed, report.n_tested) for rank in dict.fromkeys(request.ranks)]
+    found = [
+        _learned(cards[rank], request.report, report.n_tested, settings)
+        or _of_card(cards[rank], keys, listed, report.n_tested)
+        for rank in dict.fromkeys(request.ranks)
+    ]
     candidates = frozenset(
         (keys[card.address], card.index) for card in report.coordinates if card.grade != "weak" and card.address in keys
     )
@@ -115,19 +136,67 @@ def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[st
     return report, names, asked if isinstance(asked, dict) else {}
 
 
-def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
-    for name, there, here in (
-        ("model", report.model.id, request.model.id),
-        ("criterion", report.criterion, request.criterion),
-        ("pooling", report.pooling, request.pooling),
-    ):
+class Asked(Protocol):
+    """A request about the prompts of a report."""
+
+    @property
+    def model(self) -> ModelRef:
+        """Its model."""
+        ...
+
+    @property
+    def criterion(self) -> str:
+        """Its criterion."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """What its positives score at least."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of its split."""
+        ...
+
+
+class LearnedRow(NamedTuple):
+    """A direction that a report learned, and how surely it found it."""
+
+    kept: KeptDirection
+    explore_q: float
+
+
+def learned_row(artifact_id: str, rank: int, request: Asked, *, prompts: PromptSet, settings: Settings) -> LearnedRow:
+    """Return the direction at a rank of a report about the same question and the same split.
+
+    Raises:
+        DiscoveryRowsReused: The report's prompts or their split are others.
+        InvalidRequest: The report is about another model or criterion, or has no direction of that rank.
+        UnknownArtifact, ArtifactCorrupt: There is no such report.
+    """
+    report, _, _ = _read(artifact_id, settings)
+    _refuse_other(("model", report.model.id, request.model.id), ("criterion", report.criterion, request.criterion))
+    _refuse_other_split(report, request, prompts)
+    card = next((card for card in report.coordinates if card.rank == rank), None)
+    if card is None or not is_learned(card.address):
+        raise InvalidRequest(
+            f"Rank {rank} of artifact {artifact_id} is no direction that it learned.",
+            remedy="Inspect with evidence 'directions'; for a latent, use source latent.",
+        )
+    q = card.explore.q_value
+    return LearnedRow(kept_direction(artifact_id, card.address, card.index, settings), 1.0 if q is None else q)
+
+
+def _refuse_other(*asked: tuple[str, str, str]) -> None:
+    for name, there, here in asked:
         if there != here:
             raise InvalidRequest(
                 f"The report's {name} is {there!r}, not {here!r}.", remedy=f"Ask with {name} {there!r}."
             )
 
 
-def _refuse_other_split(report: InspectReport, request: InterveneRequest, prompts: PromptSet) -> None:
+def _refuse_other_split(report: InspectReport, request: Asked, prompts: PromptSet) -> None:
     """The halves follow from prompts, threshold and seed; any other would grade on rows that chose the coordinates."""
     if report.dataset.sha256 != prompts.sha256:
         raise DiscoveryRowsReused(
@@ -142,6 +211,18 @@ def _refuse_other_split(report: InspectReport, request: InterveneRequest, prompt
         )
 
 
+def _learned(card: CoordinateCard, report: str, n_tested: int, settings: Settings) -> Found | None:
+    """Return a direction that the report learned; None for any other coordinate."""
+    if not is_learned(card.address):
+        return None
+    kept = kept_direction(report, card.address, card.index, settings)
+    numbers = tuple(float(value) for value in kept.vector)
+    ref = UnitRef(address=Address.parse(kept.record.address), direction=numbers, name=kept.record.name[:60])
+    seen, q = card.explore.auroc, card.explore.q_value
+    held_out = None if seen.interval is None else (seen.value, seen.interval.low, seen.interval.high)
+    return Found(ref, 1.0 if q is None else q, n_tested, unit=f"{card.address}#{card.index}", explore_auroc=held_out)
+
+
 def _of_card(card: CoordinateCard, keys: dict[str, str], listed: ListedUnits, n_tested: int) -> Found:
     q = card.explore.q_value
     name = f"{card.address} #{card.index}"[:60]
@@ -154,7 +235,8 @@ def _of_card(card: CoordinateCard, keys: dict[str, str], listed: ListedUnits, n_
         ref = UnitRef(dictionary=keys[card.address], index=card.index, name=name)
     else:
         ref = UnitRef(address=Address.parse(card.address), index=card.index, name=name)
-    return Found(ref, 1.0 if q is None else q, n_tested)
+    unit = None if ref.direction is None else f"{card.address}#{card.index}"
+    return Found(ref, 1.0 if q is None else q, n_tested, unit=unit)
 
 
 def _lens_keys(names: Sequence[str], settings: Settings) -> dict[str, str]:

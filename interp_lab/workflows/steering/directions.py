@@ -15,7 +15,15 @@ from interp_lab.bridges.gguf_control_vector import read_control_vector
 from interp_lab.bridges.peer_steering import read_peer_vector
 from interp_lab.contracts.base import Provenance
 from interp_lab.contracts.inspect import InspectRequest
-from interp_lab.contracts.steering_vector import ContrastMethod, FileSource, LatentSource, MakeSteeringVectorRequest
+from interp_lab.contracts.steering_vector import (
+    ContrastMethod,
+    ContrastSource,
+    FileSource,
+    LatentSource,
+    MakeSteeringVectorRequest,
+    ReportSource,
+)
+from interp_lab.corpus.sources import open_prompts
 from interp_lab.dictionaries.formats.saelens import load_dictionary
 from interp_lab.engine.harvest import token_values
 from interp_lab.errors import InvalidRequest, MalformedFile, ShapeMismatch
@@ -28,6 +36,7 @@ from interp_lab.workflows.dictionary_facts import addresses_read
 from interp_lab.workflows.inspection.inputs import Inputs
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.inspection.passes import Pooled
+from interp_lab.workflows.intervening.sources import learned_row
 from interp_lab.workflows.named_folders import dictionary_folder
 
 Floats = NDArray[np.float64]
@@ -44,6 +53,8 @@ class Direction:
     method: str
     provenance: Provenance
     source: Mapping[str, str]
+    explore_q: float | None = None
+    """Of a direction that a report ranked, over everything that it tested, on prompts that had not taught it."""
 
     @property
     def unit(self) -> Floats:
@@ -64,13 +75,19 @@ def as_inspected(request: MakeSteeringVectorRequest, addresses: tuple[Address, .
     )
 
 
-def given_direction(source: LatentSource | FileSource, settings: Settings) -> Direction:
-    """Return the direction of a latent or of a file, before the model is opened.
+def given_direction(request: MakeSteeringVectorRequest, settings: Settings) -> Direction | None:
+    """Return the direction of a latent, a report or a file, before the model is opened; None if prompts are to make it.
 
     Raises:
-        InvalidRequest: The latent is not there, writes outside the residual stream, or the file has several layers.
-        LabError: whatever is wrong with the dictionary or the file.
+        InvalidRequest: It is not there, lies outside the residual stream, or the file has several layers.
+        DiscoveryRowsReused: The report's prompts or their split are others.
+        LabError: whatever is wrong with the dictionary, the report or the file.
     """
+    source = request.source
+    if isinstance(source, ContrastSource):
+        return None
+    if isinstance(source, ReportSource):
+        return _of_report(source, request, settings)
     if isinstance(source, LatentSource):
         return _of_latent(source, settings)
     path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
@@ -125,6 +142,15 @@ def _of_latent(source: LatentSource, settings: Settings) -> Direction:
     told = {"dictionary": source.dictionary, "latent": str(source.index)}
     row = dictionary.W_dec[source.index].double().numpy()
     return _checked(Direction(Address.parse(config.address_out), row, "latent", "measured", told))
+
+
+def _of_report(source: ReportSource, request: MakeSteeringVectorRequest, settings: Settings) -> Direction:
+    prompts = open_prompts(request.dataset, settings)
+    row = learned_row(source.report, source.rank, request, prompts=prompts, settings=settings)
+    kept, told = row.kept, {"report": source.report, "row": row.kept.record.name, "split": "explore"}
+    address = Address.parse(kept.record.address)
+    vector = kept.vector.astype(np.float64)
+    return _checked(Direction(address, vector, kept.record.method, "measured", told, row.explore_q))
 
 
 def _of_file(source: FileSource, path: Path) -> tuple[int, NDArray[np.float32], str]:

@@ -37,12 +37,15 @@ def explore_strength(coordinates: NDArray[np.float64], plan: Design) -> float:
     return abs(float(associate(coordinates[rows][:, None], plan.sample.take(rows), level=LEVEL).auroc[0]) - 0.5)
 
 
-def look(coordinates: NDArray[np.float64], plan: Design, n_tried: int) -> Seen:
-    """Return the association of one coordinate; `n_tried` directions were compared on explore prompts."""
+def look(coordinates: NDArray[np.float64], plan: Design, n_tried: int, *, explore_q: float | None = None) -> Seen:
+    """Return the association of one coordinate; `n_tried` directions were compared on explore prompts.
+
+    `explore_q` is that of a report which ranked the direction, instead of the p of the prompts that taught it.
+    """
     column = coordinates[:, None]
     first, second = plan.rows("explore"), plan.rows("confirm")
     explore = associate(column[first], plan.sample.take(first), level=LEVEL)
-    q = min(1.0, float(explore.p[0]) * n_tried)
+    q = min(1.0, float(explore.p[0]) * n_tried) if explore_q is None else explore_q
     confirm, left, held = None, None, None
     if second.size:
         sample = plan.sample.take(second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from interp_lab.contracts.jobs import JobView
+from interp_lab.errors import InvalidRequest, TooFewGroups
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.inspect import INSPECT
@@ -84,3 +86,25 @@ def test_a_dry_run_warns_of_a_set_that_is_solved_without_a_model(settings: Setti
     said = [warning for warning in view.warnings if warning.startswith("The prompt set is unusable")]
     assert bool(said) is told
     assert all("length alone reaches AUROC 1.00" in warning for warning in said)
+
+
+def test_learning_directions_reads_twice_and_counts_directions(settings: Settings) -> None:
+    dice = random.Random(0)
+    words = ["".join(dice.choices("abcdefghijklmnop", k=7)) for _ in range(24 * 6)]
+    rows = [{"text": " ".join(words[i * 6 : i * 6 + 6]), "score": i % 2} for i in range(24)]
+    dataset = {"kind": "inline", "prompts": rows}
+    evidence = {"kind": "directions", "n_components": 2}
+    view = plan(settings, dataset=dataset, evidence=evidence, addresses=["resid_post.0", "attn_out.1"])
+    assert view.plan is not None
+    assert view.plan["n_coordinates"] == 2 * (3 + 2)
+    assert view.plan["n_forward_passes"] == 2 * 24
+
+
+def test_too_few_groups_to_learn_from_are_refused_before_any_work(settings: Settings) -> None:
+    with pytest.raises(TooFewGroups, match="direction"):
+        plan(settings, evidence="directions")
+
+
+def test_dictionaries_beside_directions_are_refused(settings: Settings) -> None:
+    with pytest.raises(InvalidRequest, match="evidence"):
+        plan(settings, evidence="directions", dictionaries=["some"])
