@@ -79,6 +79,24 @@ def held_out_direction_scores(kind: DirectionKind, values: Matrix, sample: Sampl
     return scores
 
 
+def principal_components(values: Matrix, n: int) -> Floats:
+    """Return the first directions of variance `(n, width)`, each pointing where its largest coordinate does.
+
+    They know no label. A direction that does not exist, because fewer vary, is zero.
+    """
+    rows = values.astype(np.float64)
+    rows -= rows.mean(axis=0)
+    n_rows, width = rows.shape
+    squares, vectors = np.linalg.eigh(rows.T @ rows if width <= n_rows else rows @ rows.T)
+    order = np.argsort(squares)[::-1][:n]
+    kept = order[squares[order] > _RANK_CUT * max(float(squares[-1]), _RANK_CUT)]
+    found = vectors[:, kept].T if width <= n_rows else vectors[:, kept].T @ rows
+    largest = np.abs(found).argmax(axis=1)
+    whole = np.zeros((n, width))
+    whole[: kept.size] = found * np.where(found[np.arange(kept.size), largest] < 0, -1.0, 1.0)[:, None]
+    return whole
+
+
 def _first_component(centred: Floats) -> Floats:
     """Return the direction of largest variance by power iteration from the row that is longest."""
     direction = centred[int(np.argmax(np.einsum("ij,ij->i", centred, centred)))]

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from interp_lab.artifacts.store import ArtifactStore
+from interp_lab.artifacts.vector_hash import vector_hash
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.base import Grade
@@ -38,7 +39,7 @@ from interp_lab.workflows.steering.directions import (
     residual_norm,
 )
 from interp_lab.workflows.steering.evidence import Seen, explore_strength, look
-from interp_lab.workflows.steering.files import vector_hash, write_vector
+from interp_lab.workflows.steering.files import write_vector
 
 _MAX_REPORT = 64 * 2**20
 UNVALIDATED = (

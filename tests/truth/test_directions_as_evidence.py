@@ -22,13 +22,14 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.dossier import DossierRequest
 from interp_lab.contracts.evidence_plan import PlanEvidenceRequest
 from interp_lab.contracts.inspect import InspectRequest, InspectResult
+from interp_lab.contracts.inspect_evidence import LearnedMethod
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.learned_directions import RECORD, TENSORS, LearnedDirections
 from interp_lab.contracts.steering_vector import MakeSteeringVectorRequest, SteeringVector
 from interp_lab.errors import DiscoveryRowsReused, InvalidRequest, TooFewGroups
 from interp_lab.methods.association import associate
-from interp_lab.methods.learned_directions import Method, blocks_of, in_order, learn
+from interp_lab.methods.taught_in_order import blocks_of, in_order
 from interp_lab.statistics.sample import Sample
 from interp_lab.workflows.calibrating import investigate as pipeline
 from interp_lab.workflows.calibrating.investigate import CRITERION, DATASET, MODEL
@@ -37,6 +38,7 @@ from interp_lab.workflows.calibrating.sweep import EASY, Draw, settings_of
 from interp_lab.workflows.dossier import make_dossier
 from interp_lab.workflows.inspect import inspect
 from interp_lab.workflows.inspection.inputs import open_inputs
+from interp_lab.workflows.inspection.learning import learn
 from interp_lab.workflows.inspection.measure import design
 from interp_lab.workflows.make_steering_vector import make_steering_vector
 from interp_lab.workflows.plan_evidence import candidates_for, unit_of
@@ -131,7 +133,7 @@ def test_labels_without_a_meaning_find_no_direction(world: World) -> None:
 
 
 @pytest.mark.parametrize("method", ["difference_of_means", "linear_discriminant", "principal_component"])
-def test_noise_is_called_at_the_stated_rate(method: Method) -> None:
+def test_noise_is_called_at_the_stated_rate(method: LearnedMethod) -> None:
     dice = np.random.default_rng(5)
     p: list[float] = []
     for seed in range(300):

@@ -140,7 +140,7 @@ def _refuse_unteachable(prompts: PromptSet, request: InspectRequest, groups: lis
     """
     if groups is None or not isinstance(request.evidence, DirectionsEvidence):
         return
-    from interp_lab.methods.learned_directions import blocks_of  # lazy: numpy is not needed to list tools
+    from interp_lab.methods.taught_in_order import blocks_of  # lazy: numpy is not needed to list tools
     from interp_lab.statistics.sample import Sample  # lazy: numpy as well
 
     labels = prompts.positive(request.threshold)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from interp_lab.artifacts.canonical import canonical_json, sha256_hex
+from interp_lab.artifacts.vector_hash import vector_hash
 from interp_lab.artifacts.writer import ArtifactWriter
 from interp_lab.contracts.inspect_evidence import DirectionsEvidence, LearnedMethod
 from interp_lab.contracts.inspect_report import InspectReport
@@ -24,14 +25,15 @@ from interp_lab.contracts.learned_directions import RECORD, TENSORS, LearnedDire
 from interp_lab.contracts.pooling import Pooling
 from interp_lab.engine.lens import Lens, Site
 from interp_lab.jobs.run import Run
-from interp_lab.methods import learned_directions as methods
+from interp_lab.methods.taught_in_order import blocks_of, in_order
 from interp_lab.points import Address
+from interp_lab.statistics.sample import Sample
 from interp_lab.workflows.inspection.inputs import Inputs
+from interp_lab.workflows.inspection.learning import learn
 from interp_lab.workflows.inspection.listed import Listed
 from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.inspection.passes import pool_prompts
 from interp_lab.workflows.inspection.tables import Pooled
-from interp_lab.workflows.steering.files import vector_hash
 
 _DIGEST = 8
 Floats = NDArray[np.float32]
@@ -72,7 +74,7 @@ def taught(inputs: Inputs, plan: Design, run: Run, *, number: int = 0) -> Taught
     assert isinstance(inputs.request.evidence, DirectionsEvidence)
     rows = plan.rows("explore")
     sample = plan.sample.take(rows)
-    blocks = methods.blocks_of(sample, seed=plan.split.seed)
+    blocks = blocks_of(sample, seed=plan.split.seed)
     pooling = teaching_pooling(inputs.request.pooling)
     teaching = replace(inputs, request=inputs.request.model_copy(update={"pooling": pooling}))
     seen = pool_prompts(teaching, run, stage=f"teaching-{number}")
@@ -129,12 +131,12 @@ def _record(site: Learned, index: int, row: NDArray[np.float32]) -> LearnedDirec
 
 
 def _lenses(
-    address: Site, method: LearnedMethod, inputs: Inputs, *, blocks: np.ndarray, sample: methods.Sample, values: Floats
+    address: Site, method: LearnedMethod, inputs: Inputs, *, blocks: np.ndarray, sample: Sample, values: Floats
 ) -> _Lenses:
     assert isinstance(address, Address)
     evidence = inputs.request.evidence
     assert isinstance(evidence, DirectionsEvidence)
-    found = methods.learn(method, values, sample, blocks, n_components=evidence.n_components, seed=inputs.request.seed)
+    found = learn(method, values, sample, blocks, n_components=evidence.n_components, seed=inputs.request.seed)
     key = f"{address}/{method}-{_recipe(inputs)}"
     words = method.replace("_", " ")
     names = tuple(f"{words} {i + 1}" for i in range(len(found.whole))) if len(found.whole) > 1 else (words,)
@@ -186,7 +188,7 @@ def _table(
             before = values.values[rows, values.columns[earlier]]
             steps = np.split(before, int(blocks.max()), axis=1)
             scores = scores.copy()
-            scores[rows] = methods.in_order(scores[rows], steps, blocks)
+            scores[rows] = in_order(scores[rows], steps, blocks)
         columns[kept] = slice(start, start := start + scores.shape[1])
         found.append(scores)
         density.append(values.density[own])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,6 +14,7 @@ from safetensors.numpy import save_file
 
 from interp_lab.artifacts.mapped_matrix import map_matrices
 from interp_lab.artifacts.reading import read_json
+from interp_lab.artifacts.vector_hash import vector_hash
 from interp_lab.artifacts.writer import ArtifactWriter
 from interp_lab.bridges.gguf_control_vector import write_control_vector
 from interp_lab.bridges.peer_steering import contrast_records, peer_vector
@@ -39,11 +39,6 @@ class Saved(NamedTuple):
     record: SteeringVector | None
     """None for a direction of a probe, which has a record of another kind."""
     digest: str
-
-
-def vector_hash(unit: Vector) -> str:
-    """Return the hash of the float32 numbers."""
-    return hashlib.sha256(np.ascontiguousarray(unit, dtype="<f4").tobytes()).hexdigest()
 
 
 def write_vector(
