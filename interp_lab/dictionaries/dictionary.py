@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from interp_lab.errors import InvalidDictionary
 
 _LAYER_NORM_EPSILON = 1e-5
 _TILE = 512
+_PER_LATENT = ("W_dec", "threshold", "b_enc", "b_gate", "b_mag", "r_mag")
 _OPTIONAL = ("threshold", "b_enc", "b_gate", "b_mag", "r_mag", "W_skip")
 
 
@@ -86,6 +87,17 @@ class Dictionary:
     def encode_with_gradients(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch n_latents"]:
         """Return the codes as `encode` does; gradients are those of the latents that fire, none of the choice."""
         return self._fire(self._normalised(x)[0])
+
+    def encoder_of(
+        self, latents: Sequence[int]
+    ) -> Callable[[Float[Tensor, "batch d_in"]], Float[Tensor, "batch some"]]:
+        """Return what computes the codes of these latents only, or of all where they compete; gradients pass."""
+        chosen = list(latents)
+        if ARCHITECTURES[self.config.architecture].choice == "per_token":
+            return lambda x: self.encode_with_gradients(x)[:, chosen]
+        own = {name: tensor[chosen] for name, tensor in self.tensors().items() if name in _PER_LATENT}
+        config = self.config.model_copy(update={"n_latents": len(chosen)})
+        return replace(self, config=config, W_enc=self.W_enc[:, chosen].contiguous(), **own).encode_with_gradients
 
     @torch.no_grad()
     def encode_sparse(self, x: Float[Tensor, "batch d_in"]) -> Codes:

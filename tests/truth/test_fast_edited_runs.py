@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -17,6 +15,7 @@ from interp_lab.engine.intervention.run import Runner, Subject
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import Address
+from tests.truth.shortcuts import without_shortcuts
 
 TEXTS = {
     "a": "the cat sat on the mat because the dog ran",
@@ -38,19 +37,6 @@ def some_variants(loaded: LoadedModel, n: int, where: str) -> list[Variant]:
     vectors = torch.randn(n, width, generator=torch.Generator().manual_seed(3))
     units = directions(Address("resid_post", 0), vectors, [str(i) for i in range(n)])
     return [Variant(str(i), (steer(unit, 1.0 + i, where=where),)) for i, unit in enumerate(units)]  # pyright: ignore[reportArgumentType]
-
-
-@contextmanager
-def without_shortcuts(loaded: LoadedModel) -> Iterator[None]:
-    """The general path, as for a model of which nothing is known."""
-    from interp_lab.engine.intervention import fast
-
-    usual = fast_path(loaded)
-    fast._known[loaded] = usual._replace(attention=False, trim=False, head=False)
-    try:
-        yield
-    finally:
-        fast._known[loaded] = usual
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox"])

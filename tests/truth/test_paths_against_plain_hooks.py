@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from interp_lab.errors import ImpossiblePath
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import Address
+from tests.truth.shortcuts import without_shortcuts
 
 FAMILIES = ("gpt2", "llama", "gpt_neox", "gemma2", "mistral")
 BEHAVIOUR = Behaviour((5, 9), (7,))
@@ -35,6 +37,19 @@ def at(text: str) -> Address:
 
 def prompt_of(loaded: LoadedModel) -> TokenizedPrompt:
     return tokenize(loaded, {"p": "the cat sat on the mat because the dog ran to the other house"})[0]
+
+
+@contextmanager
+def tokens_of_passes(loaded: LoadedModel) -> Iterator[list[tuple[int, int]]]:
+    """Rows and tokens that go into the last block but one, pass by pass."""
+    seen: list[tuple[int, int]] = []
+    handle = loaded.blocks[1].register_forward_hook(
+        lambda _m, _a, output: seen.append(tuple((output[0] if isinstance(output, tuple) else output).shape[:2]))
+    )
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
 
 def some_directions(address: str, width: int, n: int, seed: int = 0) -> tuple[Unit, ...]:
@@ -147,6 +162,32 @@ def test_latents_are_edited_and_read_with_both_errors_left_in_place(load_tiny, f
     assert not found.total[silent].any(), "a latent that is silent does exactly nothing"
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("source", ["resid_post.0", "mlp_out.1"])
+def test_edits_that_begin_late_run_the_tokens_from_there_on_and_change_no_number(
+    load_tiny, family: str, source: str
+) -> None:
+    """What comes before the first edit is shared by all edits; without shortcuts the same numbers come out."""
+    loaded = load_tiny(family)
+    whole, width = prompt_of(loaded), loaded.facts.d_model
+    late = replace(whole, special=(True,) * 9 + whole.special[9:])
+    last = dictionary_of(width, 1)
+    target = Lens("t", (at("resid_post.2"),), last.encode, encoder_of=last.encoder_of)
+    units = some_directions(source, width, 5)
+    for behaviour in (BEHAVIOUR, None):
+        route = Route(at(source), (Readout(target, (7, 1, 4)), Readout(at("resid_post.1"), (2,))), behaviour=behaviour)
+        pushes = [Push(unit, 4.0) for unit in units]
+        with tokens_of_passes(loaded) as shared:
+            found = PathRunner(loaded, pushes, route)(late)
+        with without_shortcuts(loaded), tokens_of_passes(loaded) as plain:
+            expected = PathRunner(loaded, pushes, route)(late)
+        assert torch.allclose(found.total, expected.total, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(found.passed, expected.passed, rtol=1e-4, atol=1e-5)
+        assert float(found.total.abs().max()) > 1e-2
+        assert shared[:2] == [(1, len(whole.ids)), (5, len(whole.ids) - 9)]
+        assert plain[:2] == [(1, len(whole.ids)), (5, len(whole.ids))]
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "gpt_neox"])
 def test_a_held_model_is_linear_where_it_is_not_when_free(load_tiny, family: str) -> None:
     """With patterns and norms held, attention without MLP is linear: twice the edit is twice the effect."""
@@ -196,9 +237,9 @@ def test_the_screen_is_the_slope_of_exact_mediated_effects(load_tiny, family: st
     prompt, width = prompt_of(loaded), loaded.facts.d_model
     units = some_directions("resid_post.0", width, 4)
     last = dictionary_of(width, 1, threshold=0.0)  # a jump has no slope
-    target = Lens("t", (at("resid_post.2"),), last.encode)
+    target = Lens("t", (at("resid_post.2"),), last.encode, encoder_of=last.encoder_of)
     readouts = (
-        Readout(target, tuple(range(12)), last.encode_with_gradients),
+        Readout(target, tuple(range(12))),
         Readout(at("mlp_out.1"), (3,)),
         Readout(at("resid_post.1"), (2, 5)),
     )

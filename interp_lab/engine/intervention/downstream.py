@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from interp_lab.engine.edits import Variant
 from interp_lab.engine.intervention.replace import register
-from interp_lab.engine.lens import Site, addresses_of, coordinates_at
+from interp_lab.engine.lens import Reader, Site, addresses_of, reader_of
 from interp_lab.engine.sites import find_place
 from interp_lab.errors import ImpossibleEdit
 from interp_lab.models.load import LoadedModel
@@ -52,7 +53,11 @@ class Downstream:
 
     def values(self, x: Float[Tensor, "row pos d"]) -> Float[Tensor, "row pos"]:
         """Return the value at every token."""
-        return coordinates_at(self.site, {self.address: x})[..., self.index].float()
+        return self._reader(x)[..., 0].float()
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return reader_of(self.site, (self.index,))
 
     def pooled(
         self, values: Float[Tensor, "row pos"], text: Bool[Tensor, " pos"], span: Bool[Tensor, " pos"]

@@ -10,8 +10,8 @@ residual stream merely passes along is computed apart, by adding the same change
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -19,6 +19,8 @@ from torch import Tensor
 
 from interp_lab.engine.edits import Unit
 from interp_lab.engine.intervention.changes import read_units
+from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use
+from interp_lab.engine.intervention.fast import run_rows as resumed_rows
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.resume import BaseRun, base_run
 from interp_lab.engine.paths.freeze import Held, Part, holding, noting
@@ -31,6 +33,8 @@ from interp_lab.engine.paths.segment import (
     refuse_without_stream,
     run_rows,
     start_of,
+    tapped,
+    until_seen,
     whole_place,
 )
 from interp_lab.errors import ImpossiblePath
@@ -41,6 +45,8 @@ from interp_lab.points import Address
 CPU_TOKENS = 2048
 """Tokens of one pass on a processor."""
 ACCELERATOR_TOKENS = 32_768
+_WORTH_SHARING = 8
+"""Keys and values are shared if at least one in so many tokens comes before the first edit of a pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +119,9 @@ class PathRunner:
         self._loaded, self._route, self._pushes = loaded, route, tuple(pushes)
         default = CPU_TOKENS if loaded.device.type == "cpu" else ACCELERATOR_TOKENS
         self._budget = token_budget or default
+        self._path = fast_path(loaded)
+        last = len(loaded.blocks) - 1
+        self._trims = all(depth_of(a) < (last, 0) for a in (route.source, *(r.address for r in route.readouts)))
         self._block, self._entering = start_of(route.source, len(loaded.blocks))
         self._directions = torch.stack([push.unit.direction.float() for push in pushes]).to(loaded.device)
 
@@ -120,18 +129,22 @@ class PathRunner:
         """Return what the edits do to a prompt; edits that change nothing there cost no pass."""
         base, held = self._unedited(prompt)
         text = torch.tensor([not special for special in prompt.special], device=self._loaded.device)
-        deltas = self._deltas(base, text)
-        size = deltas.flatten(1).norm(dim=1)
-        own = base.seen[self._route.source].float().norm(dim=1).clamp(min=1e-30)
-        relative = (deltas.norm(dim=2) / own).amax(1)
+        added = self._added(base, text)
+        lengths = added.abs() * self._directions.norm(dim=1, keepdim=True)
+        size = lengths.norm(dim=1)
+        relative = (lengths / base.seen[self._route.source].float().norm(dim=1).clamp(min=1e-30)).amax(1)
         targets = _Targets(self._loaded, self._route, base, text)
-        n_targets = self._route.n_targets
-        total, passed, direct = torch.zeros(3, len(self._pushes), n_targets, device=self._loaded.device)
-        for rows in self._chunks(size > 0, len(base.ids)):
-            total[rows] = self._pass(base, targets, deltas[rows], held=None)
-            passed[rows] = targets.passed(deltas[rows])
-            if self._route.has_direct:
-                direct[rows] = self._pass(base, targets, deltas[rows], held=held)
+        total, passed, direct = torch.zeros(3, len(self._pushes), self._route.n_targets, device=self._loaded.device)
+        with self._shortcuts(attention=True):
+            for rows, begin in self._chunks(added, base):
+                deltas = added[rows, begin:, None] * self._directions[rows, None]
+                total[rows] = self._pass(base, targets, deltas, begin)
+                passed[rows] = targets.passed(deltas)
+        if self._route.has_direct:
+            with self._shortcuts(attention=False):
+                for rows, _ in self._chunks(added, None):
+                    deltas = added[rows, :, None] * self._directions[rows, None]
+                    direct[rows] = self._held_pass(base, targets, deltas, held)
         found = (total.cpu(), passed.cpu(), direct.cpu() if self._route.has_direct else None)
         return Effects(targets.base.cpu(), *found, size.cpu(), relative.cpu())
 
@@ -144,11 +157,20 @@ class PathRunner:
             wanted.append(self._entering)
         if route.behaviour is not None:
             wanted.append(Address("resid_post", len(self._loaded.blocks) - 1))
-        with noting(self._loaded, route.hold) if route.hold else nullcontext(Held(frozenset())) as held:
-            base = base_run(self._loaded, prompt.ids, wanted, keep_cache=False)
+        with (
+            self._shortcuts(attention=False),
+            noting(self._loaded, route.hold) if route.hold else nullcontext(Held(frozenset())) as held,
+        ):
+            base = base_run(self._loaded, prompt.ids, wanted, keep_cache=self._path.attention, final=True)
         return base, held
 
-    def _deltas(self, base: BaseRun, text: Bool[Tensor, " pos"]) -> Float[Tensor, "push pos width"]:
+    def _shortcuts(self, *, attention: bool) -> AbstractContextManager[None]:
+        """Those that are exact on the model, and the head for the words of the behaviour only."""
+        path = self._path if attention else self._path._replace(attention=False)
+        return in_use(self._loaded, path, tokens=_words(self._route))
+
+    def _added(self, base: BaseRun, text: Bool[Tensor, " pos"]) -> Float[Tensor, "push pos"]:
+        """How much of its direction every edit adds to every token."""
         units = [push.unit for push in self._pushes]
         values = read_units(units, base.seen)
         center = values.new_tensor([unit.center for unit in units])[:, None]
@@ -159,24 +181,49 @@ class PathRunner:
         gains = [unit.gain(x) if unit.gain else torch.ones_like(x[:, 0]) for unit in units]
         if any(unit.gain for unit in units):
             coefficients = coefficients * torch.stack(gains)
-        return coefficients[..., None] * self._directions[:, None]
+        return coefficients
 
-    def _chunks(self, moved: Bool[Tensor, " push"], n_pos: int) -> Iterator[Tensor]:
-        rows = moved.nonzero().flatten()
-        yield from rows.split(max(1, self._budget // n_pos)) if len(rows) else ()
+    def _chunks(self, added: Float[Tensor, "push pos"], base: BaseRun | None) -> Iterator[tuple[Tensor, int]]:
+        """Edits that change something, in the order in which they begin, and where the first of each pass begins.
 
-    def _pass(self, base: BaseRun, targets: _Targets, deltas: Tensor, *, held: Held | None) -> Tensor:
+        Without a base run all begin at the first token, as they do where tokens before an edit cannot be shared.
+        """
+        moved = added != 0
+        rows = moved.any(1).nonzero().flatten()
+        first = moved[rows].int().argmax(1)
+        order = first.argsort(stable=True)
+        rows, begins, n_pos = rows[order], first[order].tolist(), added.shape[1]
+        shares = base is not None and base.cache is not None and self._path.attention
+        start = 0
+        while start < len(rows):
+            begin = begins[start] if shares and begins[start] * _WORTH_SHARING >= n_pos else 0
+            stop = start + max(1, self._budget // (n_pos - begin))
+            yield rows[start:stop], begin
+            start = stop
+
+    def _pass(self, base: BaseRun, targets: _Targets, deltas: Tensor, begin: int) -> Float[Tensor, "row target"]:
+        """The tokens from `begin` on, with whatever shortcut is in use."""
+        seen: dict[Address, Tensor] = {}
+        block, path = self._block, self._path
+        trim = path.trim and self._trims and len(base.ids) - begin > 1
+        start = Beginning(block, begin, final=True, trim=trim)
+        with tapped(self._loaded, [self._edit(deltas), *targets.taps(seen)]):
+            logits = until_seen(lambda: resumed_rows(self._loaded, [base], len(deltas), path, begin=start))
+        return targets.changes(seen, logits, begin)
+
+    def _held_pass(self, base: BaseRun, targets: _Targets, deltas: Tensor, held: Held) -> Float[Tensor, "row target"]:
+        """Whole prompts, with parts of the model held."""
         loaded, route = self._loaded, self._route
         seen: dict[Address, Tensor] = {}
-        taps = [Tap(whole_place(loaded, route.source), lambda x: x + deltas.to(x.dtype).reshape(x.shape))]
-        if held is not None:
-            taps += [_take_back(loaded, route.hold_units, address, base) for address in _written(route.hold_units)]
+        taps = [self._edit(deltas)]
+        taps += [_take_back(loaded, route.hold_units, address, base) for address in _written(route.hold_units)]
         taps += targets.taps(seen)
-        with ExitStack() as stack, torch.no_grad():
-            if held is not None:
-                stack.enter_context(holding(loaded, held))
+        with holding(loaded, held), torch.no_grad():
             logits = run_rows(loaded, base, len(deltas), block=self._block, taps=taps)
-        return targets.changes(seen, logits, len(deltas))
+        return targets.changes(seen, logits, 0)
+
+    def _edit(self, deltas: Float[Tensor, "row pos width"]) -> Tap:
+        return Tap(whole_place(self._loaded, self._route.source), lambda x: x + deltas.to(x.dtype).reshape(x.shape))
 
 
 class _Targets:
@@ -201,11 +248,11 @@ class _Targets:
             for address in addresses
         ]
 
-    def changes(self, seen: dict[Address, Tensor], logits: Tensor | None, n_rows: int) -> Float[Tensor, "row target"]:
-        """Return by how much the targets of edited passes differ."""
+    def changes(self, seen: dict[Address, Tensor], logits: Tensor | None, begin: int) -> Float[Tensor, "row target"]:
+        """Return by how much the targets of edited passes over the tokens from `begin` on differ."""
+        n_pos = len(self._run.ids) - begin
         columns = [
-            self._change(place, seen[readout.address].reshape(n_rows, len(self._run.ids), -1))
-            for place, readout in enumerate(self._route.readouts)
+            self._change(place, seen[readout.address], n_pos) for place, readout in enumerate(self._route.readouts)
         ]
         if logits is not None and self._route.behaviour is not None:
             columns.append((self._read_behaviour(logits) - self._behaviour)[:, None])
@@ -213,36 +260,49 @@ class _Targets:
 
     def passed(self, deltas: Float[Tensor, "row pos width"]) -> Float[Tensor, "row target"]:
         """Return by how much the targets differ if every block in between hands the change on and does nothing else."""
-        route, columns = self._route, []
+        route, columns, n_pos = self._route, [], deltas.shape[1]
         for place, readout in enumerate(route.readouts):
-            own = self._run.seen[readout.address]
+            own = self._run.seen[readout.address][-n_pos:]
             if passes_along(route.source, readout.address):
-                columns.append(self._change(place, own + deltas.to(own.dtype)))
+                columns.append(self._change(place, own + deltas.to(own.dtype), n_pos))
             else:
                 columns.append(deltas.new_zeros(len(deltas), len(readout.indices)))
         if route.behaviour is not None:
-            columns.append(self._passed_to_behaviour(deltas)[:, None])
+            columns.append(self._passed_to_behaviour(deltas[:, -1:])[:, None])
         return torch.cat(columns, dim=1)
 
-    def _passed_to_behaviour(self, deltas: Tensor) -> Float[Tensor, " row"]:
+    def _passed_to_behaviour(self, deltas: Float[Tensor, "row 1 width"]) -> Float[Tensor, " row"]:
+        """Norm and head look at one token at a time, so the last is enough."""
         n_blocks = len(self._loaded.blocks)
         last = Address("resid_post", n_blocks - 1)
         if not passes_along(self._route.source, last):
             return deltas.new_zeros(len(deltas))
-        state = self._run.seen[last] + deltas.to(self._run.seen[last].dtype)
+        own, run = self._run.seen[last][-1:], replace(self._run, ids=self._run.ids[-1:], seen={})
+        state = own + deltas.to(own.dtype)
         with torch.no_grad():
-            logits = run_rows(self._loaded, self._run, len(deltas), block=n_blocks, taps=(), state=state)
+            logits = run_rows(self._loaded, run, len(deltas), block=n_blocks, taps=(), state=state)
         assert logits is not None
         return self._read_behaviour(logits) - self._behaviour
 
-    def _change(self, place: int, x: Float[Tensor, "row pos d_in"]) -> Float[Tensor, "row target"]:
-        return ((self._route.readouts[place].read(x) - self._values[place]) * self._weights[place]).sum(1)
+    def _change(self, place: int, x: Tensor, n_pos: int) -> Float[Tensor, "row target"]:
+        """Over the last `n_pos` tokens, those that were run."""
+        values, weights = self._values[place][-n_pos:], self._weights[place][-n_pos:]
+        now = self._route.readouts[place].read(x.reshape(-1, n_pos, x.shape[-1]))
+        return ((now - values) * weights).sum(1)
 
-    def _read_behaviour(self, logits: Float[Tensor, "row pos n_vocab"]) -> Float[Tensor, " row"]:
-        behaviour = self._route.behaviour
+    def _read_behaviour(self, logits: Float[Tensor, "row pos logit"]) -> Float[Tensor, " row"]:
+        behaviour, tokens = self._route.behaviour, _words(self._route)
         assert behaviour is not None
+        assert tokens is not None
         final = logits[:, -1].float()
-        return final[:, list(behaviour.targets)].mean(1) - final[:, list(behaviour.alternatives)].mean(1)
+        words = final if fast_path(self._loaded).head else final[:, list(tokens)]
+        n_on = len(behaviour.targets)
+        return words[:, :n_on].mean(1) - words[:, n_on:].mean(1)
+
+
+def _words(route: Route) -> tuple[int, ...] | None:
+    """The tokens whose logits are wanted; None if none are."""
+    return None if route.behaviour is None else (*route.behaviour.targets, *route.behaviour.alternatives)
 
 
 def check_route(loaded: LoadedModel, route: Route, sources: Sequence[Unit]) -> None:

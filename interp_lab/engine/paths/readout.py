@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp_lab.engine.lens import Site, addresses_of, coordinates_at
+from interp_lab.engine.lens import Reader, Site, addresses_of, reader_of
 from interp_lab.errors import ImpossiblePath
 from interp_lab.points import Address
 
@@ -26,8 +26,6 @@ class Readout:
 
     site: Site
     indices: tuple[int, ...]
-    with_gradients: Callable[[Float[Tensor, "token d_in"]], Float[Tensor, "token width"]] | None = None
-    """Encodes as the site does and lets gradients through, where the site itself does not."""
 
     @property
     def address(self) -> Address:
@@ -41,17 +39,13 @@ class Readout:
             raise ImpossiblePath(f"{self.site} reads several addresses at once, so no path ends there.")
         return found[0]
 
-    def read(self, x: Float[Tensor, "row pos d_in"]) -> Float[Tensor, "row pos target"]:
-        """Return the values of the units."""
-        seen: Mapping[Address, Tensor] = {self.address: x}
-        return coordinates_at(self.site, seen)[..., list(self.indices)].float()
+    @cached_property
+    def _reader(self) -> Reader:
+        return reader_of(self.site, self.indices)
 
-    def differentiable(self, x: Float[Tensor, "pos d_in"]) -> Float[Tensor, "pos target"]:
-        """Return the values of the units with gradients towards `x`."""
-        if isinstance(self.site, Address):
-            return x[:, list(self.indices)].float()
-        encode = self.with_gradients or self.site.encode
-        return encode(x)[:, list(self.indices)].float()
+    def read(self, x: Float[Tensor, "row pos d_in"]) -> Float[Tensor, "row pos target"]:
+        """Return the values of the units, with gradients where these are asked for and the site lets them through."""
+        return self._reader(x).float()
 
 
 def weights_of(

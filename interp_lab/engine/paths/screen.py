@@ -114,7 +114,7 @@ def _towards(readout: Readout, base: BaseRun, text: Tensor, route: Route) -> tup
     """Return the gradient of every pooled target with respect to what its site reads, and its value."""
     x = base.seen[readout.address].detach().clone().requires_grad_()
     with torch.enable_grad():
-        values = readout.differentiable(x)
+        values = readout.read(x[None])[0]
         pooled = (values * weights_of(values.detach(), text, route.pool)).sum(0)
     return _each(pooled, x), pooled.detach()
 

@@ -8,8 +8,8 @@ replaced by their known output, and the pass ends as soon as the last place that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -109,19 +109,32 @@ def run_rows(
     """
     if block and state is None:
         state = base.before(block, len(loaded.blocks)).expand(n_rows, -1, -1)
-    with ExitStack() as stack:
-        stack.enter_context(loaded.lock)
-        for tap in taps:
-            stack.callback(register(tap).remove)
-        stack.enter_context(skipping(loaded.blocks[:block], state, base.n_given))
-        try:
-            output = loaded.model(**model_inputs(loaded, _rows(base, n_rows)))
-        except _EnoughSeen:
-            return None
+    with tapped(loaded, taps), skipping(loaded.blocks[:block], state, base.n_given):
+        output = until_seen(lambda: loaded.model(**model_inputs(loaded, _rows(base, n_rows))))
+    if output is None:
+        return None
     logits = getattr(output, "logits", None)
     if logits is None:
         raise HookPointUnavailable("This checkpoint has no language-model head, so there are no logits.")
     return logits
+
+
+@contextmanager
+def tapped(loaded: LoadedModel, taps: Sequence[Tap]) -> Iterator[None]:
+    """Do what the taps say in every pass inside the block; holds the lock of the model."""
+    with ExitStack() as stack:
+        stack.enter_context(loaded.lock)
+        for tap in taps:
+            stack.callback(register(tap).remove)
+        yield
+
+
+def until_seen(run: Callable[[], Any]) -> Any:
+    """Return what a pass gives, or None where a tap ended it."""
+    try:
+        return run()
+    except _EnoughSeen:
+        return None
 
 
 def start_of(address: Address, n_blocks: int) -> tuple[int, Address | None]:

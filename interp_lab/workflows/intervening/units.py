@@ -69,7 +69,8 @@ class _Opened:
             read = addresses_read(config, self.loaded.facts)
             if len(config.addresses_out) > 1 or (len(read) > 1 and not config.addresses_out):
                 raise ImpossibleEdit(f"{name[:80]} writes to several addresses at once.")
-            self.known[name] = dictionary, Lens("+".join(map(str, read)) + f"/{name[:40]}", read, dictionary.encode)
+            key = "+".join(map(str, read)) + f"/{name[:40]}"
+            self.known[name] = dictionary, Lens(key, read, dictionary.encode, encoder_of=dictionary.encoder_of)
         return self.known[name]
 
 

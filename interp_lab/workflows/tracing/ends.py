@@ -174,9 +174,7 @@ def _readouts(ends: Sequence[Subject]) -> tuple[tuple[Readout, ...], list[int]]:
     readouts: list[Readout] = []
     for site, places in by_site.items():
         units = [ends[place].target for place in places]
-        dictionary = ends[places[0]].dictionary
-        gradients = None if dictionary is None or isinstance(site, Address) else dictionary.encode_with_gradients
-        readouts.append(Readout(site, tuple(u.index for u in units if isinstance(u, Unit)), gradients))
+        readouts.append(Readout(site, tuple(u.index for u in units if isinstance(u, Unit))))
     return tuple(readouts), [place for places in by_site.values() for place in places]
 
 

@@ -57,6 +57,23 @@ def test_a_gate_decides_what_fires_and_the_magnitude_how_strongly() -> None:
     torch.testing.assert_close(codes, expected)
 
 
+@pytest.mark.parametrize("normalize", ["none", "layer_norm", "expected_average_norm"])
+@pytest.mark.parametrize("architecture", ["relu", "jumprelu", "batchtopk", "matryoshka", "gated", "topk"])
+def test_some_latents_alone_have_the_codes_that_they_have_among_all(
+    architecture: ArchitectureName, normalize: str
+) -> None:
+    draw = torch.Generator().manual_seed(5)
+    names = {"gated": ("b_gate", "b_mag", "r_mag"), "relu": (), "topk": ()}.get(architecture, ("threshold",))
+    own = {name: 0.3 * torch.randn(L, generator=draw) for name in names}
+    changes = {"k": 3 if architecture == "topk" else None, "normalize": normalize}
+    dictionary = _dictionary(architecture, changes | ({"scale": 1.7} if "norm" in normalize else {}), **own)
+    some = [17, 2, 9, 2, 0]
+    found = dictionary.encoder_of(some)(X)
+    torch.testing.assert_close(found, dictionary.encode(X)[:, some])
+    assert bool(found.any())
+    assert not torch.allclose(found, dictionary.encode(X)[:, [3, 4, 5, 6, 7]])
+
+
 def test_sparse_codes_are_the_dense_ones_and_decode_alike() -> None:
     dictionary = _dictionary("topk", {"k": 4})
     dense, sparse = dictionary.encode(X), dictionary.encode_sparse(X)
