@@ -28,6 +28,21 @@ class Pruned(NamedTuple):
     """Exact tests."""
 
 
+class _Tested(NamedTuple):
+    """A test of a larger group: how many edges were cut in it, and the metric."""
+
+    n_cut: int
+    value: float
+
+
+class _Group(NamedTuple):
+    """Edges to try together."""
+
+    edges: tuple[int, ...]
+    whole: _Tested | None = None
+    """The test of the group that this is the second half of: where all of the first half is cut, it is this one's."""
+
+
 def prune(
     order: Sequence[int], value: Callable[[frozenset[int]], float], *, tolerance: float, group: int = 16
 ) -> Pruned:
@@ -38,17 +53,20 @@ def prune(
     costs = np.zeros(len(order), dtype=np.float64)
     cut: frozenset[int] = frozenset()
     now, n_tests = value(cut), 1
-    waiting = [tuple(order[i : i + group]) for i in range(0, len(order), group)][::-1]
+    waiting = [_Group(tuple(order[i : i + group])) for i in range(0, len(order), group)][::-1]
     while waiting:
-        tried = waiting.pop()
-        then = value(cut | frozenset(tried))
-        n_tests += 1
+        tried, whole = waiting.pop()
+        if whole is not None and whole.n_cut == len(cut) + len(tried):
+            then = whole.value
+        else:
+            then = value(cut | frozenset(tried))
+            n_tests += 1
         if abs(then - now) <= tolerance:
             costs[list(tried)] = abs(then - now)
             cut, now = cut | frozenset(tried), then
         elif len(tried) == 1:
             costs[tried[0]] = abs(then - now)
         else:
-            half = len(tried) // 2
-            waiting += [tried[half:], tried[:half]]
+            half, known = len(tried) // 2, _Tested(len(cut) + len(tried), then)
+            waiting += [_Group(tried[half:], known), _Group(tried[:half])]
     return Pruned(tuple(sorted(set(order) - cut)), costs, n_tests)

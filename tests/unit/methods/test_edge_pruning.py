@@ -15,6 +15,19 @@ def test_edges_that_carry_stay_and_the_rest_is_cut_in_few_tests() -> None:
     assert found.costs.sum() < 1.01
 
 
+def test_no_set_of_cut_edges_is_tested_twice() -> None:
+    tested: list[frozenset[int]] = []
+
+    def value(cut: frozenset[int]) -> float:
+        tested.append(cut)
+        return 1 - sum(0.02 * (edge % 7 == 3) for edge in cut)
+
+    found = prune(range(64), value, tolerance=0.01)
+    assert found.kept == tuple(range(3, 64, 7))
+    assert len(tested) == len(set(tested)) == found.n_tests
+    assert len(tested) > 20
+
+
 def test_of_two_edges_that_do_the_same_one_stays() -> None:
     found = prune([0, 1, 2], lambda cut: 0.0 if {0, 1} <= cut else 1.0, tolerance=0.1)
     assert found.kept == (1,)
