@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,3 +112,15 @@ def damage(path: Path) -> None:
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def published(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return every file but the pages, the report without what says how and when it was run and what to call next."""
+    files = [path for folder in folders for path in folder.iterdir() if path.name != "manifest.json"]
+    found: dict[str, Any] = {path.name: path.read_text() for path in files if path.suffix in {".jsonl", ".json"}}
+    if "report.json" in found:
+        report = json.loads(found.pop("report.json"))
+        found["report"] = {name: value for name, value in report.items() if name not in {"run", "agent_next_actions"}}
+        for card in found["report"].get("paths", ()):
+            card["next_action"] = None
+    return found

@@ -53,6 +53,7 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         run.seed, run.device = request.seed, str(device)
         run.inputs |= feed.inputs
         loop = Loop(request, dictionaries, make_trainers(dictionaries, device), feed, run)
+        live.name(feed.origin.models, [each.place for each in dictionaries])
         live.take(loop.state.lines)
         loop.train()  # after ranks there is nothing left to do
         loop.save()

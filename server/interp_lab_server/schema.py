@@ -1,9 +1,10 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
-Input schemas keep the words and leave out limits that a model does not plan by; the server checks them all. A record
-inside a record, and one for which a plain string will do, is told by the names of its fields. Output schemas name the
-fields of an answer: models do not read them, and schemas/ holds every word. Answers leave out what is null, so a field
-that can be null is optional.
+Input schemas keep the words and those limits that a caller could miss by accident (three letters at least, ten entries
+at most); what only refuses the absurd is left to the server, which checks everything. A record inside a record, and
+one for which a plain string will do, is told by the names of its fields. Output schemas name the fields of an answer:
+models do not read them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is
+optional.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLES = ("items", "additionalProperties")
 _NOISE = frozenset({"title", "discriminator"})
 _WORDS = frozenset({"description", "examples", "default"})
-_LIMITS = frozenset({"minLength", "maxLength", "maxItems", "uniqueItems"})
+_LIMITS = frozenset({"maxLength", "uniqueItems"})
 _PATTERN_MAX = 60
 """A longer pattern is read by nobody; the description says what is meant."""
 _LARGEST = 2**31 - 1
+_FEW = 10
+"""Entries that a caller could exceed by accident; higher limits are there to keep requests from being absurd."""
 _NULL: Schema = {"type": "null"}
 
 
@@ -148,6 +151,10 @@ def _says_nothing(key: str, value: Any) -> bool:
             return isinstance(value, str) and (len(value) > _PATTERN_MAX or "\\x00" in value)
         case "maximum":
             return isinstance(value, int | float) and value >= _LARGEST
+        case "minLength":
+            return value == 1
+        case "maxItems":
+            return isinstance(value, int) and value > _FEW
         case "default":
             return value is False or value in ([], "", {})
         case _:

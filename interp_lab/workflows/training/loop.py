@@ -52,6 +52,7 @@ class Loop:
         self.state = RunState.fresh(tuple(each.name for each in self.dictionaries))
         self.total_steps = self.dictionaries[0].training.total_steps
         self._batch_tokens = self.dictionaries[0].training.batch_tokens
+        self._windows = {each.name: each.training.dead_window_tokens for each in self.dictionaries}
         self._saved_at = time.monotonic()
         checkpoint = self.run.checkpoints.latest()
         if checkpoint is not None:
@@ -133,8 +134,11 @@ class Loop:
         line: dict[str, float] = {"tokens": float(self.state.step * self._batch_tokens)}
         for name, figures in metrics.items():
             prefix = "" if alone else f"{name}/"
-            line |= {f"{prefix}{figure}": float(getattr(figures, figure)) for figure in _FIGURES}
             known = self.state.dictionaries[name]
+            # before its window of tokens has passed, no latent can count as dead: a zero would say that none is
+            early = known.tokens <= self._windows[name]
+            shown = (figure for figure in _FIGURES if not (early and figure == "dead_fraction"))
+            line |= {f"{prefix}{figure}": float(getattr(figures, figure)) for figure in shown}
             line[f"{prefix}tokens_per_s"] = round(known.tokens / known.seconds, 1) if known.seconds else math.nan
         self._keep(line)
 

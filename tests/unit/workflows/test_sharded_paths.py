@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from interp_lab.workflows.trace_paths import trace_paths
 from interp_lab.workflows.tracing.context import Suggest
 from interp_lab.workflows.validate_paths import validate_paths
 from interp_lab_server.worker import find_work
-from tests.parts_here import HerePlace, damage, in_parts, job_of, part
+from tests.parts_here import HerePlace, damage, in_parts, job_of, part, published
 from tests.unit.workflows.test_sharded_interventions import PROMPTS
 
 SOURCES = [{"address": "resid_post.1", "index": index} for index in (3, 7, 11)]
@@ -43,22 +42,6 @@ REQUEST: dict[str, Any] = {
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(workspace=tmp_path)
-
-
-def published(folders: list[Path]) -> dict[str, Any]:
-    """Return every file but the pages, the report without what says how and when it was run."""
-    found: dict[str, Any] = {}
-    for folder in folders:
-        for path in folder.iterdir():
-            if path.suffix in {".jsonl", ".json"} and path.name not in {"manifest.json", "report.json"}:
-                found[path.name] = path.read_text()
-            if path.name == "report.json":
-                report = json.loads(path.read_text())
-                found["report"] = {name: value for name, value in report.items() if name != "run"}
-                found["report"]["agent_next_actions"] = None
-                for card in found["report"]["paths"]:
-                    card["next_action"] = None
-    return found
 
 
 def in_one(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:

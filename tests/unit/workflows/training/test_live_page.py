@@ -39,6 +39,21 @@ def test_the_page_follows_the_measurements_and_ends_with_the_training(tmp_path: 
     assert "500 of 1,000" not in page.read_text()
 
 
+def test_the_title_says_which_model_is_trained_on_and_where(tmp_path: Path) -> None:
+    source = {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:question"}
+    streamed = TrainSaeRequest.model_validate({"source": source, "addresses": ["resid_post.2"]})
+    with LivePage(streamed, LocalRun(tmp_path)):
+        pass
+    title = "topk sae of builtin:pocket-llama at resid_post.2"
+    assert f"<h1>{title}</h1>" in (tmp_path / "live.html").read_text()
+    with LivePage(REQUEST, LocalRun(tmp_path)) as live:
+        live.name(("builtin:pocket-gpt2", None), ["mlp_out.1", "mlp_out.1"])
+    assert "<h1>topk sae of builtin:pocket-gpt2 at mlp_out.1</h1>" in (tmp_path / "live.html").read_text()
+    with LivePage(REQUEST, LocalRun(tmp_path)):
+        pass
+    assert "<h1>topk sae</h1>" in (tmp_path / "live.html").read_text()
+
+
 def test_a_training_that_breaks_off_leaves_a_page_that_says_why(tmp_path: Path) -> None:
     run = LocalRun(tmp_path)
     with pytest.raises(OSError, match="gone"), LivePage(REQUEST, run):

@@ -72,6 +72,10 @@ def test_a_training_shorter_than_the_dead_window_does_not_say_how_many_are_dead(
     (folder,) = _folders(tmp_path / "out", "training_report")
     for page in ("report.md", "report.html"):
         assert (said not in (folder / page).read_text(encoding="utf-8")) == known
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    drawn = [line["tokens"] for line in lines if "dead_fraction" in line]
+    assert bool(drawn) == known, "a curve from the first token would say that none is dead"
+    assert all(tokens > window for tokens in drawn)
 
 
 def test_noise_without_structure_is_flagged_as_poorly_reconstructed(
