@@ -25,14 +25,14 @@ class ArtifactFile(Contract):
 
     name: str
     """File name, for artifact_read."""
-    uri: str
-    """Resource URI; artifact_read takes the same id and name."""
+    uri: str | None = None
+    """Resource URI: the artifact's with the name behind a slash. Left out in the answers of jobs, as it follows."""
     media_type: str
     """IANA media type."""
     bytes: NonNegativeInt
     """Size."""
-    sha256: str
-    """Hash of the contents, 64 hexadecimal digits."""
+    sha256: str | None = None
+    """Hash of the contents, 64 hexadecimal digits; left out in the answers of jobs, artifact_read has it."""
 
 
 class ArtifactRef(Contract):

@@ -61,10 +61,11 @@ async def _progress(progress: float, total: float | None, message: str | None) -
 
 async def _read(client: Client, view: dict[str, Any]) -> None:
     """Read the report the way an agent does: as a resource, by the URI in the answer."""
-    file = next(f for a in view["artifacts"] for f in a["files"] if f["name"] == "report.md")
-    resource = await client.read_resource(file["uri"])
+    artifact = next(a for a in view["artifacts"] if any(f["name"] == "report.md" for f in a["files"]))
+    uri = f"{artifact['uri']}/report.md"
+    resource = await client.read_resource(uri)
     text = getattr(resource.contents[0], "text", "")
-    print(f"\n→ resources/read {file['uri'][:60]}…\n← {len(text)} characters of Markdown")
+    print(f"\n→ resources/read {uri[:60]}…\n← {len(text)} characters of Markdown")
 
 
 def _conclude(view: dict[str, Any], workspace: Path) -> None:

@@ -106,7 +106,7 @@ async def _from_sentence_to_report(workspace: Path, mode: str) -> None:
 
 
 async def _report_is_the_same_in_every_form(agent: Agent, view: dict[str, Any]) -> None:
-    files = {file["name"]: file["uri"] for artifact in view["artifacts"] for file in artifact["files"]}
+    files = {file["name"]: f"{each['uri']}/{file['name']}" for each in view["artifacts"] for file in each["files"]}
     assert set(files) == {"report.json", "report.md", "report.html", "report.csv", "statistics.safetensors"}
     headline = view["summary"].splitlines()[0]
     first = view["result"]["ranking"][0]

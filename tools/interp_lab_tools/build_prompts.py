@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.build_prompts import Ask, BuildPromptsRequest, BuildPromptsResult
 from interp_lab.corpus.generation import NEEDED_GROUPS
 from interp_lab_tools.audit_prompts import audit_warnings, in_words, inspect_action
@@ -11,6 +12,7 @@ from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
 
 _SHOWN = 10
+_READY = "See whether a ready set asks the same; otherwise write the texts and give them back with the request_id."
 
 
 def _handle(request: BuildPromptsRequest, lab: Lab) -> BuildPromptsResult:
@@ -47,6 +49,7 @@ def _ask(request: BuildPromptsRequest, source: Ask, lab: Lab) -> BuildPromptsRes
         name=request.name,
         criterion=request.criterion,
         generation_request=wanted,
+        agent_next_actions=(NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=_READY),),
     )
 
 

@@ -27,8 +27,8 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
         return ()  # the prompts would have to be repeated in every action
     if report.audit.flagged or not report.n_significant:
         why = (
-            "Choose a dataset that no confound solves, or one that this model follows. Costs one read; no grade above "
-            "weak or plausible can come of this one."
+            "Choose a dataset that no confound solves, or one that this model follows: no grade above weak or "
+            "plausible can come of this one."
         )
         return (NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why),)
     if isinstance(request.evidence, DirectionsEvidence):
@@ -120,11 +120,7 @@ def _cause(request: InspectRequest, report: InspectReport) -> Iterator[NextActio
 
 
 def _why_edit(address: str, index: int) -> str:
-    return (
-        f"Edit {address} #{index} beside controls. This call only plans and costs nothing; with dry_run "
-        "false it is a job of some passes per prompt. It would change the grade from needs_causal_evidence to "
-        "validated if the effect exceeds its controls on confirm prompts, to contradicted if edits disagree in sign."
-    )
+    return f"Edit {address} #{index} beside controls: whether the model uses what the coordinate follows."
 
 
 def _writers(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
@@ -136,11 +132,8 @@ def _writers(request: InspectRequest, report: InspectReport) -> Iterator[NextAct
         mode="json", exclude_defaults=True, exclude={*RUN_CONTROLS, "also", "interventions"}
     )
     arguments["addresses"] = [f"attn_out.{layer}", f"mlp_out.{layer}", f"mlp_act.{layer}"]
-    why = (
-        f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it. Costs one "
-        f"more pass over {report.dataset.n_prompts} prompts; it changes where to intervene, and no grade."
-    )
-    yield NextAction(tool="inspect", arguments=arguments, why=why)
+    why = f"See whether attention or the MLP of layer {layer} writes it; the residual stream only carries it."
+    yield NextAction(tool="inspect", arguments=arguments, why=why, changes="Where to intervene; no grade.")
 
 
 def _of_store(request: InspectRequest, report: InspectReport) -> Iterator[NextAction]:
@@ -149,10 +142,7 @@ def _of_store(request: InspectRequest, report: InspectReport) -> Iterator[NextAc
         return
     best = report.coordinates[0]
     query: dict[str, JsonValue] = {"kind": "contexts", "column": best.address, "unit": best.index}
-    why = (
-        f"Read where {best.address} #{best.index} is strongest. Costs one look-up; it can show that the coordinate "
-        "follows something else, and moves no grade: that needs interventions on the model itself."
-    )
+    why = f"Read where {best.address} #{best.index} is strongest; a grade moves only by interventions on the model."
     yield NextAction(tool="query_activations", arguments={"store": source.store, "query": query}, why=why)
 
 

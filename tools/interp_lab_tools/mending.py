@@ -19,10 +19,11 @@ from interp_lab.contracts.jobs import JobView
 from interp_lab.corpus.prompt_registry import list_registry
 from interp_lab.models.reference import known_models
 from interp_lab.settings import Settings
-from interp_lab_tools.catalogue import BY_NAME
+from interp_lab_tools.catalogue import BY_NAME, find
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.offers import checked
 from interp_lab_tools.repair import repaired
+from interp_lab_tools.views import as_said
 
 _MOST = 2
 _WORKS = "A call of this tool that works as it stands; put your own words in."
@@ -50,7 +51,8 @@ def mending(code: str, tool: str, arguments: Mapping[str, Any], lab: Lab) -> tup
 def after_failure(view: JobView, request: Mapping[str, Any], lab: Lab) -> JobView:
     """Return the view of a failed job with the calls that would help before those that show its log."""
     assert view.error is not None
-    calls = mending(view.error.code, view.capability, request, lab)
+    said = as_said(find(view.capability).request.model_validate(request))
+    calls = mending(view.error.code, view.capability, said, lab)
     return view.model_copy(update={"agent_next_actions": (*calls, *view.agent_next_actions)})
 
 

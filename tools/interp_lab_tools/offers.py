@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from pydantic import JsonValue
+
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.results import Result
@@ -65,7 +67,14 @@ def _accepted(
             level = logging.ERROR if isinstance(error, InvalidRequest) else logging.INFO
             _log.log(level, "a call of %s was not offered: %s", action.tool, error)
             continue
-        yield action.model_copy(update={"cost": cost, "changes": action.changes or capability.changes})
+        said = {"arguments": _plain(action.arguments), "cost": cost, "changes": action.changes or capability.changes}
+        yield action.model_copy(update=said)
+
+
+def _plain(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the arguments without nulls, which mean the same as nothing and which published schemas do not allow."""
+    kept = {name: value for name, value in arguments.items() if value is not None}
+    return {name: _plain(value) if isinstance(value, dict) else value for name, value in kept.items()}
 
 
 def _cost(action: NextAction, capability: InlineCapability | JobCapability, lab: Lab) -> str:
@@ -74,7 +83,7 @@ def _cost(action: NextAction, capability: InlineCapability | JobCapability, lab:
     Raises:
         LabError: It would be refused.
     """
-    request = validate(capability.request, action.arguments)
+    request = validate(capability.request, _plain(action.arguments))
     if isinstance(capability, InlineCapability):
         if capability.waits_for is not None:
             return _WAITS

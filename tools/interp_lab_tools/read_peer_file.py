@@ -91,16 +91,16 @@ def _actions(path: str, found: PeerFile) -> Iterator[NextAction]:
         call = (
             "dossier",
             asked,
-            "Lists what it says of units beside what runs here found; moves no grade.",
+            "Lists what it says of units beside what runs here found.",
         )
     elif found.kind.use == "prompts" and found.kind.schema is None:
-        call = "audit_prompts", {"dataset": path}, "Says what gives the labels away. Costs seconds, runs no model."
+        call = "audit_prompts", {"dataset": path}, "Says what gives the labels away."
     elif found.kind.use == "dictionary":
         folder = path.rpartition("/")[0] or "."
         call = (
             "import_dictionary",
             {"source": folder},
-            "Makes it a dictionary whose latents inspect ranks. Costs seconds.",
+            "Makes it a dictionary whose latents inspect ranks.",
         )
     if call is not None:
         yield NextAction(tool=call[0], arguments=call[1], why=call[2])

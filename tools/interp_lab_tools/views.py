@@ -31,7 +31,7 @@ def job_view(lab: Lab, job_id: str) -> JobView:
     return JobView(
         summary=_summary(job, result),
         warnings=tuple(dict.fromkeys((*_planned_warnings(lab, job_id), *(result or {}).get("warnings", ())))),
-        artifacts=artifacts,
+        artifacts=tuple(map(_in_short, artifacts)),
         agent_next_actions=_actions(lab, job, result, artifacts),
         job_id=job.id,
         capability=job.capability,
@@ -74,8 +74,7 @@ def _progress(lab: Lab, job: Job) -> JobProgress | None:
 
 def plan_view(capability: str, request: JobRequest, plan: Plan) -> JobView:
     """Return the answer to a dry run: the plan, and the call that would carry it out."""
-    said: dict[str, JsonValue] = request.model_dump(mode="json", exclude_defaults=True, exclude={"dry_run"})
-    arguments = _with_kinds(said, request.model_dump(mode="json"))
+    arguments = {name: value for name, value in as_said(request).items() if name != "dry_run"}
     if type(request).model_fields["dry_run"].default:
         arguments["dry_run"] = False
     if "plan_id" in type(request).model_fields:
@@ -114,6 +113,12 @@ def artifact_ref(lab: Lab, manifest: Manifest) -> ArtifactRef:
         ),
         path=lab.engine.artifacts.relative_folder(artifact_id),
     )
+
+
+def _in_short(ref: ArtifactRef) -> ArtifactRef:
+    """Return the reference with what tells its files apart: their URIs follow, and their hashes are read with them."""
+    files = tuple(file.model_copy(update={"uri": None, "sha256": None}) for file in ref.files)
+    return ref.model_copy(update={"files": files})
 
 
 def _summary(job: Job, result: dict[str, Any] | None) -> str:
@@ -181,6 +186,11 @@ def _go_on_with(artifacts: tuple[ArtifactRef, ...], *, encoded: bool) -> list[Ne
             _action("train_probe", "Train probes on every column.", store=store, target="score", dry_run=True),
         )
     ]
+
+
+def as_said(request: Contract) -> dict[str, JsonValue]:
+    """Return the arguments that ask for it, in as few words as can be."""
+    return _with_kinds(request.model_dump(mode="json", exclude_defaults=True), request.model_dump(mode="json"))
 
 
 def _with_kinds(said: dict[str, JsonValue], whole: dict[str, JsonValue]) -> dict[str, JsonValue]:

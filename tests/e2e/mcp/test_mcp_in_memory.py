@@ -235,7 +235,7 @@ async def test_a_report_is_a_listed_resource_and_its_text_is_printable(server: L
         view = await finished(client, steps=2)
         artifact = view["artifacts"][0]
         listed = {resource.uri: resource for resource in (await client.list_resources()).resources}
-        report = artifact["files"][0]["uri"]
+        report = f"{artifact['uri']}/{artifact['files'][0]['name']}"
         text = (await client.read_resource(report)).contents[0]
         job = json.loads((await client.read_resource(view["resource"])).contents[0].text)
         whole = json.loads((await client.read_resource(artifact["uri"])).contents[0].text)
