@@ -90,7 +90,7 @@ class JobRequest(Contract):
     wait_s: Annotated[FiniteFloat, Field(ge=0, le=45)] = 20.0
     """Seconds to wait before the handle is returned; the job goes on."""
     request_key: RequestKey | None = None
-    """A repeated key returns the same job, so that a lost answer can be asked for again."""
+    """A repeated key returns the same job, should an answer be lost."""
 
 
 RUN_CONTROLS = frozenset({"dry_run", "wait_s", "request_key", "plan_id"})

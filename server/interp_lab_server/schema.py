@@ -1,6 +1,6 @@
 """Contracts as the JSON Schemas that tools publish: portable between hosts, and small, because a host pays for them.
 
-Input schemas keep the words and those limits that a caller could miss by accident (three letters at least, ten entries
+Input schemas keep the words and those limits that a caller could miss by accident (three letters at least, few entries
 at most); what only refuses the absurd is left to the server, which checks everything. A record inside a record, and
 one for which a plain string will do, is told by the names of its fields. Output schemas name the fields of an answer:
 models do not read them, and schemas/ holds every word. Answers leave out what is null, so a field that can be null is
@@ -25,7 +25,7 @@ _LIMITS = frozenset({"maxLength", "uniqueItems"})
 _PATTERN_MAX = 60
 """A longer pattern is read by nobody; the description says what is meant."""
 _LARGEST = 2**31 - 1
-_FEW = 10
+_FEW = 8
 """Entries that a caller could exceed by accident; higher limits are there to keep requests from being absurd."""
 _NULL: Schema = {"type": "null"}
 
