@@ -199,10 +199,8 @@ def _coordinate(result: InspectResult) -> Found:
     best = result.ranking[0]
     if best.confirm_auroc is None or best.confirm_interval is None:
         raise SystemExit(f"{result.criterion}: nothing could be confirmed")
-    auroc, (low, high) = best.confirm_auroc, best.confirm_interval
-    if best.sign < 0:
-        auroc, low, high = 1 - auroc, 1 - high, 1 - low
-    return Found(best.address, f" {best.index}", auroc, low, high, best.n_confirm_groups)
+    low, high = best.confirm_interval
+    return Found(best.address, f" {best.index}", best.confirm_auroc, low, high, best.n_confirm_groups)
 
 
 def _carries_over(values: Values, sample: Sample, rows: NDArray[np.intp]) -> float:

@@ -69,8 +69,8 @@ class Experiment(Contract):
     value: NonNegativeFloat
     """Expected steps of the grade per 1,000 units of cost; see formula."""
     stays_away: FiniteFloat | None = None
-    """How far the 95 % interval of what was seen keeps from nothing (AUROC from 0.5, or effect beyond control from 0);
-    negative if it holds it. Orders experiments of equal value."""
+    """How far the 95 % interval of what was seen keeps from nothing (AUROC from 0.5, effect beyond control from 0), in
+    halves of its width, one scale for both; negative if it holds it. Orders experiments of equal value."""
     call: NextAction | None
     """Ready to be made: with the id of its plan where it was planned here, else a dry run; absent where the prompts
     were given inline and are not kept."""

@@ -144,9 +144,9 @@ class RankedCoordinate(Contract):
     grade: Grade
     """How far the evidence carries."""
     explore_auroc: FiniteFloat
-    """On the prompts that chose it, as measured: above 0.5 means higher on positives, below lower."""
+    """On the prompts that chose it, in the direction of sign, as all AUROCs of this answer: 0.5 is chance, 1 best."""
     confirm_auroc: FiniteFloat | None
-    """On the others, as measured too."""
+    """On the others, in the same direction; below 0.5 the sign flipped."""
     confirm_interval: tuple[FiniteFloat, FiniteFloat] | None
     """95 % interval of confirm_auroc."""
     n_confirm_groups: int

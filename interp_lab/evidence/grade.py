@@ -67,6 +67,16 @@ def grade(
     return Grading("validated" if validated else base, (*reasons, Reason.EFFECT_CONFIRMED))
 
 
+def too_few_to_confirm(fewest: int) -> tuple[str, ...]:
+    """Return what must be known of a set whose scarcer label has that many independent groups; nothing if they do."""
+    if fewest >= 2 * LEAST_CONFIRM_GROUPS:
+        return ()
+    return (
+        f"Near-duplicates, pairs and named groups joined, one label has only {fewest} independent groups: "
+        f"{2 * LEAST_CONFIRM_GROUPS} of each are needed before anything can be confirmed.",
+    )
+
+
 def refuse_discovery_rows(discovery: frozenset[str], grading: frozenset[str]) -> None:
     """Refuse rows for grading if a group among them was used for discovery.
 

@@ -15,6 +15,9 @@ from interp_lab.models.weights import read_json, read_weights
 from interp_lab.settings import Settings
 
 _POOLING = ("1_Pooling", "config.json")
+_SENTENCES = "sentence_bert_config.json"
+_LEAST_TOKENS = 3
+"""One of a text between two special ones."""
 _DENIED = re.compile(r"\b(?:not|non|no)[ _-]?entail|contra", re.IGNORECASE)
 _ENTAILED = re.compile(r"entail", re.IGNORECASE)
 _SHOWN = 200
@@ -45,6 +48,23 @@ def refuse_other_pooling(directory: Path) -> None:
     said = directory.joinpath(*_POOLING)
     if said.is_file() and read_json(said).get("pooling_mode_mean_tokens") is not True:
         raise EncoderUnfit(f"{directory.name} was made for another pooling than the mean over tokens.")
+
+
+def sentence_limit(directory: Path) -> int | None:
+    """Return the tokens of a text, special ones among them, that the encoder was made to read; None if it says nothing.
+
+    Source: `max_seq_length` of sentence-transformers, beyond which that library cuts texts too.
+
+    Raises:
+        EncoderUnfit: It says something that is no number of tokens.
+    """
+    said = directory / _SENTENCES
+    limit = read_json(said).get("max_seq_length") if said.is_file() else None
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < _LEAST_TOKENS:
+        raise EncoderUnfit(f"{_SENTENCES} of {directory.name} says max_seq_length {str(limit)[:40]!r}.")
+    return limit
 
 
 def entailment_label(directory: Path, wanted: str | None = None) -> tuple[int, str]:

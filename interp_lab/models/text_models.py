@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from interp_lab.errors import IncompleteWeights, InvalidModel
 from interp_lab.models.load import digest_of, hash_files, load_tokenizer, loading_quietly, pick_device
 from interp_lab.models.resolve import ModelSource
+from interp_lab.models.text_files import sentence_limit
 from interp_lab.models.weights import read_weights
 
 _MOST_TOKENS = 512
@@ -44,10 +45,12 @@ def load_text_model(source: ModelSource, head: Literal["encoder", "classifier"],
 
     Raises:
         InvalidModel: transformers cannot build it.
+        EncoderUnfit: An encoder says a length of texts that is none.
         IncompleteWeights: Weights are missing, such as the head of a classifier that is a plain encoder.
         DeviceUnavailable: There is no such device here.
     """
     place = pick_device(device)
+    limit = sentence_limit(source.directory) if head == "encoder" else None
     kind: Any = AutoModel if head == "encoder" else AutoModelForSequenceClassification
     with loading_quietly():
         tokenizer = load_tokenizer(source.directory, trusted=False)
@@ -75,7 +78,7 @@ def load_text_model(source: ModelSource, head: Literal["encoder", "classifier"],
         source=source,
         weights_sha256=digest_of(files),
         device=place,
-        max_tokens=_most_tokens(tokenizer, model),
+        max_tokens=min(_most_tokens(tokenizer, model), limit or _NO_LIMIT),
     )
 
 

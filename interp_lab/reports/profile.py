@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
+from interp_lab.contracts.inspect_evidence import LearnedMethod
 from interp_lab.contracts.inspect_report import CoordinateCard, LayerRow
 from interp_lab.errors import LabError
 from interp_lab.points import Address
@@ -99,11 +100,13 @@ def _y(value: float, axis: Axis) -> float:
 
 
 def _title_and_label(address: str) -> tuple[str, str]:
-    text, slash, _ = address.partition("/")
+    text, slash, read = address.partition("/")
     try:
         place = Address.parse(text)
     except LabError:
         return "other places", ""
     if place.layer is None:
         return "other places", place.point if place.point != "module" else ""
-    return f"{place.point} latents" if slash else place.point, str(place.layer)
+    method = read.rpartition("-")[0]
+    what = method.replace("_", " ") if method in get_args(LearnedMethod) else "latents"
+    return f"{place.point} {what}" if slash else place.point, str(place.layer)

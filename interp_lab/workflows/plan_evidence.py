@@ -29,6 +29,7 @@ from interp_lab.workflows.memory.observations import Seen, observe
 
 _SHRUNK = 0.5
 """What is left of an effect that chose its unit, until other prompts have seen it."""
+_NARROWEST, _FARTHEST = 1e-9, 1e6
 _PROMPT_KINDS: frozenset[ExperimentKind] = frozenset({"more_prompts", "balanced_prompts"})
 
 
@@ -52,7 +53,7 @@ class Candidate:
     chance: float
     chance_from: str
     stays_away: float | None
-    """How far the interval of what was seen keeps from nothing."""
+    """How far the interval of what was seen keeps from nothing, in halves of its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +147,22 @@ def _alone(report: InspectReport) -> float:
 
 
 def _stays_away(latest: Observation) -> float | None:
-    """Return how far an interval keeps from no association or no effect beyond control; negative if it holds that."""
+    """Return how far an interval keeps from no association or no effect beyond control; negative if it holds that.
+
+    The unit is half of the interval: an AUROC and a change of logits have no other in common.
+    """
     if latest.effect is not None:
-        return max(latest.effect.beyond_low, -latest.effect.beyond_high)
+        return _in_halves(latest.effect.beyond_low, latest.effect.beyond_high)
     seen = latest.association
     if seen is None or seen.low is None or seen.high is None:
         return None
-    return max(seen.low - 0.5, 0.5 - seen.high)
+    return _in_halves(seen.low - 0.5, seen.high - 0.5)
+
+
+def _in_halves(low: float, high: float) -> float:
+    """Return how far an interval keeps from 0 in halves of its width; one without a width counts as very narrow."""
+    away = max(low, -high) / max((high - low) / 2, _NARROWEST)
+    return max(-_FARTHEST, min(_FARTHEST, away))
 
 
 def _why_settled(grade: Grade, reasons: tuple[str, ...]) -> str:

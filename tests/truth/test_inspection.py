@@ -369,8 +369,14 @@ def test_the_short_form_of_a_coordinate_says_which_way_it_goes_and_shows_the_rep
     ranking = short_form(report).ranking
     assert {line.sign for line in ranking} == {-1, 1}
     for line, card in zip(ranking, report.coordinates, strict=True):
-        assert (line.explore_auroc > 0.5) == (line.sign == 1)
+        assert (card.explore.auroc.value > 0.5) == (line.sign == 1)
+        assert line.explore_auroc == pytest.approx(0.5 + abs(card.explore.auroc.value - 0.5))
+        assert line.confirm_auroc is not None
+        assert line.confirm_interval is not None
+        assert line.confirm_interval[0] <= line.confirm_auroc <= line.confirm_interval[1]
         assert line.top_token == card.contexts[0].tokens[card.contexts[0].peak].text
+    best = max(short_form(report).layers, key=lambda row: row.best_auroc)
+    assert (ranking[0].explore_auroc, ranking[0].confirm_auroc) == (best.best_auroc, best.best_confirm_auroc)
 
 
 def test_confounds_are_told_in_words_and_recorded_by_their_identifier(inspect_rows: Inspect) -> None:
@@ -392,6 +398,7 @@ def test_too_few_groups_are_explored_and_nothing_is_called_confirmed(inspect_row
     assert report.dataset.n_confirm == 0
     assert all(card.confirm is None and card.grade in ("plausible", "weak") for card in report.coordinates)
     assert any("nothing is confirmed" in caveat for caveat in report.caveats)
+    assert any("20 of each are needed" in caveat for caveat in report.caveats)
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint_and_finds_the_same(

@@ -14,7 +14,7 @@ from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.corpus.prompt_set import PromptSet, prompt_groups, refuse_one_sided, refuse_without_spans, relabelled
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HookPointUnavailable, HubUnreachable, SplitImpossible
-from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
+from interp_lab.evidence.grade import too_few_to_confirm
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
@@ -161,11 +161,7 @@ def _warnings(
         return
     sides = list(zip(groups, prompts.positive(request.threshold), strict=True))
     fewest = min(len({group for group, side in sides if side is wanted}) for wanted in (True, False))
-    if fewest < 2 * LEAST_CONFIRM_GROUPS:
-        yield (
-            f"Near-duplicates, pairs and named groups joined, one label has only {fewest} independent groups: "
-            f"{2 * LEAST_CONFIRM_GROUPS} of each are needed before anything can be confirmed."
-        )
+    yield from too_few_to_confirm(fewest)
     if request.dry_run:  # the job audits the set itself
         yield from _unusable(request, prompts)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from interp_lab.contracts.models import ModelRef
 from interp_lab.engine.texts import mean_pooled
 from interp_lab.methods.text_similarity import TextVectors
-from interp_lab.models.text_files import local_source, refuse_other_pooling
+from interp_lab.models.text_files import local_source, refuse_other_pooling, sentence_limit
 from interp_lab.models.text_models import load_text_model
 from interp_lab.settings import Settings
 
@@ -28,4 +28,6 @@ def sentence_vectors(
     refuse_other_pooling(source.directory)
     model = load_text_model(source, "encoder", device=encoder.device)
     read = mean_pooled(model, texts, step=step)
-    return TextVectors(f"{model.identity}/{POOLING}", read.values), read.n_cut
+    # Vectors of texts that were cut elsewhere are of another encoder.
+    limited = "" if sentence_limit(source.directory) is None else f"-{model.max_tokens}"
+    return TextVectors(f"{model.identity}/{POOLING}{limited}", read.values), read.n_cut

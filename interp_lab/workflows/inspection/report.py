@@ -18,7 +18,7 @@ from interp_lab.contracts.inspect_report import (
     MapCell,
     Measured,
 )
-from interp_lab.evidence.grade import Q_LEVEL
+from interp_lab.evidence.grade import Q_LEVEL, too_few_to_confirm
 from interp_lab.jobs.run import Run
 from interp_lab.methods.association_map import association_map
 from interp_lab.methods.stability import Stability
@@ -26,7 +26,8 @@ from interp_lab.reports.csv_table import inspect_csv
 from interp_lab.reports.heat import strongest_token
 from interp_lab.reports.html import render_html
 from interp_lab.reports.markdown import render_markdown
-from interp_lab.workflows.inspection.cards import layer_rows
+from interp_lab.reports.orientation import oriented, turned
+from interp_lab.workflows.inspection.cards import DIGITS, layer_rows
 from interp_lab.workflows.inspection.learned import write_directions
 from interp_lab.workflows.inspection.material import Material
 from interp_lab.workflows.inspection.measure import Design, Findings
@@ -64,6 +65,7 @@ def assemble(
         coordinates=cards,
         caveats=(
             *caveats(cards, audit, confirmed=confirm is not None, unverified=inputs.unverified),
+            *too_few_to_confirm(min(plan.sample.n_positive_groups, plan.sample.n_negative_groups)),
             *too_few_groups(findings.explore, len(plan.split.keys("explore"))),
         ),
         agent_next_actions=(),
@@ -130,22 +132,25 @@ def _left_out(n_shown: int, n_rows: int) -> tuple[str, ...]:
 
 
 def _ranked(card: CoordinateCard) -> RankedCoordinate:
-    confirm = card.confirm
-    interval = confirm.auroc.interval if confirm else None
+    confirm = None if card.confirm is None else oriented(card.confirm.auroc, card.sign)
     return RankedCoordinate(
         rank=card.rank,
         address=card.address,
         index=card.index,
         sign=card.sign,
         grade=card.grade,
-        explore_auroc=card.explore.auroc.value,
-        confirm_auroc=confirm.auroc.value if confirm else None,
-        confirm_interval=(interval.low, interval.high) if interval else None,
-        n_confirm_groups=confirm.auroc.n_groups if confirm else 0,
+        explore_auroc=round(turned(card.explore.auroc.value, card.sign), DIGITS),
+        confirm_auroc=None if confirm is None else round(confirm.value, DIGITS),
+        confirm_interval=None if confirm is None or confirm.interval is None else _rounded(confirm.interval),
+        n_confirm_groups=card.confirm.auroc.n_groups if card.confirm else 0,
         q_value=card.explore.q_value if card.explore.q_value is not None else 1.0,
         reasons=tuple(reason.code for reason in card.reasons),
         top_token=strongest_token(card)[:40],
     )
+
+
+def _rounded(ends: tuple[float, float]) -> tuple[float, float]:
+    return round(ends[0], DIGITS), round(ends[1], DIGITS)
 
 
 def _grades(cards: tuple[CoordinateCard, ...]) -> str:

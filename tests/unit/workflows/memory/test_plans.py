@@ -85,7 +85,8 @@ def test_a_confirmed_correlation_is_to_be_edited_next(settings: Settings) -> Non
     assert found.chance == 0.5
     assert found.seconds is None
     assert "expectation" in answer.summary
-    assert answer.agent_next_actions[0] == found.call
+    first = answer.agent_next_actions[0]
+    assert (first.tool, first.arguments) == (found.call.tool, found.call.arguments)
     assert len(answer.model_dump_json(exclude_none=True)) < 4000
 
 
@@ -97,7 +98,19 @@ def test_of_equal_value_comes_first_what_keeps_furthest_from_nothing_whatever_it
     found = ask(settings).experiments
     assert len({each.value for each in found}) == 1
     assert [each.unit for each in found] == ["resid_post.2 #18", "resid_post.2 #17", "resid_post.2 #19"]
-    assert [each.stays_away for each in found] == [pytest.approx(0.25), pytest.approx(0.2), pytest.approx(0.1)]
+    half = 0.1  # of every interval in these reports
+    assert [each.stays_away * half for each in found] == pytest.approx([0.25, 0.2, 0.1])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_an_effect_and_a_correlation_keep_from_nothing_on_one_scale(settings: Settings, unit: float) -> None:
+    inspected(settings, card(1, 7, "needs_causal_evidence", FOUND, confirm=0.8))
+    edit = edit_card(0.6 * unit, half=0.2 * unit)  # the same finding, in logits and in hundredths of one
+    publish(
+        settings, intervene_report([unit_card("resid_post.2 #9", "validated", [edit], ("effect_confirmed",))]), at=2
+    )
+    away = [each.stays_away for each in ask(settings).experiments]
+    assert away == pytest.approx([2.0, 2.0])
 
 
 def test_a_call_that_was_not_planned_here_is_a_dry_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,35 @@ def test_an_encoder_that_is_not_here_or_pools_otherwise_is_refused(settings: Set
         sentence_vectors(["x"], ModelRef(id="other"), settings)
 
 
+def said_to_read(encoders: Path, settings: Settings, limit: object) -> ModelRef:
+    folder = settings.workspace / f"reads-{limit}"
+    shutil.copytree(encoders / "one", folder)
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": limit}))
+    return ModelRef(id=folder.name)
+
+
+def test_an_encoder_reads_no_more_of_a_text_than_it_was_made_to_read(settings: Settings, encoders: Path) -> None:
+    whole, none_cut = sentence_vectors([TEXTS[2]], encoder(encoders), settings)
+    short, n_cut = sentence_vectors([TEXTS[2]], said_to_read(encoders, settings, 5), settings)
+    tokenizer = AutoTokenizer.from_pretrained(encoders / "one")
+    model = AutoModel.from_pretrained(encoders / "one").eval()
+    with torch.no_grad():
+        read = tokenizer(TEXTS[2], truncation=True, max_length=5, return_tensors="pt")
+        mean = model(**read).last_hidden_state[0].mean(0)
+    assert (none_cut, n_cut) == (0, 1)
+    assert np.allclose(short.vectors[0], torch.nn.functional.normalize(mean, dim=0).numpy(), atol=1e-5)
+    assert not np.allclose(short.vectors[0], whole.vectors[0], atol=1e-3)
+    assert short.encoder != whole.encoder
+    unsaid, _ = sentence_vectors([TEXTS[2]], said_to_read(encoders, settings, None), settings)
+    assert np.array_equal(unsaid.vectors, whole.vectors)
+
+
+@pytest.mark.parametrize("limit", [0, -4, "many", True])
+def test_a_length_of_texts_that_is_none_is_refused(settings: Settings, encoders: Path, limit: object) -> None:
+    with pytest.raises(EncoderUnfit, match="max_seq_length"):
+        sentence_vectors(["x"], said_to_read(encoders, settings, limit), settings)
+
+
 def test_nothing_to_embed_is_said(settings: Settings, encoders: Path) -> None:
     with pytest.raises(InvalidRequest, match="Nothing was said"):
         embedded(settings, encoders)
