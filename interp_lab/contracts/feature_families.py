@@ -64,7 +64,9 @@ class FeatureFamily(Contract):
     grade: Grade
     """Lowest of its matches; at most needs_causal_evidence where two members were not matched themselves."""
     pairs: tuple[FamilyPair, ...]
-    """Every two members of different models."""
+    """Members of different models that were tested themselves."""
+    n_not_tested: NonNegativeInt = 0
+    """Members of different models that hang together through others only."""
 
 
 class LoneUnit(Contract):
@@ -96,7 +98,9 @@ class FamiliesReport(Contract):
     comparisons: tuple[str, ...]
     """Artifacts read."""
     models: tuple[str, ...]
-    """Models, in the order of the columns."""
+    """Models, in the order of the columns: their ids, with number format and weights where several share one."""
+    sides: tuple[tuple[str, str], ...] = ()
+    """Left and right model of each comparison."""
     missing: tuple[tuple[str, str], ...]
     """Pairs of models that were not compared."""
     n_pairs: NonNegativeInt

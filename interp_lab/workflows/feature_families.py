@@ -30,6 +30,7 @@ from interp_lab.workflows.memory.history import REPORT_FILE, same_words, weights
 
 _MAX_BYTES = 64 * 2**20
 _N_PROMOTED = 5
+_HASH_CHARS = 8
 _HELD: tuple[Grade, ...] = ("needs_causal_evidence", "validated")
 """Grades of a match that joins two units; contradicted pairs follow the same prompts and do opposite things."""
 
@@ -51,6 +52,8 @@ class Table(NamedTuple):
     """Every unit and every pair of them, by number."""
 
     models: tuple[str, ...]
+    sides: tuple[tuple[str, str], ...]
+    """Models of each comparison."""
     units: tuple[FamilyUnit, ...]
     pairs: Mapping[tuple[int, int], Tested]
 
@@ -83,7 +86,8 @@ def feature_families(request: FamiliesRequest, settings: Settings) -> FamiliesRe
         dataset_sha256=reports[0].dataset_sha256,
         comparisons=names,
         models=table.models,
-        missing=tuple(_missing(reports, table.models)),
+        sides=table.sides,
+        missing=tuple(_missing(table.sides, table.models)),
         n_pairs=len(table.pairs),
         families=tuple(shared),
         lone=tuple(sorted(lone, key=lambda one: (not one.complete, one.closest_q))),
@@ -123,7 +127,7 @@ def _table(reports: Sequence[ComparisonReport]) -> Table:
     units: list[FamilyUnit] = []
     tested: dict[tuple[int, int], Match] = {}
     for report in reports:
-        left, right = called[weights_of(report.left)], called[weights_of(report.right)]
+        left, right = called[_key(report.left)], called[_key(report.right)]
         for match in report.matches:
             ends = [_place(places, units, name, unit) for name, unit in ((left, match.left), (right, match.right))]
             pair = (min(ends), max(ends))
@@ -131,20 +135,25 @@ def _table(reports: Sequence[ComparisonReport]) -> Table:
                 tested[pair] = match  # asked twice, for example from both sides: the more cautious answer counts
     q = benjamini_hochberg([_p(match) for match in tested.values()]) if tested else ()
     pairs = {pair: Tested(match, float(each)) for (pair, match), each in zip(tested.items(), q, strict=True)}
-    return Table(tuple(dict.fromkeys(called.values())), tuple(units), pairs)
+    sides = tuple((called[_key(report.left)], called[_key(report.right)]) for report in reports)
+    return Table(tuple(dict.fromkeys(called.values())), sides, tuple(units), pairs)
 
 
-def _names(every: Sequence[ModelFacts]) -> dict[str, str]:
-    """Return what each model is called, by its weights; a name that two models share gets a number."""
-    called: dict[str, str] = {}
-    for facts in every:
-        key = weights_of(facts)
-        if key not in called:
-            name, number = facts.id, 2
-            while name in called.values():
-                name, number = f"{facts.id} ({number})", number + 1
-            called[key] = name
+def _names(every: Sequence[ModelFacts]) -> dict[tuple[str, str], str]:
+    """Return what each model is called, by weights and number format: its id, and what sets it apart."""
+    ids = {_key(facts): facts.id for facts in every}
+    called: dict[tuple[str, str], str] = {}
+    for (weights, dtype), name in ids.items():
+        namesakes = [key for key, other in ids.items() if other == name and key != (weights, dtype)]
+        parts = [f"in {dtype}"] if any(other != dtype for _, other in namesakes) else []
+        parts += [f"weights {weights[:_HASH_CHARS]}"] if any(other != weights for other, _ in namesakes) else []
+        called[weights, dtype] = f"{name} ({', '.join(parts)})" if parts else name
     return called
+
+
+def _key(facts: ModelFacts) -> tuple[str, str]:
+    """A model in another number format is another model, though its weights on disk are the same."""
+    return weights_of(facts), facts.dtype
 
 
 def _place(places: dict[tuple[str, str, int], int], units: list[FamilyUnit], model: str, unit: ComparedUnit) -> int:
@@ -165,30 +174,35 @@ def _family(found: Family, table: Table) -> FeatureFamily:
     place = {unit: number for number, unit in enumerate(order)}
     pairs: list[FamilyPair] = []
     grades: list[Grade] = []
+    n_not_tested = 0
     for chain in found.chains:
         tested = table.pairs.get((chain.left, chain.right))
         if tested is not None and tested.joins:
             grades.append(tested.match.grade)
         if table.units[chain.left].model == table.units[chain.right].model:
             continue
-        status = "not_tested" if tested is None else "matched" if tested.joins else "tested_and_not_matched"
+        if tested is None:
+            n_not_tested += 1
+            continue
         pairs.append(
             FamilyPair(
                 left=min(place[chain.left], place[chain.right]),
                 right=max(place[chain.left], place[chain.right]),
-                status=status,
-                q_value=None if tested is None else tested.q,
-                similarity=None if tested is None else tested.match.similarity,
+                status="matched" if tested.joins else "tested_and_not_matched",
+                q_value=tested.q,
+                similarity=tested.match.similarity,
                 weakest_q=chain.weakest,
             )
         )
-    whole = all(grade == "validated" for grade in grades) and all(pair.status == "matched" for pair in pairs)
+    whole = all(grade == "validated" for grade in grades) and not n_not_tested
+    whole = whole and all(pair.status == "matched" for pair in pairs)
     return FeatureFamily(
         members=tuple(table.units[unit] for unit in order),
         n_models=len({table.units[unit].model for unit in order}),
         weakest_q=found.weakest,
         grade="validated" if whole else "needs_causal_evidence",
         pairs=tuple(sorted(pairs, key=lambda pair: (pair.left, pair.right))),
+        n_not_tested=n_not_tested,
     )
 
 
@@ -203,9 +217,8 @@ def _lone(unit: int, table: Table) -> LoneUnit:
     )
 
 
-def _missing(reports: Sequence[ComparisonReport], models: Sequence[str]) -> Iterator[tuple[str, str]]:
-    called = _names([facts for report in reports for facts in (report.left, report.right)])
-    done = {frozenset((called[weights_of(r.left)], called[weights_of(r.right)])) for r in reports}
+def _missing(sides: Sequence[tuple[str, str]], models: Sequence[str]) -> Iterator[tuple[str, str]]:
+    done = {frozenset(pair) for pair in sides}
     for one, two in combinations(models, 2):
         if frozenset((one, two)) not in done:
             yield one, two
@@ -214,7 +227,7 @@ def _missing(reports: Sequence[ComparisonReport], models: Sequence[str]) -> Iter
 def _headline(report: FamiliesReport) -> str:
     across = [one for one in report.families if one.n_models > 1]
     every = sum(one.n_models == len(report.models) for one in across)
-    whole = sum(one.n_models > 2 and all(pair.status == "matched" for pair in one.pairs) for one in across)
+    whole = sum(one.n_models > 2 and _all_matched(one) for one in across)
     private = sum(one.complete for one in report.lone)
     how = "do the same to words" if report.by == "effects" else "respond alike"
     return (
@@ -225,10 +238,14 @@ def _headline(report: FamiliesReport) -> str:
     )
 
 
+def _all_matched(family: FeatureFamily) -> bool:
+    return not family.n_not_tested and all(pair.status == "matched" for pair in family.pairs)
+
+
 def _caveats(report: FamiliesReport) -> Iterator[str]:
     pairs = [pair for one in report.families for pair in one.pairs]
     broken = sum(pair.status == "tested_and_not_matched" for pair in pairs)
-    indirect = sum(pair.status == "not_tested" for pair in pairs)
+    indirect = sum(one.n_not_tested for one in report.families)
     if broken:
         yield f"{broken} pairs within families were tested and did not match: being alike need not carry over."
     if indirect:

@@ -19,6 +19,7 @@ from interp_lab.errors import ReadOnlyLab
 from interp_lab.workflows.criterion_graph import answer, criterion_graph
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.inline_origin import inline_origin
+from interp_lab_tools.kept_prompts import kept_dataset
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.path_calls import COMMON
 from interp_lab_tools.versions import code_version
@@ -55,7 +56,11 @@ def _reruns(graph: CriterionGraph, lab: Lab) -> Iterator[NextAction]:
     for trace, found in ranks.items():
         asked = lab.engine.artifacts.open(trace).spec.get("request")
         if isinstance(asked, dict) and "dataset" in asked:
-            call = {name: asked[name] for name in COMMON if name in asked}
+            prompts = next((one.prompts or "" for one in graph.reports if one.artifact == trace), "")
+            dataset = kept_dataset(asked["dataset"], prompts, lab.settings)
+            if dataset is None:
+                continue  # the prompts would have to be repeated in the action
+            call = {name: asked[name] for name in COMMON if name in asked} | {"dataset": dataset}
             call |= {"trace": trace, "ranks": found, "dry_run": False}
             yield NextAction(tool="validate_paths", arguments=call, why="Rerun these candidates on held-out prompts.")
 

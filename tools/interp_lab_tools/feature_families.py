@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -13,6 +13,7 @@ from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.feature_families import FAMILIES_KIND, FamiliesReport, FamiliesRequest, FamiliesResult
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.inline_origin import inline_origin
+from interp_lab_tools.kept_prompts import kept_dataset
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.versions import code_version
 from interp_lab_tools.views import artifact_ref
@@ -39,7 +40,7 @@ def _handle(request: FamiliesRequest, lab: Lab) -> FamiliesResult:
         summary=report.headline,
         warnings=report.caveats,
         artifacts=(artifact_ref(lab, writer.manifest),),
-        agent_next_actions=(*_next(report, manifests), *_study(report)),
+        agent_next_actions=(*missing_comparisons(report, manifests, lab), *_study(report)),
         models=report.models,
         n_pairs=report.n_pairs,
         shared_by={str(n): count for n, count in sorted(Counter(one.n_models for one in report.families).items())},
@@ -49,14 +50,18 @@ def _handle(request: FamiliesRequest, lab: Lab) -> FamiliesResult:
     )
 
 
-def _next(report: FamiliesReport, manifests: list[Manifest]) -> Iterator[NextAction]:
-    """Offer the comparisons of models that are missing, each side as it was asked for before."""
-    asked = [cast("dict[str, JsonValue]", found) for m in manifests if isinstance(found := m.spec.get("request"), dict)]
-    sides = {_model(request[side]): request[side] for request in asked for side in _SIDES if side in request}
-    shared_names = {one for one in report.models if f"{one} (2)" in report.models}  # requests do not tell these apart
+def missing_comparisons(report: FamiliesReport, manifests: list[Manifest], lab: Lab) -> Iterator[NextAction]:
+    """Yield the comparisons of models that are missing, each side as it was asked for before."""
+    requests = [_asked(manifest) for manifest in manifests]
+    sides, meant = _sides(report, requests)
+    shared = next((request for request in requests if request), {})
+    shared = {key: value for key, value in shared.items() if key not in (*_SIDES, "matches", "request_key")}
+    if "dataset" in shared:
+        shared["dataset"] = kept_dataset(shared["dataset"], report.dataset_sha256, lab.settings)
+        if shared["dataset"] is None:
+            return  # the prompts would have to be repeated in every action
     for one, two in report.missing[:_MOST_ACTIONS]:
-        if asked and one in sides and two in sides and not {one, two} & shared_names:
-            shared = {key: value for key, value in asked[0].items() if key not in (*_SIDES, "matches", "request_key")}
+        if all(name in sides and len(meant[_text(sides[name])]) == 1 for name in (one, two)):
             yield NextAction(
                 tool="compare",
                 arguments={**shared, "left": sides[one], "right": sides[two]},
@@ -68,16 +73,37 @@ def _study(report: FamiliesReport) -> Iterator[NextAction]:
     """Offer what is known of the question in a model, once every pair of models was compared."""
     if report.missing:
         return
-    arguments: dict[str, JsonValue] = {"model": report.models[0], "criterion": report.criterion}
+    model = report.models[0].partition(" (")[0]  # what tells namesakes apart is no part of an id
+    arguments: dict[str, JsonValue] = {"model": model, "criterion": report.criterion}
     why = f"Every pair was compared; see what would move the claims on the criterion in {report.models[0]}."
     yield NextAction(tool="plan_evidence", arguments=arguments, why=why)
 
 
-def _model(side: JsonValue) -> str:
-    """The id of a side's model, however it was written."""
+def _sides(
+    report: FamiliesReport, requests: list[dict[str, JsonValue]]
+) -> tuple[dict[str, JsonValue], dict[str, set[str]]]:
+    """Return how each model was asked for, and which models each way of asking has meant: files may have changed."""
+    sides: dict[str, JsonValue] = {}
+    meant: defaultdict[str, set[str]] = defaultdict(set)
+    for names, request in zip(report.sides, requests, strict=True):
+        for name, side in zip(names, _SIDES, strict=True):
+            if side in request:
+                sides[name] = request[side]
+                meant[_text(request[side])].add(name)
+    return sides, meant
+
+
+def _text(side: JsonValue) -> str:
+    """A side's model as it was asked for, however that was written."""
     model = side.get("model") if isinstance(side, dict) else side
-    found = model.get("id") if isinstance(model, dict) else model
-    return str(found)
+    if isinstance(model, dict) and set(model) == {"id"}:
+        model = model["id"]
+    return json.dumps(model, sort_keys=True)
+
+
+def _asked(manifest: Manifest) -> dict[str, JsonValue]:
+    found = manifest.spec.get("request")
+    return found if isinstance(found, dict) else {}
 
 
 FEATURE_FAMILIES = InlineCapability(

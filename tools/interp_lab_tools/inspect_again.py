@@ -12,6 +12,7 @@ from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.errors import LabError
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.history import INSPECT_KIND, read_run
+from interp_lab_tools.kept_prompts import is_inline
 
 _SHARED = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
 _LEFT_OUT = {*RUN_CONTROLS, "hypothesis", "dry_run"}
@@ -28,6 +29,8 @@ def inspect_again(request: InterveneRequest, artifact: str, settings: Settings) 
     asked = _reported(request, settings) if request.report is not None else _of_places(request)
     if asked is None:
         return ()
+    if is_inline(asked.get("dataset")):  # the report's prompts are those of the request, which named them
+        asked |= request.model_dump(mode="json", include={"dataset"})
     known = [name for name in asked.get("interventions", ()) if name != artifact]
     asked["interventions"] = [*known[1 - _MOST_SOURCES :], artifact]
     why = (

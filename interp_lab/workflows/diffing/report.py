@@ -10,6 +10,9 @@ from interp_lab.jobs.run import Run
 from interp_lab.reports.model_diff import render_model_diff, render_model_diff_markdown
 
 _SHOWN = 12
+_ALWAYS = ("kept", "weakened", "lost", "new")
+"""Verdicts whose number is always said: that nothing was lost is what is asked."""
+_VERDICTS = ("kept", "weakened", "strengthened", "lost", "new", "unclear")
 
 
 def headline(report: ModelDiffReport, n_changed: int) -> str:
@@ -23,7 +26,8 @@ def headline(report: ModelDiffReport, n_changed: int) -> str:
     if not n_changed and not moved:
         return f"{names} have the same weights and the same activations on these prompts: nothing changed."
     counts = Counter(unit.verdict for unit in report.units)
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in sorted(counts)) or "none judged"
+    said = (f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict] or verdict in _ALWAYS)
+    told = ", ".join(said) if report.units else "none judged"
     most = max(moved, key=lambda shift: shift.relative, default=None)
     where = (
         ""
@@ -33,7 +37,19 @@ def headline(report: ModelDiffReport, n_changed: int) -> str:
     )
     return (
         f"{n_changed} of {report.n_weights} weights of {names} differ{where}; of {len(report.units)} units chosen on "
-        f"explore prompts for “{report.criterion}”, on confirm prompts: {told}. Associations only."
+        f"explore prompts for “{report.criterion}”, on confirm prompts: {told}{_exclusive(report)}. Associations only."
+    )
+
+
+def _exclusive(report: ModelDiffReport) -> str:
+    """Return what a crosscoder says of latents of one model, if one was given: that there is none is a finding too."""
+    if report.n_crosscoder_latents is None:
+        return ""
+    real = sum(each.artefact is None for each in report.exclusive)
+    return (
+        f"; of {report.n_crosscoder_latents} crosscoder latents that fire, {len(report.exclusive) or 'none'} "
+        f"look{'s' * (len(report.exclusive) < 2)} exclusive to one model"
+        + (f" and {real or 'none'} of these {'is' if real < 2 else 'are'} no artefact" if report.exclusive else "")
     )
 
 

@@ -22,6 +22,8 @@ from interp_lab.jobs.run import Run
 from interp_lab.workflows.tracing.context import Context
 
 SUFFIX = ".safetensors"
+_NAMED = 16
+"""Digits of the question's hash in the name of a file."""
 Stage = Literal["screen", "edits"]
 Compute = Callable[[int], Mapping[str, Tensor]]
 
@@ -84,7 +86,7 @@ class Passes:
             raise ShareDone
 
     def _path(self, prompt: int) -> Path:
-        return self.folder / f"{self.stage}-{prompt:06}{SUFFIX}"
+        return self.folder / f"{self.stage}-{self.question[:_NAMED]}-{prompt:06}{SUFFIX}"  # never another's file
 
     def _kept(self, prompt: int) -> Mapping[str, Tensor] | None:
         if not self.keeps or not self._path(prompt).exists():

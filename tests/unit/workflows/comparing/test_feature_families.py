@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.compare import ComparisonReport
-from interp_lab.contracts.feature_families import FamiliesResult
+from interp_lab.contracts.feature_families import FamiliesRequest, FamiliesResult
+from interp_lab.contracts.prompts import InlinePrompts
+from interp_lab.corpus.sources import open_prompts
+from interp_lab.corpus.workspace_sets import save_set
 from interp_lab.errors import DifferentQuestions, InvalidRequest
 from interp_lab.settings import Settings
+from interp_lab.workflows.feature_families import feature_families
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
+from interp_lab_tools.feature_families import missing_comparisons
 from interp_lab_tools.lab import Lab
 from tests.unit.workflows.comparing.test_comparison_of_recorded_values import run_compare, values, write_store
 from tests.unit.workflows.memory.past_runs import publish_other, shared, workspace
@@ -74,6 +80,13 @@ def ask(settings: Settings, *names: str) -> tuple[FamiliesResult, str]:
     return answer, page
 
 
+def missing(settings: Settings, *names: str) -> list[NextAction]:
+    """The comparisons that are put forward, whether the models are on this machine or not."""
+    with Lab.open(settings, ALL) as lab:
+        report = feature_families(FamiliesRequest(comparisons=names), settings)
+        return list(missing_comparisons(report, [lab.engine.artifacts.open(name) for name in names], lab))
+
+
 def test_a_feature_of_all_models_is_one_family_and_what_matched_none_is_private_as_far_as_tested(
     settings: Settings,
 ) -> None:
@@ -88,7 +101,7 @@ def test_a_feature_of_all_models_is_one_family_and_what_matched_none_is_private_
         ("one", 2, True), ("two", 2, False), ("two", 3, False), ("three", 3, True),
     }  # fmt: skip
     assert found.private == {"one": 1, "three": 1}
-    assert found.agent_next_actions == ()
+    assert missing(settings, *names) == []
     assert page.count('class="pair ') == 1
     assert "<b>" not in page.partition('id="families"')[2].partition("</section>")[0]
     assert "&lt;b&gt;" in page
@@ -97,17 +110,17 @@ def test_a_feature_of_all_models_is_one_family_and_what_matched_none_is_private_
 def test_units_that_hang_together_through_a_third_are_not_called_matched_and_the_missing_comparison_is_offered(
     settings: Settings,
 ) -> None:
-    found, _ = ask(
-        settings,
+    names = (
         published(settings, "one", "two", [(1, 1, 0.001)]),
         published(settings, "two", "three", [(1, 1, 0.02)]),
     )
+    found, _ = ask(settings, *names)
     (family,) = found.families
     statuses = {(pair.left, pair.right): pair.status for pair in family.pairs}
-    assert statuses == {(0, 1): "matched", (0, 2): "not_tested", (1, 2): "matched"}
+    assert statuses == {(0, 1): "matched", (1, 2): "matched"}
+    assert family.n_not_tested == 1
     assert family.weakest_q == pytest.approx(0.02)
-    assert [pair.weakest_q for pair in family.pairs if pair.status == "not_tested"] == [pytest.approx(0.02)]
-    (offered,) = found.agent_next_actions
+    (offered,) = missing(settings, *names)
     assert (offered.arguments["left"], offered.arguments["right"]) == ("one", {"model": {"id": "three"}})
     assert any("no test of them" in warning for warning in found.warnings)
 
@@ -161,8 +174,44 @@ def test_a_missing_comparison_is_not_offered_where_its_request_could_mean_anothe
         ),
     ]
     found, _ = ask(settings, *names)
-    assert found.models == ("one", "two", "one (2)", "three")
-    assert not [action for action in found.agent_next_actions if "one" in str(action.arguments["left"])]
+    assert found.models == ("one (weights one)", "two", f"one (weights {'a' * 8})", "three")
+    assert not [action for action in missing(settings, *names) if "one" in str(action.arguments["left"])]
+
+
+def test_one_model_in_two_number_formats_is_two_models_that_are_named_by_them(settings: Settings) -> None:
+    made = report("one", "one", [(1, 1, 0.001)])
+    made["right"]["dtype"] = "bfloat16"
+    asked = {
+        "left": "one",
+        "right": {"model": {"id": "one", "dtype": "bfloat16"}},
+        "criterion": "a thing",
+        "dataset": "d",
+    }
+    names = (
+        publish_other(settings, "comparison", made, request=asked),
+        published(settings, "one", "three", [(1, 1, 0.001)]),
+    )
+    found, _ = ask(settings, *names)
+    assert found.models == ("one (in float32)", "one (in bfloat16)", "three")
+    (offered,) = missing(settings, *names)
+    assert offered.arguments["left"] == asked["right"]
+
+
+def test_prompts_written_into_a_request_are_named_by_the_file_that_has_them_or_the_call_is_not_offered(
+    settings: Settings,
+) -> None:
+    rows = ({"id": "a", "text": "rain", "score": 1.0}, {"id": "b", "text": "sun", "score": 0.0})
+    inline = InlinePrompts.model_validate({"prompts": rows})
+    prompts = open_prompts(inline, settings)
+    names: list[str] = []
+    for left, right in (("one", "two"), ("two", "three")):
+        made = report(left, right, [(1, 1, 0.001)]) | {"dataset_sha256": prompts.sha256}
+        asked = {"left": left, "right": right, "criterion": "a thing", "dataset": inline.model_dump(mode="json")}
+        names.append(publish_other(settings, "comparison", made, request=asked))
+    assert missing(settings, *names) == []
+    save_set("weather", "a thing", prompts, workspace=settings.workspace, replace=False)
+    (offered,) = missing(settings, *names)
+    assert offered.arguments["dataset"] == "prompts/weather.jsonl"
 
 
 def test_features_that_three_stores_share_are_found_in_all_three_and_those_of_a_stranger_are_not(
