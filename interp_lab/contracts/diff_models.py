@@ -161,6 +161,10 @@ class ModelDiffReport(Contract):
     """Latents of the crosscoder that look exclusive; empty without one."""
     n_crosscoder_latents: NonNegativeInt | None = None
     """Latents of the crosscoder that fire on these prompts."""
+    n_exclusive: NonNegativeInt | None = None
+    """Those of them that look exclusive, the ones not listed too."""
+    n_artefacts: NonNegativeInt | None = None
+    """Those that look so by an artefact of training."""
     caveats: tuple[str, ...]
     """What a careful reader must know."""
     agent_next_actions: tuple[NextAction, ...]

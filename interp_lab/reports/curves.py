@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from interp_lab.reports.numbers import MINUS
+
 LEFT, RIGHT, TOP, FOOT = 52.0, 12.0, 22.0, 26.0
 WIDTH, PLOT = 420.0, 150.0
 HEIGHT = TOP + PLOT + FOOT
@@ -96,5 +98,5 @@ def _ticks(scale: _Scale) -> tuple[Tick, ...]:
 def _label(value: float) -> str:
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"
+            return f"{value / size:.3g}{suffix}".replace("-", MINUS)
+    return f"{value:.3g}".replace("-", MINUS)

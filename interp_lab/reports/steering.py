@@ -63,8 +63,8 @@ def _comparison(report: SteerReport) -> Table:
     if found is not None:
         own, other = found.difference_interval, found.over_instruction_interval
         rows = (
-            ("random directions", short(found.difference), f"[{short(own.low)}, {short(own.high)}]",
-             f"p {chance(found.p_value)}"),
+            ("random directions", short(found.difference) if found.difference else "does not exceed them",
+             f"[{short(own.low)}, {short(own.high)}]", f"p {chance(found.p_value)}" if found.difference else ""),
             ("instruction", short(found.over_instruction), f"[{short(other.low)}, {short(other.high)}]", ""),
         )  # fmt: skip
     head = ("steered less", "difference", "95 %", "")

@@ -48,7 +48,7 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
                    for key, value in inputs.provenance().items()}  # fmt: skip
     n_weights, weights = changed_weights(one.loaded, two.loaded)
     validated = validated_units(request, one.prompts.sha256, settings)
-    found = Exclusive((), 0)
+    found = Exclusive((), 0, 0, 0)
     if request.crosscoder is not None:
         found = exclusive_latents(request.crosscoder, one, two, settings)
     confirm = base.plan.rows("confirm")
@@ -69,6 +69,8 @@ def diff_models(request: DiffModelsRequest, run: Run, *, settings: Settings, sug
         units=unit_changes(base, changed, validated, request),
         exclusive=found.latents,
         n_crosscoder_latents=found.n_active if request.crosscoder else None,
+        n_exclusive=found.n_found if request.crosscoder else None,
+        n_artefacts=found.n_artefacts if request.crosscoder else None,
         caveats=(),
         agent_next_actions=(),
         run=run_facts(run, seed=request.seed, checks={}),

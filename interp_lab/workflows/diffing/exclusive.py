@@ -30,6 +30,10 @@ class Exclusive(NamedTuple):
     latents: tuple[LatentOwner, ...]
     n_active: int
     """Latents that fire on these prompts."""
+    n_found: int
+    """Those of them that look exclusive, the ones not listed too."""
+    n_artefacts: int
+    """Those of them that an artefact explains."""
 
 
 def exclusive_latents(name: str, base: Inputs, changed: Inputs, settings: Settings) -> Exclusive:
@@ -77,7 +81,8 @@ def judge_latents(
             )
         )
     found.sort(key=lambda each: (each.artefact is not None, each.error_ratio + each.reconstruction_ratio))
-    return Exclusive(tuple(found[:_SHOWN]), len(active))
+    n_artefacts = sum(each.artefact is not None for each in found)
+    return Exclusive(tuple(found[:_SHOWN]), len(active), len(found), n_artefacts)
 
 
 def _address(name: str, crosscoder: Dictionary, base: Inputs, changed: Inputs) -> Address:

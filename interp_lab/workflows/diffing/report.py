@@ -43,13 +43,14 @@ def headline(report: ModelDiffReport, n_changed: int) -> str:
 
 def _exclusive(report: ModelDiffReport) -> str:
     """Return what a crosscoder says of latents of one model, if one was given: that there is none is a finding too."""
-    if report.n_crosscoder_latents is None:
+    if report.n_exclusive is None or report.n_artefacts is None:
         return ""
-    real = sum(each.artefact is None for each in report.exclusive)
+    real = report.n_exclusive - report.n_artefacts
+    looks = "looks" if report.n_exclusive < 2 else "look"
+    held = f", {real or 'none'} of them beyond artefacts of training" if report.n_exclusive else ""
     return (
-        f"; of {report.n_crosscoder_latents} crosscoder latents that fire, {len(report.exclusive) or 'none'} "
-        f"look{'s' * (len(report.exclusive) < 2)} exclusive to one model"
-        + (f" and {real or 'none'} of these {'is' if real < 2 else 'are'} no artefact" if report.exclusive else "")
+        f"; of {report.n_crosscoder_latents} crosscoder latents that fire {report.n_exclusive or 'none'} {looks} "
+        f"exclusive to one model{held}"
     )
 
 
@@ -63,11 +64,10 @@ def _caveats(report: ModelDiffReport) -> Iterator[str]:
         yield "There were too few prompt groups to confirm anything: no unit was judged."
     yield "What became of a unit is said of its association; whether it still does something needs an intervention."
     yield "Units are the same by place: a feature that moved to other coordinates counts as lost here and new there."
-    looks = sum(each.artefact is not None for each in report.exclusive)
-    if looks:
+    if report.n_artefacts:
         yield (
-            f"{looks} of {len(report.exclusive)} latents that look exclusive by their decoders are in the other model "
-            "too: artefacts of training."
+            f"{report.n_artefacts} of {report.n_exclusive} latents that look exclusive by their decoders are in the "
+            "other model too: artefacts of training."
         )
 
 
