@@ -91,11 +91,24 @@
       mark.text.style.display = gone || !(mark.always || pinned.has(mark.id) || (pinned.size > 0 && !dim)) ? "none" : "";
       mark.text.classList.toggle("dim", dim);
     });
+    const asked = get("search").value.trim() !== "", hit = new Map(graph.marks.map(mark => [mark.id, found(mark)]));
+    clear();
     links.forEach(link => {
-      const on = pinned.size > 0 && through(link);
+      const on = pinned.size > 0 && through(link), missed = asked && !hit.get(link.source) && !hit.get(link.target);
       link.line.style.display = link.off || link.inside ? "none" : "";
       link.line.classList.toggle("lit", on);
-      link.line.classList.toggle("dim", pinned.size > 0 && !on);
+      link.line.classList.toggle("dim", missed || (pinned.size > 0 && !on));
+    });
+  };
+
+  // Of names that would lie on one another, those of pinned and large marks are written; a title has the others.
+  const clear = () => {
+    const taken = [], weight = mark => (pinned.has(mark.id) ? 1000 : 0) + (mark.text.classList.contains("dim") ? 0 : 100) + mark.r;
+    graph.marks.filter(mark => mark.text.style.display !== "none").sort((a, b) => weight(b) - weight(a)).forEach(mark => {
+      const half = mark.text.textContent.length * 3.1, y = Number(mark.text.getAttribute("y"));
+      const hides = taken.some(one => Math.abs(one.x - mark.cx) < one.half + half && Math.abs(one.y - y) < 11);
+      if (hides) mark.text.style.display = "none";
+      else taken.push({ x: mark.cx, y, half });
     });
   };
 
@@ -117,8 +130,8 @@
     html("p", mark.told, panel).className = "note";
     const group = groupOf.get(mark.id);
     if (group) html("p", `One of ${group.members.length} that are read as one: ${group.label}.`, panel).className = "note";
-    list("Reads", links.filter(link => link.target === mark.id && !link.off), "source");
-    list("Writes to", links.filter(link => link.source === mark.id && !link.off), "target");
+    list(view.dataset.into, links.filter(link => link.target === mark.id && !link.off), "source");
+    list(view.dataset.out, links.filter(link => link.source === mark.id && !link.off), "target");
     if (!mark.call) return;
     html("h4", "Next call", panel);
     const text = html("pre", JSON.stringify(mark.call, null, 2), panel), copy = html("button", "Copy", panel);
@@ -184,12 +197,14 @@
   window.addEventListener("pointercancel", event => fingers.delete(event.pointerId));
   view.addEventListener("keydown", event => { if (event.key === "Enter" && event.target.dataset.id) pin(event.target.dataset.id); });
   document.querySelectorAll(".controls input").forEach(input => input.addEventListener("input", () => { place(); update(); }));
+  document.addEventListener("keydown", event => { if (event.key === "Escape" && pinned.size) { pinned.clear(); update(); } });
   get("search").addEventListener("keydown", event => { if (event.key === "Enter") fit(graph.marks.filter(mark => !mark.off && found(mark))); });
   get("in").addEventListener("click", () => around(box[0] + box[2] / 2, box[1] + box[3] / 2, 1 / 1.3));
   get("out").addEventListener("click", () => around(box[0] + box[2] / 2, box[1] + box[3] / 2, 1.3));
   get("fit").addEventListener("click", () => put([...graph.box]));
   get("unpin").addEventListener("click", () => { pinned.clear(); update(); });
   view.style.height = `${Math.max(300, Math.min(innerHeight * 0.78, view.clientWidth * box[3] / box[2]))}px`;
+  panel.style.maxHeight = innerWidth > 900 ? view.style.height : "";
   put(box);
   place();
   update();
