@@ -54,8 +54,8 @@ def missing_comparisons(report: FamiliesReport, manifests: list[Manifest], lab: 
     """Yield the comparisons of models that are missing, each side as it was asked for before."""
     requests = [_asked(manifest) for manifest in manifests]
     sides, meant = _sides(report, requests)
-    shared = next((request for request in requests if request), {})
-    shared = {key: value for key, value in shared.items() if key not in (*_SIDES, "matches", "request_key")}
+    first = next((request for request in requests if request), None)
+    shared = {key: value for key, value in (first or {}).items() if key not in (*_SIDES, "matches", "request_key")}
     if "dataset" in shared:
         shared["dataset"] = kept_dataset(shared["dataset"], report.dataset_sha256, lab.settings)
         if shared["dataset"] is None:
