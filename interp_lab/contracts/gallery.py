@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat, NonNegativeInt, StringConstraints
 
@@ -10,6 +10,10 @@ from interp_lab.contracts.base import Contract, Grade
 from interp_lab.contracts.results import Result
 
 GALLERY_KIND: Final = "gallery"
+
+
+Drawing = Literal["profile", "effects", "amounts", "shares"]
+"""AUROC from 0.5 to 1; up and down from 0; up from 0 to the largest; up from 0 to 1."""
 
 
 class GalleryRequest(Contract):
@@ -46,10 +50,12 @@ class GalleryTile(Contract):
     """Graded units."""
     flagged: bool
     """A confound solves its dataset, or its metric cannot move."""
-    values: tuple[FiniteFloat, ...]
-    """Best AUROC by address, or effect by edit: drawn small."""
-    bars: bool
-    """Values are effects around 0, not a profile."""
+    values: tuple[FiniteFloat, ...] = ()
+    """Some of its own numbers: drawn small."""
+    drawing: Drawing = "amounts"
+    """How."""
+    drawn: str = ""
+    """What they are."""
 
 
 class GalleryResult(Result):

@@ -5,6 +5,7 @@ Counting and judging belong to the layers below; here they are put together for 
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ class Grouped:
         if sample is None:
             return None
         first, second = Relabelling(sample).n_halves
-        return min(1.0, 2.0 / (first * second))
+        # Whole numbers: of two thousand groups they are larger than any float.
+        return min(1.0, max(2 / (first * second), sys.float_info.min))
 
     def _sample(self, rows: Sequence[int]) -> Sample | None:
         try:

@@ -48,9 +48,13 @@ def render_gallery(tiles: Sequence[GalleryTile], *, n_left_out: int) -> str:
 
 
 def _spark(tile: GalleryTile) -> Spark | None:
-    if len(tile.values) < 2:
+    if not tile.values:
         return None
-    return _bars(tile.values) if tile.bars else _profile(tile.values)
+    if tile.drawing == "profile":
+        return _profile(tile.values) if len(tile.values) > 1 else None
+    if tile.drawing == "effects":
+        return _bars(tile.values)
+    return _from_foot(tile.values, 1.0 if tile.drawing == "shares" else max(tile.values))
 
 
 def _profile(values: Sequence[float]) -> Spark:
@@ -58,6 +62,17 @@ def _profile(values: Sequence[float]) -> Spark:
     step = WIDTH / max(1, len(values) - 1)
     heights = [HEIGHT * (1 - (min(max(value, 0.5), 1.0) - 0.5) / 0.5) for value in values]
     return Spark(" ".join(f"{n * step:.1f},{height:.1f}" for n, height in enumerate(heights)), (), HEIGHT)
+
+
+def _from_foot(values: Sequence[float], most: float) -> Spark:
+    """Amounts up from the foot; what lies beyond the top ends there, and what is below 0 is nothing."""
+    step = WIDTH / len(values)
+    heights = [HEIGHT * min(max(value / most, 0.0), 1.0) if most > 0 else 0.0 for value in values]
+    width = round(min(step * _BAR, 12.0), 1)
+    bars = tuple(
+        (round(n * step, 1), round(HEIGHT - height, 1), width, round(height, 1)) for n, height in enumerate(heights)
+    )
+    return Spark("", bars, HEIGHT)
 
 
 def _bars(values: Sequence[float]) -> Spark:

@@ -17,11 +17,11 @@ from interp_lab.contracts.gallery import GALLERY_KIND, GalleryRequest, GalleryTi
 from interp_lab.contracts.inspect_report import InspectReport
 from interp_lab.errors import LabError
 from interp_lab.settings import Settings
+from interp_lab.workflows.gallery_drawings import RECORDS, Drawn, drawn_of
 from interp_lab.workflows.memory.history import PastRun, read_history
 from interp_lab.workflows.memory.observations import clearest
 
 _MOST_VALUES = 60
-_REPORT = "report.json"
 _MAX_BYTES = 8 * 2**20
 _GRADES = get_args(Grade)
 
@@ -52,16 +52,31 @@ def _page(manifest: Manifest) -> str | None:
 
 def _told(manifest: Manifest, artifacts: ArtifactStore) -> dict[str, object]:
     """Return the sentence and the grades that a report of another kind states of itself, where it does."""
-    if not any(entry.name == _REPORT for entry in manifest.files):
+    names = {entry.name for entry in manifest.files}
+    record = next((name for name in RECORDS if name in names), None)
+    if record is None:
         return {}
     try:
-        report = parse_json(artifacts.read_file(manifest.id, _REPORT, limit=_MAX_BYTES), where=_REPORT)
+        report = parse_json(artifacts.read_file(manifest.id, record, limit=_MAX_BYTES), where=record)
     except LabError:
         return {}  # damaged or larger than a page needs: the tile stays, artifact_verify tells the rest
     if not isinstance(report, dict):
         return {}
-    told = report.get("headline")
-    return {"headline": told if isinstance(told, str) else "", "grades": _grades(report)}
+    return {"headline": _headline(report), "grades": _grades(report), **_drawing(drawn_of(manifest.kind, report))}
+
+
+def _headline(report: Mapping[str, JsonValue]) -> str:
+    """Return the sentence that a record says of itself, or the first line of its answer."""
+    for told in (report.get("headline"), report.get("summary")):
+        if isinstance(told, str) and told:
+            return told.partition("\n")[0]
+    return ""
+
+
+def _drawing(drawn: Drawn | None) -> dict[str, object]:
+    if drawn is None:
+        return {}
+    return {"values": drawn.values[:_MOST_VALUES], "drawing": drawn.drawing, "drawn": drawn.words}
 
 
 def _grades(report: Mapping[str, JsonValue]) -> dict[str, int]:
@@ -88,8 +103,6 @@ def _of_manifest(manifest: Manifest) -> GalleryTile:
         page=_page(manifest) or "",
         grades={},
         flagged=False,
-        values=(),
-        bars=False,
     )
 
 
@@ -105,7 +118,8 @@ def _of_run(run: PastRun) -> GalleryTile:
             "grades": dict(Counter(card.grade for card in cards)),
             "flagged": report.audit.flagged if isinstance(report, InspectReport) else bool(report.behaviour.flags),
             "values": _values(run)[:_MOST_VALUES],
-            "bars": not inspected,
+            "drawing": "profile" if inspected else "effects",
+            "drawn": "best AUROC by address, 0.5 to 1" if inspected else "clearest effect by unit",
         }
     )
 

@@ -9,6 +9,8 @@ import pytest
 
 from interp_lab.contracts.prompt_audit import AuditPromptsRequest, PromptAudit
 from interp_lab.contracts.prompts import InlinePrompts, ScoredPrompt
+from interp_lab.corpus.audit import Grouped
+from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import InvalidPrompts, OneSidedPrompts
 from interp_lab.settings import Settings
 from interp_lab.workflows.audit_prompts import audit_prompts
@@ -83,6 +85,19 @@ def test_more_independent_groups_see_smaller_effects(tmp_path: Path) -> None:
     assert large is not None
     assert 0.5 < large < small < 1.0
     assert (powers[1].smallest_p or 1) < (powers[0].smallest_p or 1)
+
+
+def test_thousands_of_groups_have_a_smallest_p_though_their_labellings_are_more_than_a_float_can_count() -> None:
+    dice = random.Random(2)
+    words = ["".join(dice.choices("abcdefghijklmnop", k=6)) for _ in range(3000)]
+    texts = [" ".join(dice.choices(words, k=8)) for _ in range(2400)]
+    prompts = tuple(ScoredPrompt(text=text, score=float(i % 2)) for i, text in enumerate(texts))
+    found = Grouped(PromptSet("many", prompts, ""), 0.5, 0)
+    assert found.sample is not None
+    assert found.sample.n_groups > 2300
+    p = found.smallest_p()
+    assert p is not None
+    assert 0 < p < 1e-300
 
 
 def test_copies_of_one_text_are_one_group_and_cannot_confirm(tmp_path: Path) -> None:

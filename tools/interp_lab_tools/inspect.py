@@ -158,6 +158,10 @@ def _warnings(
     if facts is None:
         yield f"{request.model.id} is not on this machine yet: the job fetches it first."
     if groups is None:
+        yield (
+            f"More than {GROUPED_AT_ONCE:,} prompts are compared by the job, not here: the number of independent "
+            "groups is in the report, not in this plan."
+        )
         return
     sides = list(zip(groups, prompts.positive(request.threshold), strict=True))
     fewest = min(len({group for group, side in sides if side is wanted}) for wanted in (True, False))

@@ -235,6 +235,11 @@ def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int |
             f"Only {groups} independent groups of positives are left to confirm; {LEAST_CONFIRM_GROUPS} are needed "
             "before anything can be validated."
         )
+    if groups is None:
+        yield (
+            f"More than {GROUPED_AT_ONCE:,} prompts are compared by the job, not here: groups and power are in the "
+            "report, not in this plan."
+        )
     if request.screen is not None:
         yield "The screen is a linear estimate on explore positives; its error against exact effects will be reported."
     if request.units:

@@ -157,7 +157,19 @@ def _prompts(candidate: Candidate) -> NextAction | None:
         "source": {"kind": "ask", "n_per_side": min(max(candidate.n_per_side, _LEAST_PER_SIDE), _MOST_PER_SIDE)},
     }
     BuildPromptsRequest.model_validate(arguments)
-    return NextAction(tool="build_prompts", arguments=arguments, why=candidate.remedy.why)
+    return NextAction(tool="build_prompts", arguments=arguments, why=candidate.remedy.why + _in_turns(candidate))
+
+
+def _in_turns(candidate: Candidate) -> str:
+    """Return what to do where one request for prompts asks for too few."""
+    n = candidate.n_per_side
+    if n <= _MOST_PER_SIDE:
+        return ""
+    turns = math.ceil(n / _MOST_PER_SIDE)
+    return (
+        f" It needs {n:,} prompts of each label and one request asks for at most {_MOST_PER_SIDE}: ask {turns} times, "
+        "and build one set from all candidates."
+    )
 
 
 _CALLS: dict[ExperimentKind, Callable[[Candidate], NextAction | None]] = {

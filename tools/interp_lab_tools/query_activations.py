@@ -39,6 +39,7 @@ def _with_figure(request: QueryRequest, result: QueryResult, figure: Figure, lab
     with lab.engine.inline.artifact(FIGURE_KIND, figure.title[:200], _origin(request)) as writer:
         if request.plot == "html":
             writer.write_text("figure.html", render_figure_html(figure, caption))
+            writer.write_json("figure.json", {"headline": result.summary})
         else:
             writer.write_bytes("figure.png", render_figure_png(figure, caption))
     return result.model_copy(update={"artifacts": (artifact_ref(lab, writer.manifest),)})

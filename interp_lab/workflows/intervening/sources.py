@@ -72,11 +72,7 @@ def find_units(request: InterveneRequest, prompts: PromptSet, settings: Settings
     if request.report is None:
         return _distinct([Found(ref) for ref in request.units])
     report, dictionaries, asked = _read(request.report, settings)
-    _refuse_other(
-        ("model", report.model.id, request.model.id),
-        ("criterion", report.criterion, request.criterion),
-        ("pooling", report.pooling, request.pooling),
-    )
+    _refuse_other_question(report, request)
     _refuse_other_split(report, request, prompts)
     cards = {card.rank: card for card in report.coordinates}
     if missing := sorted(set(request.ranks) - set(cards)):
@@ -186,6 +182,14 @@ def learned_row(artifact_id: str, rank: int, request: Asked, *, prompts: PromptS
         )
     q = card.explore.q_value
     return LearnedRow(kept_direction(artifact_id, card.address, card.index, settings), 1.0 if q is None else q)
+
+
+def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
+    _refuse_other(
+        ("model", report.model.id, request.model.id),
+        ("criterion", report.criterion, request.criterion),
+        ("pooling", report.pooling, request.pooling),
+    )
 
 
 def _refuse_other(*asked: tuple[str, str, str]) -> None:

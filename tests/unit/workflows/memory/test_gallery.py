@@ -8,13 +8,29 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from pydantic import BaseModel
 
 from interp_lab import errors
 from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.attribution_graph import GraphReport
+from interp_lab.contracts.calibration_report import CalibrationReport
+from interp_lab.contracts.circuit_report import CircuitReport
+from interp_lab.contracts.compare import ComparisonReport
+from interp_lab.contracts.criterion_graph import CriterionGraph
+from interp_lab.contracts.diff_models import ModelDiffReport
+from interp_lab.contracts.dossier import Dossier
+from interp_lab.contracts.evaluation_report import EvaluationReport
+from interp_lab.contracts.feature_families import FamiliesReport
+from interp_lab.contracts.features import ShowFeatureResult
 from interp_lab.contracts.gallery import GalleryResult
+from interp_lab.contracts.patch_report import PatchReport
+from interp_lab.contracts.path_report import PathReport
+from interp_lab.contracts.steer import SteerReport
+from interp_lab.contracts.train_sae import TrainingReport
 from interp_lab.reports.html import render_html
 from interp_lab.reports.intervention import render_intervention
 from interp_lab.settings import Settings
+from interp_lab.workflows.gallery_drawings import SOURCES
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import CAPABILITIES, offered
 from interp_lab_tools.lab import Lab
@@ -165,3 +181,67 @@ def test_a_report_of_another_kind_shows_the_grades_that_it_gives(
     assert len(found) == bool(badges)
     assert all(badge in found[0] for badge in badges)
     assert "<b>" not in "".join(found)
+
+
+RECORDED: dict[str, type[BaseModel]] = {
+    "steer_report": SteerReport, "patch_report": PatchReport, "path_trace": PathReport, "path_validation": PathReport,
+    "circuit": CircuitReport, "comparison": ComparisonReport, "model_diff": ModelDiffReport,
+    "evaluation_report": EvaluationReport, "training_report": TrainingReport, "feature_families": FamiliesReport,
+    "calibration_report": CalibrationReport, "attribution_graph": GraphReport, "criterion_graph": CriterionGraph,
+    "feature_card": ShowFeatureResult, "dossier": Dossier,
+}  # fmt: skip
+
+
+def at(schema: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return the schema of what lies at a path."""
+    here = schema
+    for step in path:
+        options = here.get("anyOf", [here])
+        here = next(each for each in options if each.get("type") != "null")
+        if "$ref" in here:
+            here = schema["$defs"][here["$ref"].rpartition("/")[2]]
+        here = here["items"] if step == "*" else here["properties"][step]
+    return here
+
+
+def test_every_kind_of_report_with_a_page_has_something_to_draw_that_its_record_holds() -> None:
+    assert set(SOURCES) == set(RECORDED)
+    for kind, source in SOURCES.items():
+        found = at(RECORDED[kind].model_json_schema(), source.path.split("."))
+        assert {"type", "anyOf", "$ref", "enum"} & set(found), (kind, found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "record", "n", "words"),
+    [
+        ("steer_report", "report.json", {"headline": "h", "doses": [{"gain": 0.1}, {"gain": -0.2}]}, 2, "gain"),
+        ("circuit", "report.json", {"headline": "h", "curve": [{"faithfulness": 1.4}]}, 1, "faithfulness"),
+        ("path_trace", "report.json", {"paths": [{"confirm": None}, {"confirm": {"mediated": 1}}]}, 1, "mediated"),
+        (
+            "criterion_graph",
+            "graph.json",
+            {"headline": "h", "edges": [{"kind": "path"}, {"kind": "effect"}]},
+            2,
+            "kind",
+        ),
+        ("feature_card", "card.json", {"summary": "h\nmore", "triggers": [{"share": 0.5}]}, 1, "token"),
+        ("figure", "figure.json", {"headline": "h"}, 0, ""),
+        ("training_report", "report.json", {"dictionaries": [{"fvu": "many"}, {"fvu": True}, 3]}, 0, ""),
+    ],
+)
+def test_tiles_of_other_kinds_have_their_sentence_and_their_drawing(
+    settings: Settings, kind: str, name: str, record: dict[str, Any], n: int, words: str
+) -> None:
+    origin = Origin(job=None, attempt=0, started=past_runs.START, code_version="test", spec={"capability": "any"})
+    with Lab.open(settings, ALL) as lab, lab.engine.inline.artifact(kind, "a title", origin) as files:
+        files.write_text("report.html", "<!DOCTYPE html><title>x</title>")
+        files.write_json(name, record)
+    _, page = gallery(settings)
+    root = ElementTree.fromstring(page.replace("<!DOCTYPE html>", ""))
+    (tile,) = root.iter("article")
+    bars = list(tile.iter("rect"))
+    assert len(bars) == n
+    assert all(0 <= float(bar.get("height", "nan")) <= 28 for bar in bars)
+    said = ["".join(e.itertext()) for e in tile.iter("p")]
+    assert any(words in line for line in said)
+    assert ("h" in said) is bool({"headline", "summary"} & set(record))  # the first line alone
