@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult, StageTime
 from interp_lab.contracts.prompts import BuiltinDataset
 from interp_lab.corpus.sources import open_prompts
@@ -67,29 +68,34 @@ class _Bench:
     def __init__(self, folder: Path) -> None:
         self._settings = Settings(workspace=folder)
         self._folder = folder
+        self._planner = folder / "planner"
+        """A workspace without runs, so that plans rest on the profile alone."""
+        self._planner.mkdir()
+        WorkspacePaths.of(self._settings).root.mkdir()  # where runs keep how long they took
         self._count = 0
         self._store, self._tokens = "", 0
+        self._asked: dict[str, Any] = {}
         self.profile_seconds = 0.0
 
     def profile(self) -> None:
         """Measure the machine as a user would."""
         took, found = self._run("profile_env", {"fresh": True})
         self.profile_seconds = round(took, 1)
-        (self._folder / "profile.json").write_text(json.dumps(found["answer"]["profile"]))
+        for folder in (self._folder, self._planner):
+            (folder / "profile.json").write_text(json.dumps(found["answer"]["profile"]))
 
     def harvests(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each reading of a corpus."""
         for n_documents in HARVESTS:
             corpus = self._corpus(n_documents)
-            about = round(n_documents * _WORDS * _TOKENS_PER_WORD)
-            plan = self._plan(dataset=corpus, tokens=about, context=round(_WORDS * _TOKENS_PER_WORD), n_latents=1024)
+            length = round(_WORDS * _TOKENS_PER_WORD)
+            plan = self._plan(dataset=corpus, tokens=n_documents * length, context=length, n_latents=1024)
+            known = self._informed("harvest")
             took, found = self._run("harvest", _call(plan, "harvest"))
-            n_tokens = found["answer"]["n_rows"]
-            self._store, self._tokens = found["made"], n_tokens
-            plan = self._plan(tokens=n_tokens, context=round(n_tokens / n_documents), n_latents=1024)
+            self._store, self._tokens = found["made"], found["answer"]["n_rows"]
             disk = next(row.value for row in plan.quantities if row.name == "store")
-            planned = _stage(plan, "harvest")
-            yield _row(f"harvest {n_tokens:,} tokens", planned, took, found) | _disk(disk, found)
+            planned, what = _stage(plan, "harvest"), f"harvest {self._tokens:,} tokens"
+            yield _row(what, planned, took, found | known) | _disk(disk, found)
 
     def trainings(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each dictionary, all on the last store."""
@@ -97,10 +103,11 @@ class _Bench:
             plan = self._plan(
                 dataset="builtin:person-name", tokens=self._tokens, train_tokens=tokens, n_latents=n_latents
             )
+            known = self._informed("train")
             took, found = self._run("train_sae", _call(plan, "train_sae") | {"source": self._store})
             disk = 4 * next(r.value for r in plan.quantities if r.name == "parameters" and r.group == "dictionary")
             what = f"train {n_latents:,} latents on {tokens:,} tokens"
-            yield _row(what, _stage(plan, "train"), took, found) | _disk(disk, found)
+            yield _row(what, _stage(plan, "train"), took, found | known) | _disk(disk, found)
 
     def interventions(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each set of units."""
@@ -124,13 +131,22 @@ class _Bench:
                 "units": [{"address": "resid_post.3", "index": i} for i in range(n_units)],
                 "dry_run": False,
             }
+            known = self._informed("interventions")
             took, found = self._run("intervene", call)
             what = f"intervene on {n_units} units, {n_strengths} strengths, {len(prompts)} prompts"
-            yield _row(what, _stage(plan, "interventions"), took, found)
+            yield _row(what, _stage(plan, "interventions"), took, found | known)
 
     def _plan(self, **asked: Any) -> PlanScaleResult:
+        return self._planned(Settings(workspace=self._planner), asked)
+
+    def _planned(self, settings: Settings, asked: dict[str, Any]) -> PlanScaleResult:
         request = PlanScaleRequest.model_validate({"model": MODEL, "profile": "profile.json", **asked})
-        return plan_scale(request, settings=self._settings, latest=None)
+        self._asked = asked
+        return plan_scale(request, settings=settings, latest=None)
+
+    def _informed(self, stage: str) -> dict[str, float]:
+        """Return what a plan of the same says that knows the runs of the workspace so far."""
+        return {"planned_after_runs_s": _stage(self._planned(self._settings, self._asked), stage).seconds}
 
     def _run(self, tool: str, asked: object) -> tuple[float, dict[str, Any]]:
         """Return the seconds of the whole process and what it says."""
@@ -166,6 +182,7 @@ def _row(what: str, planned: StageTime, took: float, found: dict[str, Any]) -> d
         "planned_s": round(planned.seconds, 1),
         "measured_s": round(took, 1),
         "measured_over_planned": round(took / planned.seconds, 2),
+        "measured_over_planned_after_runs": round(took / found["planned_after_runs_s"], 2),
         "cpu_s": round(found["cpu_s"], 1),
         "cpu_over_planned": round(found["cpu_s"] / planned.seconds, 2),
         "planned_peak_mb": round(planned.memory / 1e6),

@@ -18,6 +18,8 @@ from interp_lab.points import Address
 
 REPORT_KIND: Final = "intervention_report"
 MAX_UNITS: Final = 32
+MAX_RANK: Final = 50
+"""Of a report's coordinates."""
 
 EditName = Literal[
     "ablate_zero", "ablate_mean", "ablate_resample", "suppress", "amplify", "clamp", "steer", "patch"
@@ -85,7 +87,7 @@ class InterveneRequest(JobRequest):
     """Scored prompts; with a report, the same."""
     report: ReportId | None = None
     """Artifact of an inspect run whose best coordinates to edit; model, prompts, seed, pooling, threshold as there."""
-    ranks: Annotated[tuple[Annotated[int, Field(ge=1, le=50)], ...], Field(max_length=MAX_UNITS)] = (1,)
+    ranks: Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_RANK)], ...], Field(max_length=MAX_UNITS)] = (1,)
     """Which of the report's coordinates."""
     units: Annotated[tuple[UnitRef, ...], Field(max_length=MAX_UNITS)] = ()
     """Units named one by one, instead of a report."""

@@ -68,7 +68,7 @@ class Disk(Contract):
     write_mb_per_s: PositiveFloat
     """Measured: 64 MiB written and made durable."""
     read_mb_per_s: PositiveFloat
-    """Measured: the same bytes read back, most likely from the page cache."""
+    """Measured: the same bytes read back, on Linux after the page cache was asked to drop them."""
 
 
 class Accelerator(Contract):

@@ -69,7 +69,7 @@ def in_words(value: float) -> str:
 
 def bytes_in_words(value: float) -> str:
     """Return bytes as people write them, such as '64 GiB'."""
-    for letter, power in (("PiB", 5), ("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
+    for letter, power in (("EiB", 6), ("PiB", 5), ("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
         if abs(value) >= 1024**power:
             return f"{value / 1024**power:.3g} {letter}"
     return f"{value:.0f} B"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
@@ -18,6 +19,11 @@ from interp_lab.machine.cgroup import cpu_limit, memory_limit, memory_used
 
 PROBE_BYTES = 64 * 2**20
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve")
+
+
+def this_host() -> str:
+    """Return the name of this machine as profiles have it."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
 
 
 def processor() -> Processor:
@@ -58,6 +64,7 @@ def disk(folder: Path, file_system: str) -> Disk:
     try:
         with disk_full_as_error(folder, PROBE_BYTES):
             written = _timed_write(path, data)
+        _forget(path)
         start = time.perf_counter()
         path.read_bytes()
         read = time.perf_counter() - start
@@ -79,6 +86,13 @@ def _timed_write(path: Path, data: bytes) -> float:
         file.flush()
         os.fsync(file.fileno())
     return time.perf_counter() - start
+
+
+def _forget(path: Path) -> None:
+    """Ask the system to drop a file from its cache, so that reading it back reads the disk; a request, no promise."""
+    if sys.platform == "linux":
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _cpuinfo() -> str:

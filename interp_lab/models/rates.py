@@ -33,6 +33,8 @@ class Rate(Contract):
     """When."""
     job_id: str | None = None
     """The job that measured it."""
+    sizes: tuple[PositiveInt, ...] = ()
+    """Of a dictionary that trained alone: inputs and latents."""
 
 
 def macs_per_token(facts: ModelFacts, depth: int | None) -> int | None:

@@ -10,11 +10,13 @@ from interp_lab.artifacts.paths import open_input
 from interp_lab.artifacts.reading import read_json
 from interp_lab.artifacts.store import ArtifactStore
 from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
+from interp_lab.contracts.intervene import MAX_RANK
 from interp_lab.contracts.machine import PROFILE_FILE, PROFILE_KIND, MachineProfile
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult, RoutePlan
 from interp_lab.contracts.sizes import bytes_in_words, in_words, time_in_words
 from interp_lab.errors import InvalidMachineProfile, UnknownModelSize
 from interp_lab.machine.scale.costs import quantities
+from interp_lab.machine.scale.own_times import NOTHING_LEARNED
 from interp_lab.machine.scale.routes import places, planned_route
 from interp_lab.machine.scale.shape import Shape, assumed_shape
 from interp_lab.models.facts import ModelFacts, read_facts
@@ -23,6 +25,7 @@ from interp_lab.models.reference import locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.scale_calls import planned_calls
 from interp_lab.workflows.scale_edits import planned_edits
+from interp_lab.workflows.scale_learned import learned
 
 
 def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | None) -> PlanScaleResult:
@@ -36,7 +39,8 @@ def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | N
     shape = _shape(request, settings)
     profile = _profile(request.profile or latest, settings)
     costs, rows = quantities(request, shape, planned_edits(request, shape))
-    found = [planned_route(request, place, costs) for place in places(request, profile, costs)]
+    known = NOTHING_LEARNED if profile is None else learned(request, costs, profile, settings)
+    found = [planned_route(request, place, costs) for place in places(request, profile, costs, known)]
     routes = tuple(sorted(found, key=lambda route: (not route.fits, route.seconds is None, route.seconds or 0.0)))
     return PlanScaleResult(
         summary=_in_words(request, shape, costs.kept_bytes, routes),
@@ -109,6 +113,8 @@ def _warnings(request: PlanScaleRequest, shape: Shape, profile: MachineProfile |
         found.append("This machine has not been profiled: no local route is planned.")
     elif not profile.work:
         found.append("The profile has no short runs of the lab's own work; times rest on published utilisation.")
+    if request.units > MAX_RANK:
+        found.append(f"A report ranks {MAX_RANK} coordinates: calls for more units have to name them (units).")
     if request.device is not None:
         found.append("Times on accelerators rest on published figures; the lab has not been measured on them.")
     return tuple(found)

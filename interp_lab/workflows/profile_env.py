@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from interp_lab.contracts.machine import (
 from interp_lab.engine.rates import accelerators, measured_rates
 from interp_lab.jobs.filesystem import filesystem_type, mounts
 from interp_lab.jobs.run import Run
-from interp_lab.machine.hardware import disk, memory, processor
+from interp_lab.machine.hardware import disk, memory, processor, this_host
 from interp_lab.machine.rate_cache import cache_file, keep_rates, machine_key, read_rates
 from interp_lab.machine.routes import routes
 from interp_lab.machine.surroundings import credentials, engines, libraries
@@ -57,7 +56,7 @@ def _profile(request: ProfileEnvRequest, run: Run) -> MachineProfile:
         rates, work = kept.rates, kept.work
     return MachineProfile(
         measured_at=datetime.now(UTC),
-        host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        host=this_host(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}",
         processor=cpu,
         memory=ram,

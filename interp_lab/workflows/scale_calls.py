@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import JsonValue
 
 from interp_lab.contracts.dictionaries import BY_COUNT
-from interp_lab.contracts.intervene import MAX_UNITS
+from interp_lab.contracts.intervene import MAX_RANK, MAX_UNITS
 from interp_lab.contracts.plan_scale import PlannedCall, PlanScaleRequest, RoutePlan
-from interp_lab.contracts.train_sae import PRESETS
-from interp_lab.machine.scale.costs import calls_for_shards, layers_read
+from interp_lab.machine.scale.costs import MOST_SHARDS, calls_for_shards, layers_read, n_ranks
 from interp_lab.machine.scale.shape import Shape
 
-_MACHINE_DEVICES = 8
-"""Devices of one machine, which the ranks of one training share."""
 _MOST_STRENGTHS, _MOST_CONTROLS = 8, 20
-_MOST_SHARDS = {"harvest": 10_000, "interventions": 1000}
 
 
 def planned_calls(request: PlanScaleRequest, shape: Shape, route: RoutePlan | None) -> tuple[PlannedCall, ...]:
@@ -35,7 +33,7 @@ def planned_calls(request: PlanScaleRequest, shape: Shape, route: RoutePlan | No
         training |= _ranks(route)
     fill = {"source": "artifact id of the harvest"} if stored else dict[str, str]()
     train = PlannedCall(tool="train_sae", arguments=training, fill=fill)
-    after = (_interventions(request, model, route),) if request.units else ()
+    after = tuple(_interventions(request, model, route))
     return (harvest, train, *after) if stored else (train, *after)
 
 
@@ -46,14 +44,12 @@ def _shards(stage: str, request: PlanScaleRequest, route: RoutePlan | None) -> d
     seconds = next((each.seconds for each in route.stages if each.stage == stage), 0.0)
     # the time is that of all devices together
     pieces = max(route.n_devices, calls_for_shards(seconds * route.n_devices, request.shard_hours))
-    return {"shards": min(pieces, _MOST_SHARDS[stage])} if pieces > 1 else {}
+    return {"shards": min(pieces, MOST_SHARDS[stage])} if pieces > 1 else {}
 
 
 def _ranks(route: RoutePlan | None) -> dict[str, JsonValue]:
     """Processes of one machine, one for each device, that share a batch evenly."""
-    batch = int(PRESETS["minimal"]["training"]["batch_tokens"])
-    most = 1 if route is None else min(route.n_devices, _MACHINE_DEVICES)
-    ranks = next(n for n in range(most, 0, -1) if batch % n == 0)
+    ranks = 1 if route is None else n_ranks(route.n_devices)
     return {"ranks": ranks} if ranks > 1 else {}
 
 
@@ -65,19 +61,22 @@ def edit_choices(request: PlanScaleRequest) -> dict[str, JsonValue]:
     }
 
 
-def _interventions(request: PlanScaleRequest, model: JsonValue, route: RoutePlan | None) -> PlannedCall:
-    arguments: dict[str, JsonValue] = {
-        "model": model,
-        "ranks": list(range(1, 1 + min(request.units, MAX_UNITS))),
-        **edit_choices(request),
-        **_shards("interventions", request, route),
-    }
-    fill = {
-        "report": "artifact id of an inspect run that ranked the units",
-        "criterion": "as in that run",
-        "dataset": "the scored prompts of that run",
-    }
-    return PlannedCall(tool="intervene", arguments=arguments, fill=fill)
+def _interventions(request: PlanScaleRequest, model: JsonValue, route: RoutePlan | None) -> Iterator[PlannedCall]:
+    """Yield as many calls as the units take, as far as a report ranks them."""
+    most = min(request.units, MAX_RANK)
+    for first in range(1, most + 1, MAX_UNITS):
+        arguments: dict[str, JsonValue] = {
+            "model": model,
+            "ranks": list(range(first, min(first + MAX_UNITS, most + 1))),
+            **edit_choices(request),
+            **_shards("interventions", request, route),
+        }
+        fill = {
+            "report": "artifact id of an inspect run that ranked the units",
+            "criterion": "as in that run",
+            "dataset": "the scored prompts of that run",
+        }
+        yield PlannedCall(tool="intervene", arguments=arguments, fill=fill)
 
 
 def _training(request: PlanScaleRequest, shape: Shape, addresses: list[JsonValue]) -> dict[str, JsonValue]:

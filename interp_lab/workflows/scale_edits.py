@@ -8,7 +8,14 @@ from interp_lab.contracts.intervene import MAX_UNITS, InterveneRequest
 from interp_lab.contracts.plan_scale import PlanScaleRequest
 from interp_lab.machine.scale.costs import Edits
 from interp_lab.machine.scale.shape import Shape
-from interp_lab.workflows.intervening.cost import Halves, Macs, Work, blocks_after, work_at
+from interp_lab.workflows.intervening.cost import (
+    Halves,
+    Macs,
+    Work,
+    blocks_after,
+    bytes_beside_weights,
+    work_at,
+)
 from interp_lab.workflows.scale_calls import edit_choices
 
 _KINDS = 2
@@ -21,12 +28,13 @@ def planned_edits(request: PlanScaleRequest, shape: Shape) -> Edits:
     calls = [MAX_UNITS] * min(full, 1) + ([rest] if rest else [])
     times = [full if n == MAX_UNITS else 1 for n in calls]
     works = [edited_work(request, shape, n) for n in calls]
-    found = Edits(0.0, 0.0, 0.0, 0.0)
+    found = [0.0, 0.0, 0.0, 0.0]
     for n, work in zip(times, works, strict=True):
         fixed = replace(work, macs=0.0).seconds
         each = (work.n_rows, work.macs, fixed, work.seconds - fixed)
-        found = Edits(*(total + n * one for total, one in zip(found, each, strict=True)))
-    return found
+        found = [total + n * one for total, one in zip(found, each, strict=True)]
+    d_mlp, n_vocab = 4 * shape.d_model, shape.head // shape.d_model
+    return Edits(*found, memory=bytes_beside_weights(d_mlp, n_vocab))
 
 
 def edited_work(request: PlanScaleRequest, shape: Shape, n_units: int) -> Work:

@@ -20,6 +20,9 @@ CODE_BYTES = 10
 """An active latent in both layouts; 9.1 measured (benchmarks/results/store.json)."""
 STREAM_ROWS = 65_536
 """Tokens that a stream holds and mixes."""
+MACHINE_DEVICES = 8
+"""Devices of one machine, which the ranks of one training share."""
+MOST_SHARDS = {"harvest": 10_000, "interventions": 1000}
 _EXPANSION = 16
 _COPIES = 4
 """Weights, gradients and Adam's two moments."""
@@ -41,6 +44,8 @@ class Edits(NamedTuple):
     """On an ordinary core, of what is no arithmetic."""
     arithmetic_seconds: float
     """On an ordinary core, of the rest."""
+    memory: float
+    """Bytes at the peak, weights apart."""
 
 
 class Costs(NamedTuple):
@@ -240,3 +245,9 @@ def _interventions(request: PlanScaleRequest, ledger: _Ledger, edits: Edits) -> 
 def calls_for_shards(seconds: float, shard_hours: float) -> int:
     """Return in how many pieces work of that length is cut so that none is longer than `shard_hours`."""
     return max(1, -(-int(seconds) // max(1, int(shard_hours * 3600))))
+
+
+def n_ranks(n_devices: int) -> int:
+    """Return over how many processes of one machine a training is spread, so that they share a batch evenly."""
+    most = min(n_devices, MACHINE_DEVICES)
+    return next(n for n in range(most, 0, -1) if BATCH_TOKENS % n == 0)

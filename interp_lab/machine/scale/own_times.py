@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from interp_lab.contracts.plan_scale import BoundBy, PlanScaleRequest, Stage, StageTime
 from interp_lab.contracts.sizes import time_in_words
@@ -14,16 +14,40 @@ from interp_lab.machine.scale.labtimes import PROBE_WIDTH, LabTimes
 SPREAD = 1.3
 """Estimates from probes are to lie within this factor of what runs take."""
 _CHECKPOINT_S = 60
-"""Seconds between checkpoints of a training."""
+"""Seconds of steps and figures between checkpoints of a training."""
+_SAVED = 0.75
+"""Share of weights, gradients and moments that a checkpoint holds: all but gradients."""
 _PROBED_BYTES = 2 * PROBE_WIDTH + 24
 """What the short harvest of a profile wrote per token; its time is in that of a token."""
 
 
+class Earlier(NamedTuple):
+    """What earlier runs took."""
+
+    value: float
+    told: str
+
+
+class Learned(NamedTuple):
+    """What earlier runs of the same model, or of a dictionary about as large, took on this machine."""
+
+    token: Earlier | None = None
+    """Seconds of a token of a harvest in the model."""
+    step: Earlier | None = None
+    """Seconds of a training step."""
+    edits: Earlier | None = None
+    """How many times as long as on an ordinary core interventions took."""
+
+
+NOTHING_LEARNED: Final = Learned()
+
+
 class Machine(NamedTuple):
-    """What was measured of it."""
+    """What is known of it."""
 
     times: LabTimes
     write_bytes_per_s: float
+    learned: Learned = NOTHING_LEARNED
 
 
 class _Parts(NamedTuple):
@@ -66,8 +90,14 @@ def _harvest(request: PlanScaleRequest, costs: Costs, machine: Machine) -> _Part
         "arithmetic": request.tokens * (weights + attended),
         "disk": more / machine.write_bytes_per_s,
     }
-    each = f"{1e6 * text:.3g} µs of text + {1e6 * weights:.3g} µs of weights + {1e6 * attended:.3g} µs of attention"
-    words = f"{start:.3g} s + {request.tokens:,} tokens × ({each}){_written(parts['disk'])}"
+    if machine.learned.token is not None:
+        seconds, told = machine.learned.token
+        parts |= {"arithmetic": request.tokens * seconds}
+        each = f"{_short(text)} of text + {_short(seconds)} in the model"
+        told = f"{_written(parts['disk'])}; the model as in {told}"
+        return _Parts(parts, f"{_short(start)} + {request.tokens:,} tokens × ({each}){told}")
+    each = f"{_short(text)} of text + {_short(weights)} of weights + {_short(attended)} of attention"
+    words = f"{_short(start)} + {request.tokens:,} tokens × ({each}){_written(parts['disk'])}"
     return _Parts(parts, words)
 
 
@@ -76,12 +106,16 @@ def _training(request: PlanScaleRequest, costs: Costs, machine: Machine) -> _Par
     n = costs.n_dictionaries
     n_steps = -(-(request.train_tokens or request.tokens) // BATCH_TOKENS)
     dense = request.architecture in DENSE
-    step = times.dense_step(d_in, n_latents) if dense else times.step(d_in, n_latents, k=request.k)
+    step, told = machine.learned.step or (
+        times.dense_step(d_in, n_latents) if dense else times.step(d_in, n_latents, k=request.k),
+        "",
+    )
     tokens, figures = held_out_tokens(request.tokens), n_figures(n_steps)
     each = times.held_out(d_in, n_latents)
     start = times.once("worker_start") + times.once("train_run")
     computed = n * (n_steps * step + figures * tokens * each)
-    saved = costs.training_bytes * (1 + 0.75 * (computed // _CHECKPOINT_S))
+    checkpoints = min(n_steps, computed // _CHECKPOINT_S)
+    saved = costs.training_bytes * (1 + _SAVED * checkpoints)
     parts: dict[BoundBy, float] = {
         "start": start,
         "arithmetic": n * n_steps * step,
@@ -89,25 +123,37 @@ def _training(request: PlanScaleRequest, costs: Costs, machine: Machine) -> _Par
         "disk": saved / machine.write_bytes_per_s,
     }
     words = (
-        f"{start:.3g} s + {n} × ({n_steps:,} steps × {1e3 * step:.3g} ms + {figures} figures × {tokens:,} tokens × "
-        f"{1e6 * each:.3g} µs){_written(parts['disk'])}"
+        f"{_short(start)} + {n} × ({n_steps:,} steps × {_short(step)} + {figures} figures × {tokens:,} tokens × "
+        f"{_short(each)}){_written(parts['disk'])}{f'; steps as in {told}' if told else ''}"
     )
     return _Parts(parts, words)
 
 
 def _interventions(costs: Costs, machine: Machine) -> _Parts:
     times, edits = machine.times, costs.edits
-    start, factor = times.once("worker_start"), times.once("intervene")
+    start = times.once("worker_start")
     slower = times.per_multiply_add(costs.shape.d_model) / times.per_multiply_add(PROBE_WIDTH)
+    factor, told = times.once("intervene"), ""
+    if machine.learned.edits is not None:
+        slower, (factor, told) = 1.0, machine.learned.edits
     parts: dict[BoundBy, float] = {
         "start": start + factor * edits.fixed_seconds,
         "arithmetic": factor * edits.arithmetic_seconds * slower,
     }
     words = (
-        f"{start:.3g} s + {factor:.3g} × ({edits.fixed_seconds:.3g} s of runs and prompts + "
-        f"{edits.arithmetic_seconds:.3g} s of arithmetic on an ordinary core × {slower:.2g} at this width)"
+        f"{_short(start)} + {factor:.3g} × ({_short(edits.fixed_seconds)} of runs and prompts + "
+        f"{_short(edits.arithmetic_seconds)} of arithmetic on an ordinary core × {slower:.2g} at this width)"
+        f"{f', as in {told}' if told else ''}"
     )
     return _Parts(parts, words)
+
+
+def _short(seconds: float) -> str:
+    """Return a time of any length with three digits."""
+    if seconds >= 90:
+        return time_in_words(seconds)
+    unit, factor = ("s", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
+    return f"{factor * seconds:.3g} {unit}"
 
 
 def _written(seconds: float) -> str:

@@ -8,16 +8,22 @@ from typing import NamedTuple
 from interp_lab.contracts.machine import MachineProfile, RouteName
 from interp_lab.contracts.plan_scale import BoundBy, PlanScaleRequest, RoutePlan, Stage, StageTime
 from interp_lab.contracts.sizes import bytes_in_words
-from interp_lab.machine.scale.costs import STREAM_ROWS, Costs, calls_for_shards
+from interp_lab.machine.scale.costs import MOST_SHARDS, STREAM_ROWS, Costs, calls_for_shards, n_ranks
 from interp_lab.machine.scale.devices import DEVICES
 from interp_lab.machine.scale.labtimes import LabTimes
-from interp_lab.machine.scale.own_times import Machine, own_times
+from interp_lab.machine.scale.own_times import NOTHING_LEARNED, Learned, Machine, own_times
 from interp_lab.machine.scale.speeds import Speed, matrix_speed, published_speed
 
 _BASE = 600 * 2**20
 """Libraries."""
 _PASS_BYTES = 256 * 2**20
 """Activations of one pass and what a shard holds back."""
+_WHILE_SAVED, _WHILE_SAVED_THERE = 2.5, 1.75
+"""Copies of weights, gradients and moments while a checkpoint, of all but gradients, is written: on a processor the
+tensors and their bytes, on a device the tensors."""
+_PER_LATENT = 20_000
+"""Bytes of tiles of pre-activations of a step and of a figure; from peaks of runs with 1,024 to 8,192 latents."""
+_HOLDS: Mapping[Stage, str] = {"harvest": "weights", "train": "dictionary", "interventions": "edited model"}
 _WHILE_READ = {"local_cpu": 2.0}
 """Copies of the weights while they are read: on a processor the file's and the model's."""
 
@@ -36,12 +42,19 @@ class Place(NamedTuple):
     """Of matrix products, where the lab's own work was not measured."""
     own: LabTimes | None = None
     """The lab's own work, measured there."""
+    learned: Learned = NOTHING_LEARNED
+    """What earlier runs there took."""
 
 
-def places(request: PlanScaleRequest, profile: MachineProfile | None, costs: Costs) -> Iterator[Place]:
-    """Yield the routes of the profiled machine, then the accelerators that the request asks about."""
+def places(
+    request: PlanScaleRequest, profile: MachineProfile | None, costs: Costs, learned: Learned = NOTHING_LEARNED
+) -> Iterator[Place]:
+    """Yield the routes of the profiled machine, then the accelerators that the request asks about.
+
+    `learned` is of its processor.
+    """
     if profile is not None:
-        yield from _here(request, profile)
+        yield from _here(request, profile, learned)
     if request.device is not None:
         sheet, speed = DEVICES[request.device], published_speed(request.device)
         route: RouteName = "one_gpu" if request.n_devices == 1 else "several_gpus"
@@ -51,11 +64,11 @@ def places(request: PlanScaleRequest, profile: MachineProfile | None, costs: Cos
         yield Place(route, name, request.n_devices, sheet.memory, request.disk, None, speed)
 
 
-def _here(request: PlanScaleRequest, profile: MachineProfile) -> Iterator[Place]:
+def _here(request: PlanScaleRequest, profile: MachineProfile, learned: Learned) -> Iterator[Place]:
     disk = float(request.disk or profile.disk.free)
     write = profile.disk.write_mb_per_s * 1e6
     name = f"{profile.processor.name}, {profile.processor.usable:g} cores"
-    yield Place("local_cpu", name, 1, profile.memory.available, disk, write, *_speeds(profile, "cpu"))
+    yield Place("local_cpu", name, 1, profile.memory.available, disk, write, *_speeds(profile, "cpu"), learned)
     usable = [device for device in profile.accelerators if device.kind != "mps"]
     if usable:
         smallest = min(usable, key=lambda device: device.free)
@@ -75,8 +88,7 @@ def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> Rout
     needed = max(_memory(place, costs).values())
     used = _memory(place, costs)
     stages = tuple(
-        stage.model_copy(update={"memory": used["dictionary" if stage.stage == "train" else "weights"]})
-        for stage in _stages(request, place, costs)
+        stage.model_copy(update={"memory": used[_HOLDS[stage.stage]]}) for stage in _stages(request, place, costs)
     )
     seconds = sum(stage.seconds for stage in stages) if stages else None
     enough_disk = costs.stream or place.disk is None or costs.kept_bytes <= place.disk
@@ -103,22 +115,32 @@ def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> Rout
 def _memory(place: Place, costs: Costs) -> dict[str, float]:
     """Return the bytes on one device at the peak of each stage; a model is held whole on every device."""
     weights = costs.weight_bytes * _WHILE_READ.get(place.route, 1.0)
-    held = costs.kept_bytes if costs.stream else 0.0
     return {
         "weights": _BASE + _PASS_BYTES + weights,
-        "dictionary": _BASE + _PASS_BYTES + costs.training_bytes + held + (costs.weight_bytes if costs.stream else 0.0),
+        "dictionary": _beside_dictionaries(costs) + _saving(place) * costs.training_bytes,
+        "edited model": costs.edits.memory + weights,
     }
+
+
+def _beside_dictionaries(costs: Costs) -> float:
+    """Return the bytes of a training that are no weights, gradients or moments."""
+    held = costs.kept_bytes + costs.weight_bytes if costs.stream else min(_PASS_BYTES, costs.kept_bytes)
+    return _BASE + held + _PER_LATENT * costs.n_latents
+
+
+def _saving(place: Place) -> float:
+    """Return the copies of weights, gradients and moments while a checkpoint is made."""
+    return _WHILE_SAVED if place.route == "local_cpu" else _WHILE_SAVED_THERE
 
 
 def _stages(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[StageTime]:
     waits = dict(_waits(request, place, costs))
     if place.own is not None and place.write_bytes_per_s:
-        machine = Machine(place.own, place.write_bytes_per_s)
+        machine = Machine(place.own, place.write_bytes_per_s, place.learned)
         network: dict[BoundBy, float] = {"network": waits["network"]} if "network" in waits else {}
         for stage in own_times(request, costs, machine):
-            shared = stage.model_copy(
-                update={name: getattr(stage, name) / place.n_devices for name in ("seconds", "low", "high")}
-            )
+            n = 1 if stage.stage == "train" else place.n_devices  # ranks were not measured
+            shared = stage.model_copy(update={name: getattr(stage, name) / n for name in ("seconds", "low", "high")})
             yield _waiting(shared, network) if stage.stage == "harvest" else shared
     elif place.speed is not None:
         for stage in _by_speed(place.speed, place.n_devices, costs):
@@ -127,14 +149,15 @@ def _stages(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[S
 
 def _by_speed(speed: Speed, n_devices: int, costs: Costs) -> Iterator[StageTime]:
     moved = costs.moved_bytes / speed.bandwidth if speed.bandwidth else 0.0
-    work: tuple[tuple[Stage, float, float], ...] = (
-        ("harvest", costs.harvest_flops, 0.0),
-        ("train", costs.training_flops, moved),
-        ("interventions", costs.edited_flops, 0.0),
+    work: tuple[tuple[Stage, float, float, int], ...] = (
+        ("harvest", costs.harvest_flops, 0.0, n_devices),
+        ("train", costs.training_flops, moved, 1 if costs.stream else n_ranks(n_devices)),
+        ("interventions", costs.edited_flops, 0.0, n_devices),
     )
-    for stage, flops, memory in work:
-        low, planned, high = ((flops / rate + memory) / n_devices for rate in (speed.high, speed.planned, speed.low))
-        bound: BoundBy = "memory" if 2 * memory > planned * n_devices else "arithmetic"
+    for stage, flops, memory, n in work:
+        # every rank moves all weights
+        low, planned, high = (flops / rate / n + memory for rate in (speed.high, speed.planned, speed.low))
+        bound: BoundBy = "memory" if 2 * memory > planned else "arithmetic"
         basis = (
             f"{speed.basis}; optimiser at {speed.bandwidth / 1e9:,.0f} GB/s"
             if memory and speed.bandwidth
@@ -183,19 +206,22 @@ def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_di
         devices = -(-int(costs.weight_bytes) // max(1, int(place.memory * 0.6)))
         narrower = {"float32": "bfloat16", "bfloat16": "int8"}.get(request.model_dtype)
         if narrower is not None:
-            yield f"model_dtype '{narrower}': less than {bytes_in_words(costs.weight_bytes)} of weights"
+            size = costs.weight_bytes / 2
+            enough = _BASE + _PASS_BYTES + size * _WHILE_READ.get(place.route, 1.0) <= place.memory
+            short = "" if enough else f", still more than {bytes_in_words(place.memory)}"
+            yield f"model_dtype '{narrower}': {bytes_in_words(size)} of weights{short}"
         yield (
             f"serve the model with your own engine over at least {devices} such devices, 60 % of each for weights; "
             "more n_devices alone do not help: the lab loads it whole onto each"
         )
     if memory["dictionary"] > place.memory:
-        rest = memory["dictionary"] - costs.training_bytes
-        together = int((place.memory - rest) // (costs.training_bytes / costs.n_dictionaries))
+        whole = _saving(place) * costs.training_bytes
+        rest = memory["dictionary"] - whole
+        together = int((place.memory - rest) // (whole / costs.n_dictionaries))
         if 0 < together < costs.n_dictionaries:
             yield f"{together} of the {costs.n_dictionaries} dictionaries in one call of train_sae"
-        per_latent = costs.training_bytes / costs.n_latents
-        spare = place.memory - rest
-        n = int(spare // per_latent)
+        per_latent = whole / costs.n_latents + _PER_LATENT
+        n = int((place.memory - rest + _PER_LATENT * costs.n_latents) // per_latent)
         yield f"n_latents {n:,}" if n > 0 else "a device with more memory: not one latent fits beside the rest"
     if not enough_disk and place.disk is not None:
         tokens = int(costs.tokens * place.disk / costs.kept_bytes)
@@ -209,6 +235,8 @@ def _risks(request: PlanScaleRequest, place: Place, costs: Costs, stages: tuple[
         yield "several devices share the harvest as independent shards, each with its own copy of the model"
     if costs.stream:
         yield "streamed activations can be trained on once; another dictionary reads the corpus again"
+    if _shards(request, stages, place.n_devices) > MOST_SHARDS["harvest"]:
+        yield f"a harvest has at most {MOST_SHARDS['harvest']:,} shards: each takes longer than shard_hours"
     if request.model_dtype == "int8":
         yield "int8 weights are another model: compare it with the original before claims are carried over"
     longest = max((stage.high for stage in stages), default=0.0)

@@ -155,8 +155,12 @@ def blocks_after(layer: int | None, n_layers: int) -> int:
 
 def peak_bytes(facts: ModelFacts) -> int:
     """Return the estimated memory at the peak: libraries, the weights while they are read, and one pass."""
-    width = _ALIVE * (facts.d_mlp or 4 * facts.d_model) + (facts.n_vocab or 0)
-    return _LIBRARIES + 2 * facts.weights.n_bytes + 4 * _PASS_TOKENS * width
+    return 2 * facts.weights.n_bytes + bytes_beside_weights(facts.d_mlp or 4 * facts.d_model, facts.n_vocab or 0)
+
+
+def bytes_beside_weights(d_mlp: int, n_vocab: int) -> int:
+    """Return the estimated memory of libraries and one pass."""
+    return _LIBRARIES + 4 * _PASS_TOKENS * (_ALIVE * d_mlp + n_vocab)
 
 
 def planned_seconds(work: Work, model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> tuple[float, str]:
@@ -164,11 +168,20 @@ def planned_seconds(work: Work, model: ModelRef, settings: Settings, *, kind: st
 
     Before there was a run of its kind, runs of `intervene` say how fast the model is here.
     """
-    pace = _read(_file(model, settings, kind)) or _read(_file(model, settings, INTERVENE))
+    pace = earlier_pace(model, settings, kind=kind)
     if pace is None:
         return round(work.seconds, 1), "an ordinary processor core; runs of this model here will correct it"
-    told = f"{len(pace.ratios)} earlier {'run' if len(pace.ratios) == 1 else 'runs'} of this model here"
-    return round(work.seconds * median(pace.ratios), 1), told
+    return round(work.seconds * pace[0], 1), pace[1]
+
+
+def earlier_pace(model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> tuple[float, str] | None:
+    """Return how many times as long as on an ordinary core runs took here, and which; None before the first."""
+    pace = _read(_file(model, settings, kind)) or _read(_file(model, settings, INTERVENE))
+    if pace is None:
+        return None
+    return median(
+        pace.ratios
+    ), f"{len(pace.ratios)} earlier {'run' if len(pace.ratios) == 1 else 'runs'} of this model here"
 
 
 def record_pace(work: Work, seconds: float, model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> None:

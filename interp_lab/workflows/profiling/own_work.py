@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -24,6 +26,7 @@ from interp_lab.dictionaries.training.trainer import Trainer
 from interp_lab.engine.probes import WIDTHS, forward_times
 from interp_lab.jobs.run import LocalRun, Run
 from interp_lab.machine.scale.labtimes import BLOCK, PROBE_WIDTH, LabTimes
+from interp_lab.machine.scale.own_times import held_out_tokens
 from interp_lab.machine.worktimes import measured, work_time
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervene import intervene
@@ -35,8 +38,10 @@ from interp_lab.workflows.training.heldout import measure
 from interp_lab.workflows.training.plan import Planned
 
 _PROMPTS = "measurement-unit"
-_PER_DOCUMENT, _FEW, _DOCUMENTS = 8, 8, 96
+_PER_DOCUMENT, _FEW, _DOCUMENTS = 8, 8, 320
 _LATENTS, _STEPS = 1024, 4
+_FIGURES = 2
+"""At the end, and for the artifact."""
 _HELD_OUT = 2048
 _EDITED_PROMPTS, _EDITED_UNITS = 160, 3
 _MANY = 10**6
@@ -87,7 +92,16 @@ def _held_out_time(trainer: Trainer, *, device: str, seconds: float) -> WorkTime
     return work_time("held_out", sizes, work, device=device, seconds=seconds, per=_HELD_OUT)
 
 
-class _Jobs(NamedTuple):
+class _Store(NamedTuple):
+    """What a harvest made."""
+
+    seconds: float
+    n_tokens: int
+    folder: str
+
+
+@dataclass(frozen=True)
+class _Jobs:
     """Short runs in a workspace of their own."""
 
     folder: Path
@@ -102,20 +116,24 @@ class _Jobs(NamedTuple):
         The first run in this process sets up and is not kept.
         """
         self._harvest(_FEW)
-        few, n_few, _ = self._harvest(_FEW)
+        few = self._harvest(_FEW)
         started, _ = _timed(lambda: start_process(self.folder))
-        yield measured("worker_start", (), [max(started - few, started / 10)], device=self.device)
-        many, n_many, _ = self._harvest(_DOCUMENTS)
-        own = max(0.0, (many - few) / (n_many - n_few) - self._forward())
-        yield measured("harvest_token", (), [max(own, 1e-9)], device=self.device)
-        start = max(few - n_few * (own + self._forward()), few / 10)
+        yield measured("worker_start", (), [max(started - few.seconds, started / 10)], device=self.device)
+        many = self._large
+        own = max(1e-9, (many.seconds - few.seconds) / (many.n_tokens - few.n_tokens) - self._forward())
+        yield measured("harvest_token", (), [own], device=self.device)
+        start = max(few.seconds - few.n_tokens * (own + self._forward()), few.seconds / 10)
         yield measured("harvest_run", (), [start], device=self.device)
+
+    @cached_property
+    def _large(self) -> _Store:
+        return self._harvest(_DOCUMENTS)
 
     def training(self) -> WorkTime:
         """Return a training without its steps and figures."""
-        _, n_tokens, store = self._harvest(_DOCUMENTS)
+        store = self._large
         asked = {
-            "source": store,
+            "source": store.folder,
             "widths": [_LATENTS],
             "sparsities": [PROBE_K],
             "training": {"total_tokens": _STEPS * PROBE_BATCH},
@@ -124,7 +142,7 @@ class _Jobs(NamedTuple):
         request = TrainSaeRequest.model_validate(asked)
         with self._run("train") as run:
             seconds, _ = _timed(lambda: train_sae(request, run, settings=self.settings, suggest=lambda _: ()))
-        figures = 2 * request.held_out * n_tokens * self.steps.held_out(PROBE_WIDTH, _LATENTS)
+        figures = _FIGURES * held_out_tokens(store.n_tokens) * self.steps.held_out(PROBE_WIDTH, _LATENTS)
         own = seconds - _STEPS * self.steps.step(PROBE_WIDTH, _LATENTS) - figures
         return measured("train_run", (), [max(own, seconds / 10)], device=self.device)
 
@@ -153,20 +171,19 @@ class _Jobs(NamedTuple):
         weights = BLOCK * PROBE_WIDTH**2 * self.steps.per_multiply_add(PROBE_WIDTH)
         return n_blocks * weights
 
-    def _harvest(self, n_documents: int) -> tuple[float, int, str]:
-        """Return the seconds, the tokens and the folder of the store."""
+    def _harvest(self, n_documents: int) -> _Store:
         self.check()
         (self.folder / CORPUS).write_text("\n\n".join(self._documents(n_documents)), encoding="utf-8")
         with self._run(f"harvest-{time.monotonic_ns()}") as run:
             seconds, answer = _timed(lambda: short_harvest(self.folder, run))
             store = run.written[0].relative_to(self.folder).as_posix()
-        return seconds, answer.n_rows, store
+        return _Store(seconds, answer.n_rows, store)
 
     def _documents(self, n: int) -> Iterator[str]:
         prompts = [prompt.text for prompt in open_prompts(BuiltinDataset(name=_PROMPTS), self.settings).prompts]
-        texts = cycle(prompts)
+        draw = random.Random(0)  # noqa: S311 - not for secrets
         for _ in range(n):
-            yield " ".join(islice(texts, _PER_DOCUMENT))
+            yield " ".join(draw.sample(prompts, _PER_DOCUMENT))
 
     def _run(self, name: str) -> LocalRun:
         return LocalRun(self.folder / name, workspace=self.folder)

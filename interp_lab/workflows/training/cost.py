@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from interp_lab.contracts.dictionaries import ArchitectureName
 from interp_lab.dictionaries.formats.layout import n_parameters
 from interp_lab.errors import DoesNotFit
 from interp_lab.machine import hardware
@@ -103,6 +104,11 @@ def estimated_seconds(dictionaries: Sequence[Planned], root: Path, device: str) 
     return seconds, f"a run of {rate.n_tokens:,} tokens here on {rate.measured_at:%Y-%m-%d}"
 
 
+def known_step(architecture: ArchitectureName, root: Path) -> Rate | None:
+    """Return how fast the last dictionary of that architecture trained on this machine's processor, or None."""
+    return known_rate(root, _named(architecture), "cpu")
+
+
 def remember_rate(
     dictionaries: Sequence[Planned], root: Path, measured: tuple[int, float], *, device: str, job: str | None
 ) -> None:
@@ -117,9 +123,14 @@ def remember_rate(
         n_tokens=tokens,
         measured_at=datetime.now(UTC),
         job_id=job,
+        sizes=(dictionaries[0].config.d_in, dictionaries[0].config.n_latents) if len(dictionaries) == 1 else (),
     )
     record_rate(root, _fingerprint(dictionaries), rate)
 
 
 def _fingerprint(dictionaries: Sequence[Planned]) -> str:
-    return f"train_sae {dictionaries[0].config.architecture}"
+    return _named(dictionaries[0].config.architecture)
+
+
+def _named(architecture: ArchitectureName) -> str:
+    return f"train_sae {architecture}"

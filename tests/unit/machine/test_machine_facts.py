@@ -12,7 +12,7 @@ import pytest
 from interp_lab.contracts.machine import Accelerator, Engine, Memory, Processor
 from interp_lab.errors import DiskFull
 from interp_lab.machine import hardware
-from interp_lab.machine.cgroup import cpu_limit, memory_limit
+from interp_lab.machine.cgroup import cpu_limit, memory_limit, memory_used
 from interp_lab.machine.reaching import Answer, ask_ray, ask_slurm
 from interp_lab.machine.routes import routes
 from interp_lab.machine.surroundings import credentials, engines, libraries
@@ -45,6 +45,49 @@ def test_limits_of_both_kinds_of_container_are_read_and_no_limit_is_none(tmp_pat
         (first / name).write_text(text, encoding="ascii")
     assert (cpu_limit(first), memory_limit(first)) == (0.5, None)
     assert (cpu_limit(tmp_path / "none"), memory_limit(tmp_path / "none")) == (None, None)
+
+
+def test_the_tightest_limit_of_a_job_or_of_a_group_above_it_counts_with_what_that_group_uses(tmp_path: Path) -> None:
+    """A Slurm job on a machine without containers: the root of the tree has no limits at all."""
+    job = tmp_path / "tree" / "system.slice" / "slurmstepd.scope" / "job_7" / "step_0"
+    job.mkdir(parents=True)
+    member = tmp_path / "cgroup"
+    member.write_text("0::/system.slice/slurmstepd.scope/job_7/step_0\n", encoding="ascii")
+    tree = tmp_path / "tree"
+    assert (memory_limit(tree, member), cpu_limit(tree, member)) == (None, None)
+    written(job, memory_max="8000", cpu_max="max 100000").joinpath("memory.current").write_text("10")
+    written(job.parent, memory_max="5000", cpu_max="250000 100000").joinpath("memory.current").write_text("1200")
+    written(tmp_path / "tree" / "system.slice", memory_max="9000", cpu_max="400000 100000")
+    assert (memory_limit(tree, member), memory_used(tree, member)) == (5000, 1200)
+    assert cpu_limit(tree, member) == 2.5
+
+
+def test_a_job_under_the_first_version_is_found_by_controller(tmp_path: Path) -> None:
+    member = tmp_path / "cgroup"
+    member.write_text("5:cpu,cpuacct:/slurm/job_7\n4:memory:/slurm/job_7\n1:name=systemd:/x\n", encoding="ascii")
+    tree = tmp_path / "tree"
+    for name, text in {
+        "memory/slurm/job_7/memory.limit_in_bytes": "7000",
+        "memory/slurm/job_7/memory.usage_in_bytes": "70",
+        "memory/memory.limit_in_bytes": "9223372036854771712",
+        "cpu/slurm/job_7/cpu.cfs_quota_us": "300000",
+        "cpu/slurm/job_7/cpu.cfs_period_us": "100000",
+        "cpu/slurm/cpu.cfs_quota_us": "-1",
+        "cpu/slurm/cpu.cfs_period_us": "100000",
+    }.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text, encoding="ascii")
+    assert (memory_limit(tree, member), memory_used(tree, member), cpu_limit(tree, member)) == (7000, 70, 3.0)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "0::/../../elsewhere", "0::/not/mounted/here", "0:", ":::", "\x00"])
+def test_a_membership_that_leads_nowhere_leaves_the_limits_of_the_container(tmp_path: Path, text: str) -> None:
+    member = tmp_path / "cgroup"
+    member.write_text(text, encoding="ascii")
+    tree = written(tmp_path / "tree", cpu_max="150000 100000", memory_max="1048576")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "memory.max").write_text("1")
+    assert (memory_limit(tree, member), memory_used(tree, member), cpu_limit(tree, member)) == (1048576, 0, 1.5)
 
 
 def test_a_container_limit_lowers_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult
 from interp_lab.errors import InvalidMachineProfile, LabError, UnknownModelSize
 from interp_lab.settings import Settings
+from interp_lab_tools.capability import JobCapability
 from interp_lab_tools.catalogue import BY_NAME, find
 from interp_lab_tools.lab import Lab
 from tests.unit.machine.scale.probed import probed
@@ -131,3 +132,36 @@ def test_advice_for_a_model_larger_than_a_device_does_not_promise_that_more_devi
     route = next(route for route in plan.routes if route.n_devices == n_devices)
     assert not route.fits
     assert any("your own engine" in change and "more n_devices alone do not help" in change for change in route.change)
+
+
+def test_more_units_than_a_call_edits_are_spread_over_calls_as_far_as_a_report_ranks_them(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": "builtin:pocket-gpt2", "dataset": "builtin:person-name", "tokens": "1M"}
+    plan = ask(tmp_path, **asked, units=120)
+    ranks = [call.arguments["ranks"] for call in plan.calls if call.tool == "intervene"]
+    assert ranks == [list(range(1, 33)), list(range(33, 51))]
+    assert any("50 coordinates" in warning for warning in plan.warnings)
+    assert not any("coordinates" in warning for warning in ask(tmp_path, **asked, units=32).warnings)
+    runs = {
+        units: next(row.value for row in ask(tmp_path, **asked, units=units).quantities if row.name == "edited_runs")
+        for units in (32, 120)
+    }
+    assert runs[120] / runs[32] == pytest.approx(120 / 32)
+    assert [call.tool for call in ask(tmp_path, **asked, units=0).calls] == ["harvest", "train_sae"]
+
+
+def test_runs_are_counted_as_a_dry_run_of_the_same_call_counts_them(tmp_path: Path) -> None:
+    """432 prompts, half of them with a person: what the plan assumes of any set is true of this one."""
+    asked: dict[str, Any] = {"model": "builtin:pocket-gpt2", "dataset": "builtin:person-name", "prompts": 432}
+    plan = ask(tmp_path, **asked, units=2, strengths=2)
+    planned = next(row.value for row in plan.quantities if row.name == "edited_runs")
+    call = next(call for call in plan.calls if call.tool == "intervene").arguments
+    chosen = {name: value for name, value in call.items() if name in ("model", "strengths", "n_controls")}
+    units = [{"address": "resid_post.2", "index": index} for index in (3, 7)]
+    request = {**chosen, "criterion": "a person is named", "dataset": "builtin:person-name", "units": units}
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        job = BY_NAME["intervene"]
+        assert isinstance(job, JobCapability)
+        details = job.plan(job.request.model_validate(request), lab).details
+    counted = details["n_passes"]
+    assert isinstance(counted, int)
+    assert planned == counted - 3 * 432, "all but the unedited runs"

@@ -24,7 +24,7 @@ from interp_lab.machine.scale.shape import Shape, assumed_shape
 from tests.unit.machine.scale.probed import probed
 
 SMALL = Shape(1_000_000, 800_000, 4, 64, 64, "given")
-EDITS = Edits(110.0, 1e8, 2.0, 0.1)
+EDITS = Edits(110.0, 1e8, 2.0, 0.1, 1.3e9)
 
 
 def rate(what: str, value: float) -> MeasuredRate:
@@ -187,12 +187,12 @@ def test_a_model_that_is_larger_than_the_memory_does_not_fit_and_says_over_how_m
 def test_dictionaries_that_do_not_fit_together_are_said_to_fit_in_smaller_calls() -> None:
     one = 16 * (2 * 64 * 10**6 + 10**6 + 64)
     request = PlanScaleRequest(parameters=10**6, tokens=1000, n_addresses=4, n_latents=10**6)
-    found = route(request, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one) + 10**9))
+    found = route(request, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * 2.5 * one + 20.7e9)))
     assert not found.fits
     assert found.bottleneck.startswith("memory: dictionary")
     assert "2 of the 4 dictionaries in one call of train_sae" in found.change
     alone = request.model_copy(update={"n_addresses": 2})
-    assert route(alone, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one) + 10**9)).fits
+    assert route(alone, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * 2.5 * one + 20.7e9))).fits
 
 
 def test_more_devices_are_faster_and_cost_the_same() -> None:
@@ -205,8 +205,14 @@ def test_more_devices_are_faster_and_cost_the_same() -> None:
     one, eight = of(1), of(8)
     assert one.fits
     assert one.seconds is not None
-    assert eight.seconds == pytest.approx(one.seconds / 8)
-    assert eight.money == pytest.approx(one.money)
+    assert len(eight.stages) == 3
+    for alone, shared in zip(one.stages, eight.stages, strict=True):
+        moved = 0.0
+        if alone.stage == "train":  # every rank moves all weights, gradients and moments
+            width = assumed_shape(7 * 10**9).d_model
+            moved = -(-(10**9) // 1024) * 32 * (2 * width * 10**4 + 10**4 + width) / 3.35e12
+        assert shared.seconds == pytest.approx((alone.seconds - moved) / 8 + moved, rel=1e-3)
+    assert eight.money == pytest.approx(8 * 2.0 * eight.seconds / 3600)
     assert one.money == pytest.approx(2.0 * one.seconds / 3600)
     assert one.energy_kwh == pytest.approx(0.7 * one.seconds / 3600)
     assert one.n_shards == math.ceil(one.stages[0].seconds / (4 * 3600))
@@ -216,3 +222,26 @@ def test_the_range_of_a_time_holds_the_time() -> None:
     request = PlanScaleRequest(parameters="7B", tokens="1B", device="a100-80gb")
     for stage in route(request, assumed_shape(7 * 10**9), None).stages:
         assert stage.low < stage.seconds < stage.high
+
+
+def test_a_training_from_a_stream_is_not_spread_over_devices() -> None:
+    asked = {"parameters": "7B", "tokens": "1B", "device": "h100-sxm", "n_latents": 10**4, "storage": "streamed"}
+    one, eight = (
+        route(PlanScaleRequest.model_validate({**asked, "n_devices": n}), assumed_shape(7 * 10**9), None)
+        for n in (1, 8)
+    )
+    assert one.stages[1].seconds == eight.stages[1].seconds
+    assert one.stages[0].seconds == pytest.approx(8 * eight.stages[0].seconds)
+
+
+def test_a_narrower_format_that_does_not_help_is_not_offered_as_if_it_did() -> None:
+    fits = PlanScaleRequest(parameters="100B", tokens="1M", device="h200", n_latents=1000)
+    assert "model_dtype 'int8': 93.1 GiB of weights" in route(fits, assumed_shape(10**11), None).change
+    never = PlanScaleRequest(parameters="1T", tokens="1M", device="h200", n_latents=1000)
+    (offer,) = [each for each in route(never, assumed_shape(10**12), None).change if "int8" in each]
+    assert "still more than 131 GiB" in offer
+
+
+def test_more_shards_than_a_harvest_takes_are_named_as_a_risk() -> None:
+    request = PlanScaleRequest(parameters="1T", tokens="1T", device="l4")
+    assert any("10,000 shards" in risk for risk in route(request, assumed_shape(10**12), None).risks)

@@ -9,19 +9,27 @@ from hypothesis import strategies as st
 from interp_lab.contracts.plan_scale import PlanScaleRequest, StageTime
 from interp_lab.machine.scale.costs import Edits, quantities
 from interp_lab.machine.scale.labtimes import LabTimes
-from interp_lab.machine.scale.own_times import Machine, held_out_tokens, n_figures, own_times
+from interp_lab.machine.scale.own_times import (
+    NOTHING_LEARNED,
+    Earlier,
+    Learned,
+    Machine,
+    held_out_tokens,
+    n_figures,
+    own_times,
+)
 from interp_lab.machine.scale.shape import Shape
 from tests.unit.machine.scale.probed import ATTENDED_SECONDS, BLOCK_SECONDS, probed, surface, work
 
 SMALL = Shape(3_000_000, 2_400_000, 4, 256, 256, "given")
-EDITS = Edits(1000.0, 1e9, 4.0, 2.0)
+EDITS = Edits(1000.0, 1e9, 4.0, 2.0, 1.3e9)
 TIMES = LabTimes(probed())
 
 
-def stages(**asked: object) -> dict[str, StageTime]:
+def stages(learned: Learned = NOTHING_LEARNED, **asked: object) -> dict[str, StageTime]:
     request = PlanScaleRequest.model_validate({"parameters": 3 * 10**6, "n_latents": 2048, **asked})
     costs, _ = quantities(request, SMALL, EDITS)
-    return {stage.stage: stage for stage in own_times(request, costs, Machine(TIMES, 1e9))}
+    return {stage.stage: stage for stage in own_times(request, costs, Machine(TIMES, 1e9, learned))}
 
 
 def test_a_profile_that_lacks_a_piece_or_measured_elsewhere_gives_no_times() -> None:
@@ -106,3 +114,27 @@ def test_figures_are_computed_as_often_as_a_training_does(steps: int, figures: i
 def test_figures_are_of_a_tenth_of_the_tokens_and_never_more_than_the_request_allows() -> None:
     assert held_out_tokens(50_000) == 5000
     assert held_out_tokens(10**9) == 16_384
+
+
+def test_earlier_runs_count_before_short_ones_and_are_named() -> None:
+    seen = Learned(Earlier(1e-3, "a harvest"), Earlier(0.1, "a training"), Earlier(3.0, "two runs"))
+    before, after = (stages(each, tokens=10_240, n_latents=512) for each in (NOTHING_LEARNED, seen))
+    assert after["harvest"].seconds == pytest.approx(5.5 + 10_240 * (1e-3 + 2e-5), rel=1e-3)
+    steps = 10 * (0.1 - TIMES.step(256, 512))
+    assert after["train"].seconds - before["train"].seconds == pytest.approx(steps)
+    assert after["interventions"].seconds == pytest.approx(5 + 3 * (4 + 2))
+    assert "as in two runs" in after["interventions"].basis
+    assert "as in a training" in after["train"].basis
+    assert "as in a harvest" in after["harvest"].basis
+
+
+def test_a_slow_disk_is_waited_for_at_every_checkpoint_but_not_more_often_than_at_every_step() -> None:
+    request = PlanScaleRequest.model_validate(
+        {"parameters": "1T", "n_layers": 4, "d_model": 256, "n_latents": 10**9, "tokens": 2048}
+    )
+    costs, _ = quantities(request, SMALL, EDITS)
+    slow, fast = (
+        next(s for s in own_times(request, costs, Machine(TIMES, speed)) if s.stage == "train") for speed in (1e9, 1e12)
+    )
+    each = 16 * (2 * 256 * 10**9 + 10**9 + 256)
+    assert slow.seconds - fast.seconds == pytest.approx(each * (1 + 2 * 0.75) * (1e-9 - 1e-12), rel=1e-6)

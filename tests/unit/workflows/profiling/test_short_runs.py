@@ -25,6 +25,9 @@ def test_short_runs_time_every_piece_that_a_plan_needs(tmp_path: Path, monkeypat
     monkeypatch.setattr(own_work, "WIDTHS", (64, 128))
     monkeypatch.setattr(own_work, "SHAPES", ((16, 64), (16, 128), (32, 64), (32, 128)))
     monkeypatch.setattr(own_work, "DENSE_SHAPES", ((16, 64),))
+    monkeypatch.setattr(own_work, "_DOCUMENTS", 60)
+    monkeypatch.setattr(own_work, "_EDITED_PROMPTS", 40)
+    monkeypatch.setattr(own_work, "_EDITED_UNITS", 1)
     with LocalRun(tmp_path / "out", workspace=tmp_path) as run:
         steps = tuple(own_work.own_steps("cpu", 0.1, run.checkpoint_dir, run.check))
         jobs = tuple(own_work.own_jobs(steps, "cpu", run))
@@ -41,7 +44,9 @@ def test_steps_that_cost_more_than_a_run_took_leave_no_negative_time(
 ) -> None:
     """A busy machine may time steps slower than the run that makes them."""
     monkeypatch.setattr(own_work, "start_process", lambda _: None)
-    monkeypatch.setattr(own_work, "_DOCUMENTS", 40)
+    monkeypatch.setattr(own_work, "_DOCUMENTS", 60)
+    monkeypatch.setattr(own_work, "_EDITED_PROMPTS", 40)
+    monkeypatch.setattr(own_work, "_EDITED_UNITS", 1)
     slow: list[WorkTime] = [
         *(work("forward", 1.0, width, length) for width in (128, 512) for length in (64, 256)),
         *surface("train_step", 10.0, 0, 0, 0),
