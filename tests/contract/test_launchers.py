@@ -155,9 +155,12 @@ def test_a_cancelled_job_publishes_nothing_and_leaves_no_process(engine: JobEngi
 
 
 def test_shards_run_two_at_a_time_and_one_that_is_killed_is_done_again(engine: JobEngine, book: Path) -> None:
-    job_id = submit(engine, book, steps=4, shards=4, step_s=1.0)
+    hold = book.with_name("hold")
+    hold.touch()
+    job_id = submit(engine, book, steps=4, shards=4, hold=str(hold))
     until(engine, lambda: len(written(book)) >= 2)
     os.kill(int(written(book)[0].split()[2]), signal.SIGKILL)
+    hold.unlink()
     assert finished(engine, job_id).state == "succeeded", engine.logs(job_id).text
     assert (engine.result(job_id) or {})["first"] == 4
     assert tally(engine, job_id) == "0\n1\n2\n3\n"
