@@ -22,8 +22,10 @@ from interp_lab_tools.views import artifact_ref, as_json
 
 _ENDED_EMPTY: tuple[JobState, ...] = ("failed", "cancelled")
 _MOST_JOBS = 1000
-_MOST_CHARS = 16_000
-"""Size of the parts of one answer; entries are left out from the longest part until it fits."""
+_MOST_CHARS = 12_000
+"""Size of the section that is asked for; entries are left out until it fits, and come on the next page."""
+_SHORT_CHARS = 4_500
+"""Size of all parts together; entries are left out from the longest part, and counts tell how many there are."""
 
 
 def _handle(request: DossierRequest, lab: Lab) -> DossierResult:
@@ -32,13 +34,14 @@ def _handle(request: DossierRequest, lab: Lab) -> DossierResult:
     if request.publish and lab.read_only:
         raise ReadOnlyLab(remedy="Leave publish out, or start the server without --read-only.")
     dossier = make_dossier(request, lab.settings, tuple(_unfinished(lab)), known_explanations(lab))
-    parts = _fitting(page_of(dossier, request))
+    room = _MOST_CHARS if request.section else _SHORT_CHARS
+    parts = _fitting(page_of(dossier, request), room)
     cursor = next_cursor(dossier, request, parts)
     return DossierResult(
         summary=_in_words(dossier),
         warnings=_warnings(dossier),
         artifacts=(_publish(dossier, request, lab),) if request.publish else (),
-        agent_next_actions=tuple(_actions(dossier, request, cursor)),
+        agent_next_actions=tuple(_actions(dossier, request, cursor, _left_out(dossier, request, parts))),
         model=dossier.model,
         weights=dossier.weights,
         criterion=dossier.criterion,
@@ -109,20 +112,35 @@ def _warnings(dossier: Dossier) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _actions(dossier: Dossier, request: DossierRequest, cursor: str | None) -> Iterator[NextAction]:
+def _left_out(dossier: Dossier, request: DossierRequest, parts: DossierParts) -> str | None:
+    """Return the section of which most entries are left out here, where none was asked for."""
+    missing = {name: getattr(dossier.counts, name) - len(getattr(parts, name)) for name in DossierParts.model_fields}
+    most = max(missing, key=lambda name: missing[name])
+    return most if request.section is None and missing[most] > 0 else None
+
+
+def _actions(
+    dossier: Dossier, request: DossierRequest, cursor: str | None, left_out: str | None
+) -> Iterator[NextAction]:
     again: dict[str, JsonValue] = {"model": dossier.model, "criterion": dossier.criterion}
     if cursor is not None and request.section is not None:
         page: dict[str, JsonValue] = {"section": request.section, "limit": request.limit, "cursor": cursor}
         yield NextAction(tool="dossier", arguments=again | page, why="Read on.")
+    if left_out is not None:
+        whole: dict[str, JsonValue] = {"section": left_out}
+        yield NextAction(tool="dossier", arguments=again | whole, why=f"Read all {left_out}.")
     yield NextAction(tool="plan_evidence", arguments=again, why="See what would move each claim, and at what cost.")
     if not request.publish:
         yield NextAction(tool="dossier", arguments=again | {"publish": True}, why="Write it as HTML and Markdown.")
 
 
-def _fitting(parts: DossierParts) -> DossierParts:
+def _fitting(parts: DossierParts, room: int) -> DossierParts:
     """Return the parts with so many entries that the answer stays readable; the counts tell what is left out."""
-    while len(str(as_json(parts))) > _MOST_CHARS:
-        sizes = {name: len(str([as_json(e) for e in getattr(parts, name)])) for name in DossierParts.model_fields}
+    while len(str(as_json(parts))) > room:
+        several = [name for name in DossierParts.model_fields if len(getattr(parts, name)) > 1]
+        sizes = {name: len(str([as_json(e) for e in getattr(parts, name)])) for name in several}
+        if not sizes:
+            break
         longest = max(sizes, key=lambda name: sizes[name])
         parts = parts.model_copy(update={longest: getattr(parts, longest)[:-1]})
     return parts

@@ -42,7 +42,7 @@ def after(lab: Lab, tool: str, arguments: dict[str, Any]) -> list[tuple[str, dic
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_refusal_leads_to_a_call_that_can_be_made(lab: Lab, code: str) -> None:
-    calls = mending(code, "inspect", NAMES, lab)
+    calls = mending(code, "register_hypothesis", dict(BY_NAME["register_hypothesis"].example), lab)
     assert 1 <= len(calls) <= 2
     for each in calls:
         BY_NAME[each.tool].request.model_validate(each.arguments)
