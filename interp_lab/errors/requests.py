@@ -9,7 +9,7 @@ class InvalidRequest(RequestError):
     """The arguments do not fit the request schema."""
 
     code = "invalid_request"
-    default_remedy = "Compare the arguments with the input schema; wrong fields are listed where they are known."
+    default_remedy = "Correct what is named; the input schema says what each field takes."
 
 
 class UnknownCapability(RequestError):

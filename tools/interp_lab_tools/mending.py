@@ -8,7 +8,9 @@ call of the tool that works as it stands.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -17,6 +19,7 @@ from pydantic import JsonValue
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobView
 from interp_lab.corpus.prompt_registry import list_registry
+from interp_lab.errors import LabError
 from interp_lab.models.reference import known_models
 from interp_lab.settings import Settings
 from interp_lab_tools.catalogue import BY_NAME, find
@@ -26,6 +29,9 @@ from interp_lab_tools.repair import repaired
 from interp_lab_tools.views import as_said
 
 _MOST = 2
+_MADE_UP = re.compile(r"([0-9])\1{31}")
+"""An id in an example, which stands for one of the reader's own."""
+_HEX = re.compile(r"[0-9a-f]{6,64}")
 _WORKS = "A call of this tool that works as it stands; put your own words in."
 
 
@@ -36,7 +42,12 @@ class Refused:
     code: str
     tool: str
     arguments: Mapping[str, Any]
-    settings: Settings
+    lab: Lab
+
+    @property
+    def settings(self) -> Settings:
+        """How the lab is set up."""
+        return self.lab.settings
 
 
 Calls = Callable[[Refused], Iterable[NextAction]]
@@ -44,7 +55,7 @@ Calls = Callable[[Refused], Iterable[NextAction]]
 
 def mending(code: str, tool: str, arguments: Mapping[str, Any], lab: Lab) -> tuple[NextAction, ...]:
     """Return at most two calls that would help after a refusal, ready to be made."""
-    refused = Refused(code, tool, arguments, lab.settings)
+    refused = Refused(code, tool, arguments, lab)
     return _first_held(refused, lab)[:_MOST]
 
 
@@ -59,8 +70,9 @@ def after_failure(view: JobView, request: Mapping[str, Any], lab: Lab) -> JobVie
 def _first_held(refused: Refused, lab: Lab) -> tuple[NextAction, ...]:
     rows = (*CALLS.get(refused.code, ()), _example)
     for row in rows:
-        if held := checked(row(refused), lab, asked=refused.tool if refused.tool in BY_NAME else ""):
-            return held
+        with suppress(LabError):  # what a row looks up may be what the refusal is about
+            if held := checked(row(refused), lab, asked=refused.tool if refused.tool in BY_NAME else ""):
+                return held
     return checked(_overview()(refused), lab)
 
 
@@ -122,7 +134,9 @@ def _of(tool: str, why: str, *names: str) -> Calls:
 
 def _example(refused: Refused) -> Iterator[NextAction]:
     capability = BY_NAME.get(refused.tool)
-    if capability is not None and dict(capability.example) != dict(refused.arguments):
+    if capability is None or _MADE_UP.search(str(capability.example)):
+        return
+    if dict(capability.example) != dict(refused.arguments):
         yield NextAction(tool=refused.tool, arguments=dict(capability.example), why=_WORKS)
 
 
@@ -157,6 +171,44 @@ def _nearest(field: str, known: Callable[[Settings], Iterable[str]]) -> Calls:
 def _record(value: object) -> dict[str, JsonValue]:
     """Return the value if it is a record, else an empty one."""
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
+
+
+def _near_ids(refused: Refused) -> Iterator[NextAction]:
+    """The same call with whole ids, for ids that were cut off or have a slip."""
+    engine = refused.lab.engine
+    known = [each.id for each in (*engine.list_artifacts(limit=100).items, *engine.list_jobs(limit=100).items)]
+    new: dict[str, JsonValue] = {}
+    for name, value in refused.arguments.items():
+        if isinstance(value, str) and _HEX.fullmatch(value) and value not in known:
+            begin = [each for each in known if each.startswith(value)]
+            near = begin or difflib.get_close_matches(value, known, n=2, cutoff=0.95)
+            new |= {name: near[0]} if len(near) == 1 else {}
+    if new:
+        yield _again(refused, f"The same with the whole id for {', '.join(new)}.", new, ())
+
+
+def _near_file(refused: Refused) -> Iterator[NextAction]:
+    artifact, name = refused.arguments.get("artifact_id"), refused.arguments.get("name")
+    if isinstance(artifact, str) and isinstance(name, str):
+        names = [file.name for file in refused.lab.engine.artifacts.open(artifact).files]
+        for near in difflib.get_close_matches(name, names, n=1):
+            yield _again(refused, f"The same with name {near!r}.", {"name": near}, ())
+
+
+_SECTIONS: Final = {
+    "dictionary": "dictionaries",
+    "dictionaries": "dictionaries",
+    "store": "stores",
+    "stores": "stores",
+    "vector": "artifacts",
+    "report": "artifacts",
+}
+
+
+def _where_it_lies(refused: Refused) -> Iterator[NextAction]:
+    """The list of what the call names by path: dictionaries, stores, artifacts, or datasets."""
+    given = [name for name in _SECTIONS if name in refused.arguments]
+    yield from _overview(_SECTIONS[given[0]] if given else "datasets")(refused)
 
 
 def _sets(settings: Settings) -> Iterator[str]:
@@ -208,10 +260,15 @@ def _rows(row: tuple[Calls, ...], *codes: str) -> dict[str, tuple[Calls, ...]]:
 
 
 CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
-    "invalid_request": (_mended_fields,),
+    "invalid_request": (_mended_fields, _near_ids),
+    "invalid_path": (_where_it_lies,),
     "unknown_capability": (_nearest_tool, _overview("capabilities")),
-    "unknown_job": (_call("job_list", "See the jobs of this workspace."), _overview("jobs")),
-    "unknown_artifact": (_call("artifact_list", "See the artifacts of this workspace."), _overview("artifacts")),
+    "unknown_job": (_near_ids, _call("job_list", "See the jobs of this workspace."), _overview("jobs")),
+    "unknown_artifact": (
+        _near_ids,
+        _call("artifact_list", "See what was written here."),
+        _overview("artifacts"),
+    ),
     "unknown_dataset": (_nearest("dataset", _sets), *_DATASETS),
     "unknown_model": (_nearest("model", known_models), *_MODELS),
     "unknown_generation_request": (_ask_again,),
@@ -223,7 +280,10 @@ CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
     "queue_full": (_call("job_list", "See what waits and runs.", states=["queued", "running"]), _overview("jobs")),
     "request_key_conflict": (_without("request_key"),),
     "invalid_cursor": (_without("cursor"),),
-    "not_text": (_without("name", "pointer", "offset"),),
+    "not_text": (
+        _near_file,
+        _without("name", "pointer", "offset"),
+    ),
     "pointer_not_found": (_without("pointer"),),
     "plan_changed": (_without("plan_id", "dry_run"),),
     "different_questions": (_with(allow_different=True),),

@@ -16,6 +16,10 @@ from interp_lab.contracts.base import Contract
 _ROUNDS = 4
 _BOUNDED = frozenset({"wait_s", "limit", "max_chars", "max_bytes"})
 """Fields that say how an answer is given, not what is asked: only these are moved to their bound."""
+_OTHER_WORDS = {"timeout_s": "wait_s", "timeout": "wait_s", "address": "addresses", "layers": "addresses"}
+"""What other software calls a field."""
+_UNIT = re.compile(r"([^#/]+)#([0-9]{1,9})")
+_NEAREST = re.compile(r"no hook point '([^']+)'; nearest: (\w+)")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -48,18 +52,38 @@ def _repair(model: type[Contract], arguments: dict[str, Any], detail: ErrorDetai
     owner, name = _owner(arguments, detail["loc"])
     if name is None:
         return None
+    if detail["type"] == "extra_forbidden":
+        return _rename(model, arguments, str(name)) if owner is arguments else None
+    near = _nearest_words(owner[name], detail)
+    if near:
+        return _replace(owner, name, near)
+    return _reshape(owner, name, detail)
+
+
+def _nearest_words(value: Any, detail: ErrorDetails) -> list[Any]:
+    """Return what may have been meant by a word, a kind or a number past its bound, nearest first."""
     context: dict[str, Any] = detail.get("ctx", {})
     kind = detail["type"]
-    if kind == "extra_forbidden" and owner is arguments:
-        return _rename(model, arguments, str(name))
     if kind in {"literal_error", "enum"}:
-        return _replace(owner, name, difflib.get_close_matches(str(owner[name]), _QUOTED.findall(context["expected"])))
-    if kind in {"tuple_type", "list_type"} and not isinstance(owner[name], bool | None):
-        owner[name] = [owner[name]]
+        return list(difflib.get_close_matches(str(value), _QUOTED.findall(context["expected"])))
+    if kind == "union_tag_invalid":
+        tags = difflib.get_close_matches(context["tag"], _QUOTED.findall(context["expected_tags"]))
+        return [tag if isinstance(value, str) else {**value, "kind": tag} for tag in tags]
+    if kind in {"less_than_equal", "greater_than_equal"} and detail["loc"][-1] in _BOUNDED:
+        return [context.get("le", context.get("ge"))]
+    return []
+
+
+def _reshape(owner: Any, name: int | str, detail: ErrorDetails) -> str | None:
+    """Mend a list of one, a unit written as one text, or the name of a place with a slip in it."""
+    value = owner[name]
+    if detail["type"] in {"tuple_type", "list_type"} and not isinstance(value, bool | None):
+        owner[name] = [value]
         return f"{name} as a list"
-    if kind in {"less_than_equal", "greater_than_equal"} and name in _BOUNDED:
-        return _replace(owner, name, [context.get("le", context.get("ge"))])
-    return None
+    unit, near = _UNIT.fullmatch(str(value)), _NEAREST.search(detail["msg"])
+    if detail["type"] == "model_type" and unit:
+        return _replace(owner, name, [{"address": unit[1], "index": int(unit[2])}])
+    return _replace(owner, name, [str(value).replace(near[1], near[2], 1)] if near else [])
 
 
 def _owner(arguments: dict[str, Any], location: tuple[int | str, ...]) -> tuple[Any, int | str | None]:
@@ -80,7 +104,7 @@ def _has(node: object, part: int | str | None) -> bool:
 
 def _rename(model: type[Contract], owner: dict[str, Any], name: str) -> str | None:
     free = [known for known in model.model_fields if known not in owner]
-    for near in difflib.get_close_matches(name, free, n=1):
+    for near in [_OTHER_WORDS[name]] if _OTHER_WORDS.get(name) in free else difflib.get_close_matches(name, free, n=1):
         owner[near] = owner.pop(name)
         return f"{name} as {near}"
     return None

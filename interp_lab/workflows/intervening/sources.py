@@ -121,7 +121,10 @@ def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[st
     store = ArtifactStore(WorkspacePaths.of(settings))
     manifest = store.open(artifact_id)
     if manifest.kind != _KIND:
-        raise InvalidRequest(f"Artifact {artifact_id} is a {manifest.kind}, not an {_KIND}.")
+        raise InvalidRequest(
+            f"Artifact {artifact_id} is a {manifest.kind}, not an {_KIND}.",
+            remedy=f"Name one of kind {_KIND}; lab_overview with sections ['artifacts'] shows the latest.",
+        )
     try:
         report = InspectReport.model_validate_json(store.read_file(artifact_id, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:

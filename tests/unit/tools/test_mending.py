@@ -60,8 +60,8 @@ def test_a_remedy_that_says_which_tool_to_call_is_the_first_call_that_is_offered
     said = re.search(rf"[Cc]all ({'|'.join(BY_NAME)})\b", error.default_remedy)
     arguments = {"artifact_id": "0" * 64, "name": "x", "store": "s", "latent": 1, **NAMES}
     if said and error.code in CALLS:
-        row = [each.tool for each in mending(error.code, said[1], arguments, lab)]
-        assert said[1] in row
+        known = {name: value for name, value in arguments.items() if name in BY_NAME[said[1]].request.model_fields}
+        assert said[1] in [each.tool for each in mending(error.code, said[1], known, lab)]
 
 
 def test_near_names_near_words_and_a_list_of_one_are_put_right(lab: Lab) -> None:
@@ -104,3 +104,35 @@ def test_a_layer_that_is_not_there_leads_to_all_layers_and_a_device_to_the_cpu(l
     assert after(lab, "inspect", NAMES | {"addresses": ["resid_post.99"]}) == [("inspect", NAMES)]
     offered = after(lab, "inspect", NAMES | {"model": {"id": NAMES["model"], "device": "cuda:7"}})
     assert offered == [("inspect", NAMES | {"model": {"id": NAMES["model"], "device": "cpu"}})]
+
+
+def test_words_of_other_software_and_short_forms_of_units_kinds_and_places_are_understood(lab: Lab) -> None:
+    waited = {"job_id": "0" * 32}
+    found = repaired(BY_NAME["job_wait"].request, waited | {"timeout_s": 5})
+    assert found is not None
+    assert found.arguments == waited | {"wait_s": 5}
+    slip = after(lab, "inspect", NAMES | {"addresses": ["resid_pots.2"]})
+    assert slip == [("inspect", NAMES | {"addresses": ["resid_post.2"]})]
+    (edit,) = after(lab, "intervene", NAMES | {"units": ["resid_post.2#5"]})
+    assert edit == ("intervene", NAMES | {"units": [{"address": "resid_post.2", "index": 5}]})
+    streamed = {"source": {"kind": "steam", "model": NAMES["model"], "dataset": NAMES["dataset"]}}
+    places = {"addresses": ["resid_post.2"], "widths": [64], "sparsities": [4]}
+    ((_, trained),) = after(lab, "train_sae", streamed | places)
+    assert trained["source"]["kind"] == "stream"
+    ((_, asked),) = after(lab, "query_activations", {"store": "acts", "query": "overveiw"})
+    assert asked["query"] == "overview"
+
+
+def test_an_id_that_was_cut_off_or_has_a_slip_is_offered_whole_and_a_file_by_its_near_name(lab: Lab) -> None:
+    whole = call(lab, "gallery", {}).artifacts[0]
+    slip = ("0" if whole.id[0] != "0" else "1") + whole.id[1:]
+    for wrong in (whole.id[:10], slip):
+        assert after(lab, "artifact_read", {"artifact_id": wrong}) == [("artifact_read", {"artifact_id": whole.id})]
+    read = after(lab, "artifact_read", {"artifact_id": whole.id, "name": "galery.html"})
+    assert read == [("artifact_read", {"artifact_id": whole.id, "name": "gallery.html"})]
+
+
+def test_an_example_with_made_up_ids_is_no_call_that_works(lab: Lab) -> None:
+    assert after(lab, "job_wait", {"job_id": 7}) == [("lab_overview", {})]
+    (works,) = after(lab, "inspect", NAMES | {"threshold": "high"})
+    assert works == ("inspect", dict(BY_NAME["inspect"].example))
