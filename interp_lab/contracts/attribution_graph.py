@@ -41,7 +41,7 @@ class AttributionGraphRequest(JobRequest):
     """Likely next tokens to explain, at most."""
     logit_mass: Share = 0.95
     """Probability after which no further one is taken."""
-    max_features: Annotated[int, Field(ge=1, le=5000)] = 512
+    max_features: Annotated[int, Field(ge=1, le=5000)] = 1024
     """Active latents that become nodes, those that write most; the rest is part of the error nodes."""
     node_share: Share = 0.8
     """Share of the influence that the nodes kept hold."""
