@@ -31,7 +31,10 @@ from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.points import Address
 
 CPU_TOKENS = 1024
-"""Tokens of one pass on a processor: larger batches leave its cache."""
+"""Tokens of one unedited pass on a processor."""
+_CPU_VALUES, _CPU_LEAST, _CPU_MOST = 2**19, 512, 2048
+"""Values in the stream of one edited pass on a processor, and tokens at least and at most: what is larger leaves its
+cache, and what is smaller spends more on calls than on products."""
 ACCELERATOR_TOKENS = 16_384
 ROUNDING = 1e-5
 """Relative difference up to which a run that changes nothing is the unedited run, computed in another shape."""
@@ -81,8 +84,7 @@ class Runner:
         self._loaded = loaded
         self._variants = tuple(variants)
         self._behaviour = behaviour
-        default = CPU_TOKENS if loaded.device.type == "cpu" else ACCELERATOR_TOKENS
-        self._budget = token_budget or default
+        self._budget = token_budget or _tokens_of_pass(loaded)
         if behaviour.downstream is not None:
             check_later(behaviour.downstream, self._variants)
         self._layouts = [Layout.of(loaded, variants, group) for group in groups_of(loaded, self._variants)]
@@ -213,6 +215,12 @@ class Runner:
         """Whether the last block runs, unedited, so that only its last position matters."""
         last = len(self._loaded.blocks) - 1
         return layout.group.block <= last and layout.deepest < last
+
+
+def _tokens_of_pass(loaded: LoadedModel) -> int:
+    if loaded.device.type != "cpu":
+        return ACCELERATOR_TOKENS
+    return min(max(_CPU_VALUES // loaded.facts.d_model, _CPU_LEAST), _CPU_MOST)
 
 
 @dataclass(frozen=True, eq=False)
