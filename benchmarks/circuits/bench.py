@@ -113,7 +113,7 @@ def _per_edge(half: Half, order: list[int]) -> float:
 def main() -> None:
     """Time both models and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
