@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -48,9 +49,45 @@ def pocket() -> list[dict[str, Any]]:
     return rows
 
 
+def effects() -> list[dict[str, Any]]:
+    """One row per criterion: the same two models by what taking a unit away does, and a direction carried over."""
+    rows: list[dict[str, Any]] = []
+    few = {"by": "effects", "n_units": 5, "n_controls": 10, "n_transfers": 1, "n_permutations": 499}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in list_builtin_datasets():
+            sides = {"left": "builtin:pocket-gpt2", "right": "builtin:pocket-llama"}
+            report = compared(Path(folder), **sides, criterion=name, dataset=f"builtin:{name}", **few)
+            best = report.matches[0]
+            carried = next((match.transfer for match in report.matches if match.transfer is not None), None)
+            row = {
+                "criterion": name,
+                "n_groups": report.n_groups,
+                "n_words": report.n_words,
+                "tested": len(report.matches),
+                "matched": sum(match.grade in FOUND for match in report.matches),
+                "validated": sum(match.grade == "validated" for match in report.matches),
+                "best_r": best.similarity,
+                "interval": best.interval,
+                "q": best.q_value,
+                "effects": [best.left.effect, best.right.effect],
+                "beyond_random": [best.left.effect_confirmed, best.right.effect_confirmed],
+                "carried": None if carried is None else carried.model_dump(mode="json"),
+            }
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    return rows
+
+
 def main() -> None:
-    """Write a row for every criterion."""
-    RESULTS.write_text(json.dumps({"pocket": pocket()}, indent=1) + "\n", encoding="utf-8")
+    """Write a row for every criterion, by responses and by effects."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("responses", "effects"))
+    only = parser.parse_args().only
+    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name, part, measure in (("responses", "pocket", pocket), ("effects", "by_effects", effects)):
+        if only in (None, name):
+            found[part] = measure()
+            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from interp_lab.worlds.planted import PlantedWorld, build_planted, draw_scene, p
 from interp_lab.worlds.prompts import Cast
 
 RESULTS = Path(__file__).parents[1] / "results" / "world_pairs.json"
-FIRST_SEED, N_SEEDS = 1303, 12
+FIRST_SEED, N_SEEDS = 1303, 52
 """Seeds 1300-1302 showed that pairs have to be tested on other words than those that chose them, so they are spent."""
 DIALS = PairDials(prompts=64)
 ACTIVE = frozenset({"cause", "suppressor", "impostor"})
@@ -190,6 +190,12 @@ def _share(part: int, whole: int) -> dict[str, Any] | None:
     return {"share": round(part / whole, 4), "of": whole, "interval": [round(float(low), 4), round(float(high), 4)]}
 
 
+def _text(found: Sequence[dict[str, Any]]) -> str:
+    """The summary, and every record on a line of its own."""
+    rows = ",\n".join(json.dumps(record, separators=(",", ":")) for record in found)
+    return f'{{"summary": {json.dumps(summary(found), indent=1)},\n"records": [\n{rows}\n]}}\n'
+
+
 def main() -> None:
     """Add the seeds that are missing, and write the results after every one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,8 +209,7 @@ def main() -> None:
     for seed in range(options.first_seed, options.first_seed + options.worlds):
         if not any(record["seed"] == seed for record in found):
             found += records(seed)
-            text = json.dumps({"summary": summary(found), "records": found}, indent=1)
-            options.results.write_text(text + "\n", encoding="utf-8")
+            options.results.write_text(_text(found), encoding="utf-8")
             print(seed, flush=True)
     print(json.dumps(summary(found), indent=1))
 
