@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.compare import compare
 
 RESULTS = Path(__file__).parents[1] / "results" / "comparing.json"
+BY_EFFECTS = ("json-tool-call", "quoted-speech", "docstring", "person-name")
+"""Criteria of which some units respond alike, and one of which none does."""
 FOUND = ("needs_causal_evidence", "validated")
 
 
@@ -49,17 +52,16 @@ def pocket() -> list[dict[str, Any]]:
     return rows
 
 
-def effects() -> list[dict[str, Any]]:
-    """One row per criterion: the same two models by what taking a unit away does, and a direction carried over."""
-    rows: list[dict[str, Any]] = []
+def effects() -> Iterator[dict[str, Any]]:
+    """Yield a row for some criteria: the same two models by what taking a unit away does, and a direction carried."""
     few = {"by": "effects", "n_units": 5, "n_controls": 10, "n_transfers": 1, "n_permutations": 499}
     with tempfile.TemporaryDirectory() as folder:
-        for name in list_builtin_datasets():
+        for name in BY_EFFECTS:
             sides = {"left": "builtin:pocket-gpt2", "right": "builtin:pocket-llama"}
             report = compared(Path(folder), **sides, criterion=name, dataset=f"builtin:{name}", **few)
             best = report.matches[0]
             carried = next((match.transfer for match in report.matches if match.transfer is not None), None)
-            row = {
+            yield {
                 "criterion": name,
                 "n_groups": report.n_groups,
                 "n_words": report.n_words,
@@ -73,9 +75,6 @@ def effects() -> list[dict[str, Any]]:
                 "beyond_random": [best.left.effect_confirmed, best.right.effect_confirmed],
                 "carried": None if carried is None else carried.model_dump(mode="json"),
             }
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return rows
 
 
 def main() -> None:
@@ -84,9 +83,14 @@ def main() -> None:
     parser.add_argument("--only", choices=("responses", "effects"))
     only = parser.parse_args().only
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for name, part, measure in (("responses", "pocket", pocket), ("effects", "by_effects", effects)):
-        if only in (None, name):
-            found[part] = measure()
+    if only != "effects":
+        found["pocket"] = pocket()
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if only != "responses":
+        found["by_effects"] = []
+        for row in effects():
+            print(json.dumps(row), flush=True)
+            found["by_effects"].append(row)
             RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
