@@ -31,6 +31,7 @@ from interp_lab.errors import DiscoveryRowsReused, InvalidRequest, TooFewGroups
 from interp_lab.methods.association import associate
 from interp_lab.methods.taught_in_order import blocks_of, in_order
 from interp_lab.statistics.sample import Sample
+from interp_lab.store.interchange.peer_report import peer_report
 from interp_lab.workflows.calibrating import investigate as pipeline
 from interp_lab.workflows.calibrating.investigate import CRITERION, DATASET, MODEL
 from interp_lab.workflows.calibrating.score import lay_out
@@ -94,6 +95,8 @@ def test_a_planted_direction_is_found_on_explore_and_confirmed_as_it_was_publish
     assert report.n_tested == 4 * 6
     assert report.dataset.n_explore < report.dataset.n_prompts - report.dataset.n_confirm
     assert "taught the directions" in " ".join(report.caveats)
+    exported = [feature["feature_id"] for feature in peer_report(report)["cards"]]
+    assert len(set(exported)) == len(exported) == 20
 
 
 def test_the_published_numbers_are_the_directions_that_confirm_prompts_scored(world: World) -> None:

@@ -139,7 +139,8 @@ def _lenses(
     found = learn(method, values, sample, blocks, n_components=evidence.n_components, seed=inputs.request.seed)
     key = f"{address}/{method}-{_recipe(inputs)}"
     words = method.replace("_", " ")
-    names = tuple(f"{words} {i + 1}" for i in range(len(found.whole))) if len(found.whole) > 1 else (words,)
+    numbers = [f" {i + 1}" for i in range(len(found.whole))] if len(found.whole) > 1 else [""]
+    names = tuple(f"{words}{number} at {address}" for number in numbers)  # one each: exported files know rows by name
     rows = torch.tensor(found.whole, dtype=torch.float32)
     kept = Learned(key, (address,), _reads(rows), rows, names, method)
     if not found.earlier:
