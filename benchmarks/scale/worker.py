@@ -7,20 +7,25 @@ so a node can be killed in the middle of it, however short it is.
 
 from __future__ import annotations
 
+import os
 import sys
 
-from interp_lab.engine import precision
+from interp_lab.jobs.parts.program import PART_FLAG
 from interp_lab.jobs.places.ray import RayPlace
-from interp_lab.workflows.harvesting import record, stretches
-from interp_lab.workflows.harvesting.reading import Reading
 from interp_lab_server.worker import main
-from tests.e2e.holding_worker import LAG_S, read_unless_held
-from tests.e2e.small_shards_worker import BUFFER_BYTES, SHARD_BYTES
+from tests.e2e.holding_worker import hold_shards
+
+
+def compute_one_way() -> None:
+    """Leave out the choice between ways of computing matrix products."""
+    from interp_lab.engine import precision  # lazy: an attendant needs no torch
+
+    precision.probe_matmul = lambda: precision.MatmulPrecision(mode="default", relative_error=0.0, speedup=1.0)
+
 
 if __name__ == "__main__":
-    precision.probe_matmul = lambda: precision.MatmulPrecision(mode="default", relative_error=0.0, speedup=1.0)
-    stretches.BUFFER_BYTES = BUFFER_BYTES
-    record.SHARD_BYTES = SHARD_BYTES
-    Reading._read = read_unless_held
-    RayPlace.lag_s = LAG_S
+    RayPlace.lag_s = 3.0  # one machine's own disk shows at once what was written
+    if PART_FLAG in sys.argv or os.environ.get("INTERP_LAB_LAUNCHER") == "local":
+        hold_shards()
+        compute_one_way()
     sys.exit(main())

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-_START_S = 150.0
-_END_S = 60.0
+_START_S = 90.0
+_END_S = 20.0
 
 _SBATCH = """#!/bin/bash
 dir=@DIR@

@@ -21,7 +21,7 @@ _VARIABLES = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "20000",
-    "RAY_health_check_failure_threshold": "5",
+    "RAY_health_check_failure_threshold": "3",
 }
 """A slow machine may take its time to start and to answer; a node that is gone refuses, which is noticed in seconds."""
 
@@ -53,10 +53,10 @@ def main() -> None:
     folder = tempfile.mkdtemp(prefix="lab-ray-")  # short: sockets lie in it
     # no shared memory, which is small in many containers; a container with little memory is as good as another
     small: dict[str, Any] = {"object_store_memory": 80 * 2**20, "memory": 2**30, "num_gpus": 0, "num_cpus": 1}
-    small |= {"plasma_directory": folder}
+    small |= {"plasma_directory": folder, "include_log_monitor": False}
     port = free_port()
     ports = {"dashboard_port": port, "gcs_server_port": free_port(), "dashboard_agent_listen_port": free_port()}
-    head = small | ports | {"include_dashboard": True, "temp_dir": folder}
+    head = small | ports | {"include_dashboard": True, "temp_dir": folder, "no_monitor": True}
     cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(**small)
     cluster.wait_for_nodes(60)
