@@ -66,7 +66,7 @@ class _Bench:
     """One workspace."""
 
     def __init__(self, folder: Path) -> None:
-        self._settings = Settings(workspace=folder)
+        self._settings = Settings(workspace=folder, cpu_slots=os.cpu_count() or 1)  # one thread each, as the workers
         self._folder = folder
         self._planner = folder / "planner"
         """A workspace without runs, so that plans rest on the profile alone."""

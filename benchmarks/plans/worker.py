@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ def main() -> int:
     """Make the run."""
     tool, asked, folder, name = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(1)
-    settings = Settings(workspace=folder)
+    settings = Settings(workspace=folder, cpu_slots=os.cpu_count() or 1)  # one thread each
     with LocalRun(folder / name, workspace=folder) as run:
         answer = _made(tool, asked, run, settings)
     bytes_written = [sum(file.stat().st_size for file in made.rglob("*") if file.is_file()) for made in run.written]

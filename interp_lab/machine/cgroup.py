@@ -65,7 +65,7 @@ def _cores(root: Path, membership: Path) -> Iterator[float]:
             yield int(quota) / int(period)
 
 
-def _groups(controller: Literal["memory", "cpu"], root: Path, membership: Path) -> Iterator[tuple[Literal[1, 2], Path]]:
+def _groups(controller: Literal["memory", "cpu"], root: Path, membership: Path) -> Iterator[tuple[int, Path]]:
     """Yield the groups of this process with their version, its own first; what is not there has no limit."""
     lines = (_read(membership) or "").splitlines()
     of = {names: path for _, names, path in (line.split(":", 2) for line in lines if line.count(":") > 1)}

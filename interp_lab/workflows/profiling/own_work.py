@@ -38,7 +38,7 @@ from interp_lab.workflows.training.heldout import measure
 from interp_lab.workflows.training.plan import Planned
 
 _PROMPTS = "measurement-unit"
-_PER_DOCUMENT, _FEW, _DOCUMENTS = 8, 8, 320
+_PER_DOCUMENT, _FEW, _SOME, _DOCUMENTS = 8, 8, 96, 384
 _LATENTS, _STEPS = 1024, 4
 _FIGURES = 2
 """At the end, and for the artifact."""
@@ -119,10 +119,12 @@ class _Jobs:
         few = self._harvest(_FEW)
         started, _ = _timed(lambda: start_process(self.folder))
         yield measured("worker_start", (), [max(started - few.seconds, started / 10)], device=self.device)
-        many = self._large
-        own = max(1e-9, (many.seconds - few.seconds) / (many.n_tokens - few.n_tokens) - self._forward())
+        # some of the cost of a corpus comes once, but only of one that is not tiny: the slope is taken beyond that
+        some, many = self._harvest(_SOME), self._large
+        each = max(1e-9, (many.seconds - some.seconds) / (many.n_tokens - some.n_tokens))
+        own = max(1e-9, each - self._forward(many.n_tokens / _DOCUMENTS))
         yield measured("harvest_token", (), [own], device=self.device)
-        start = max(few.seconds - few.n_tokens * (own + self._forward()), few.seconds / 10)
+        start = max(some.seconds - some.n_tokens * each, few.seconds / 10)
         yield measured("harvest_run", (), [start], device=self.device)
 
     @cached_property
@@ -165,11 +167,10 @@ class _Jobs:
         factor = planned_seconds(work, request.model, self.settings)[0] / work.seconds
         return measured("intervene", (), [factor], device=self.device)
 
-    def _forward(self) -> float:
-        """Return the seconds of a token in the blocks that a harvest of these runs."""
-        n_blocks = MIDDLE + 1
+    def _forward(self, length: float) -> float:
+        """Return the seconds of a token in the blocks that a harvest of these runs, in texts of that length."""
         weights = BLOCK * PROBE_WIDTH**2 * self.steps.per_multiply_add(PROBE_WIDTH)
-        return n_blocks * weights
+        return (MIDDLE + 1) * (weights + length * PROBE_WIDTH * self.steps.per_attended(PROBE_WIDTH))
 
     def _harvest(self, n_documents: int) -> _Store:
         self.check()

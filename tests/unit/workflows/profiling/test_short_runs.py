@@ -25,6 +25,7 @@ def test_short_runs_time_every_piece_that_a_plan_needs(tmp_path: Path, monkeypat
     monkeypatch.setattr(own_work, "WIDTHS", (64, 128))
     monkeypatch.setattr(own_work, "SHAPES", ((16, 64), (16, 128), (32, 64), (32, 128)))
     monkeypatch.setattr(own_work, "DENSE_SHAPES", ((16, 64),))
+    monkeypatch.setattr(own_work, "_SOME", 20)
     monkeypatch.setattr(own_work, "_DOCUMENTS", 60)
     monkeypatch.setattr(own_work, "_EDITED_PROMPTS", 40)
     monkeypatch.setattr(own_work, "_EDITED_UNITS", 1)
@@ -44,6 +45,7 @@ def test_steps_that_cost_more_than_a_run_took_leave_no_negative_time(
 ) -> None:
     """A busy machine may time steps slower than the run that makes them."""
     monkeypatch.setattr(own_work, "start_process", lambda _: None)
+    monkeypatch.setattr(own_work, "_SOME", 20)
     monkeypatch.setattr(own_work, "_DOCUMENTS", 60)
     monkeypatch.setattr(own_work, "_EDITED_PROMPTS", 40)
     monkeypatch.setattr(own_work, "_EDITED_UNITS", 1)
