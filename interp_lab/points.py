@@ -195,6 +195,13 @@ def place_in_order(address: Address) -> tuple[int, int]:
     return (address.layer, _IN_A_BLOCK.index(address.point))
 
 
+def first_block(address: Address) -> int:
+    """Return the first block that has to run again when the address is edited."""
+    if address.layer is None:
+        return 0
+    return address.layer + 1 if address.point == "resid_post" else address.layer
+
+
 def refuse_not_later(name: str, read: Address, edited: Iterable[tuple[str, Address]]) -> None:
     """Return if every edit, named with its address, is made before the unit of that name is read.
 

@@ -1,9 +1,8 @@
 """Plans beside runs: what dry runs say of seconds and memory, and what the runs then take.
 
-`python benchmarks/interventions/plans.py --out plans.json` makes of `intervene`, `patch_activations` and `trace_paths`
-one run per model that counts for nothing but its speed, then plans and carries out several sizes, each in a process of
-its own. Seconds are processor seconds of one thread, which are those of the clock on an idle machine; memory is the
-largest resident size.
+`python benchmarks/interventions/plans.py --out plans.json` makes of every kind of run one per model that counts for
+nothing but its speed, then plans and carries out several sizes, each in a process of its own. Seconds are processor
+seconds of one thread, which are those of the clock on an idle machine; memory is the largest resident size.
 """
 
 from __future__ import annotations
@@ -29,30 +28,43 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 RESULTS = Path(__file__).parents[1] / "results" / "intervention_plans.json"
 WITHIN = 1.3
 MODELS = ("builtin:pocket-gpt2", "builtin:pocket-llama")
-KINDS = ("intervene", "patch_activations", "trace_paths")
+KINDS = ("intervene", "patch_activations", "trace_paths", "validate_paths", "find_circuit")
+WRITING: dict[str, Any] = {"metric": "score", "scorer": {"name": "length", "max_new_tokens": 8}}
+FEWEST: dict[str, Any] = {"together": True, "alone": False, "smallest": True}
 SIZES: dict[str, tuple[dict[str, Any], ...]] = {
     "intervene": (
-        {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 3, "dataset": "person-name"},
-        {"n_units": 3, "layer": 2, "edits": ["amplify"], "n_controls": 1, "dataset": "quoted-speech"},
-        {"n_units": 2, "layer": 0, "edits": ["ablate_mean", "amplify"], "n_controls": 1, "dataset": "refusal"},
-        {"n_units": 4, "layer": 1, "edits": ["steer"], "n_controls": 2, "dataset": "question", "where": "last"},
+        {"n_units": 2, "layer": 0, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "refusal"},
+        {"n_units": 3, "layer": 2, "edits": ["steer"], "n_controls": 1, "dataset": "question", "where": "last"},
+        {"n_units": 1, "layer": 3, "edits": ["ablate_mean", "amplify"], "n_controls": 4, "dataset": "quoted-speech"},
+        {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "measurement-unit", **WRITING},
+        {"n_units": 5, "layer": 1, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "person-name", **FEWEST},
     ),
     "patch_activations": (
-        {"dataset": "positive-sentiment", "max_pairs": 6, "components": ["heads"]},
         {"dataset": "positive-sentiment", "max_pairs": 12, "components": ["attn_out", "mlp_out"], "top_k": 4},
         {"dataset": "person-name", "max_pairs": 12, "ways": ["denoising"], "n_controls": 2},
     ),
     "trace_paths": (
-        {"n_sources": 2, "n_targets": 1, "layer": 1, "dataset": "person-name", "n_controls": 2},
         {"n_sources": 3, "n_targets": 2, "layer": 0, "dataset": "negation", "n_controls": 4},
         {"n_sources": 1, "n_targets": 3, "layer": 1, "dataset": "question", "n_controls": 8},
+    ),
+    "validate_paths": (
+        {"n_sources": 3, "n_targets": 2, "layer": 0, "dataset": "negation", "n_controls": 4},
+        {"n_sources": 1, "n_targets": 3, "layer": 2, "dataset": "question", "n_controls": 8},
+    ),
+    "find_circuit": (
+        {"dataset": "question", "n_prompts": 6, "n_steps": 4, "n_controls": 19},
+        {"dataset": "person-name", "n_prompts": 4, "n_steps": 8, "n_controls": 39, "ablation": "zero"},
     ),
 }
 FIRST: dict[str, dict[str, Any]] = {
     "intervene": {"n_units": 3, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "date-or-month"},
     "patch_activations": {"dataset": "positive-sentiment", "max_pairs": 8},
     "trace_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
+    "validate_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
+    "find_circuit": {"dataset": "date-or-month", "n_prompts": 4, "n_steps": 4, "n_controls": 19},
 }
+ONE_MODEL = ("patch_activations", "validate_paths", "find_circuit")
+"""Kinds whose runs are made in the first model only."""
 
 
 def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
@@ -61,11 +73,25 @@ def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in size.items() if name not in own}
     units = [{"address": f"resid_post.{size.get('layer', 0)}", "index": 3 + 5 * i} for i in range(16)]
     later = [{"address": "resid_post.3", "index": 2 + 7 * i} for i in range(16)]
-    named: dict[str, Any] = {"intervene": {"units": units[: size.get("n_units", 0)]}, "patch_activations": {}}.get(
-        kind, {"sources": units[: size.get("n_sources", 0)], "targets": later[: size.get("n_targets", 0)]}
-    )
+    sources, targets = units[: size.get("n_sources", 0)], later[: size.get("n_targets", 0)]
+    named: dict[str, dict[str, Any]] = {
+        "intervene": {"units": units[: size.get("n_units", 0)]},
+        "trace_paths": {"sources": sources, "targets": targets},
+        "validate_paths": {"pairs": [f"{_name(one)}={_name(other)}" for one in sources for other in targets]},
+    }
     dataset = f"builtin:{size['dataset']}"
-    return {"model": model, "criterion": "as the set says", "dataset": dataset, "dry_run": False, **named, **rest}
+    return {
+        "model": model,
+        "criterion": "as the set says",
+        "dataset": dataset,
+        "dry_run": False,
+        **named.get(kind, {}),
+        **rest,
+    }
+
+
+def _name(unit: dict[str, Any]) -> str:
+    return f"{unit['address']}#{unit['index']}"
 
 
 def carry_out(kind: str, request: dict[str, Any], workspace: Path) -> dict[str, Any]:
@@ -82,7 +108,7 @@ def carry_out(kind: str, request: dict[str, Any], workspace: Path) -> dict[str, 
     with Lab.open(settings) as lab:
         plan = capability.plan(asked, lab).details  # pyright: ignore[reportAttributeAccessIssue]
     workflow = getattr(importlib.import_module(f"interp_lab.workflows.{kind}"), kind)
-    suggest = Suggest() if kind == "trace_paths" else lambda _: ()
+    suggest = Suggest() if kind.endswith("_paths") else lambda _: ()
 
     clock, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as out, LocalRun(Path(out), workspace=workspace) as run:
@@ -104,7 +130,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--one")
-    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--workspace", type=Path, help="kept, so that a run that was cut off goes on")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no run after so many")
     options = parser.parse_args()
     if options.one is not None:
         sys.stdout.write(json.dumps(carry_out(*json.loads(options.one), options.workspace)) + "\n")
@@ -113,7 +140,10 @@ def main() -> None:
         workspace = options.workspace or Path(folder)
         kept = workspace / "rows.jsonl"
         rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
+        until = time.monotonic() + 60 * options.minutes
         for kind, model, size, counts in list(every_run())[len(rows) :]:
+            if time.monotonic() > until:
+                break
             found = in_a_process(kind, request_of(kind, model, size), workspace)
             rows.append({"kind": kind, "model": model, "size": size, "counts": counts, **found})
             with kept.open("a", encoding="utf-8") as file:
@@ -124,6 +154,8 @@ def main() -> None:
 def every_run() -> Iterator[tuple[str, str, dict[str, Any], bool]]:
     """Yield kind, model, size and whether the run counts: the first of a kind and model only tells its speed."""
     for kind, model in itertools.product(KINDS, MODELS):
+        if kind in ONE_MODEL and model != MODELS[0]:
+            continue
         yield kind, model, FIRST[kind], False
         for size in SIZES[kind]:
             yield kind, model, size, True
@@ -140,7 +172,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     shares = {
         name: _within([row[name] for row in counted if name in row]) for name in ("seconds_ratio", "memory_ratio")
     }
-    kinds = {kind: _within([row["seconds_ratio"] for row in own]) for kind, own in by_kind.items()}
+    kinds = {kind: _within([row["seconds_ratio"] for row in own]) for kind, own in by_kind.items() if own}
     return {"within": WITHIN, "share_within": shares, "seconds_by_kind": kinds, "n": len(counted), "rows": rows}
 
 

@@ -30,16 +30,21 @@ def token_ids(directory: Path, texts: Sequence[str], *, special: bool = True) ->
     return None if tokenizer is None else list(_encoded(tokenizer, texts, special=special))
 
 
-def mean_tokens(directory: Path, texts: Sequence[str]) -> float:
-    """Return the mean tokens of texts; about one in four characters where files alone do not tell.
+def token_counts(directory: Path, texts: Sequence[str]) -> tuple[int, ...]:
+    """Return the tokens of each text; about one in four characters where files alone do not tell.
 
     Raises:
         InvalidModel: The tokenizer's file cannot be read.
     """
     tokenizer = _tokenizer(directory)
     if tokenizer is None:
-        return sum(map(len, texts)) / 4 / len(texts)
-    return sum(len(ids) for ids in _encoded(tokenizer, texts, special=True)) / len(texts)
+        return tuple(max(1, len(text) // 4) for text in texts)
+    return tuple(len(ids) for ids in _encoded(tokenizer, texts, special=True))
+
+
+def mean_tokens(directory: Path, texts: Sequence[str]) -> float:
+    """Return the mean of `token_counts`; raises as that does."""
+    return sum(token_counts(directory, texts)) / len(texts)
 
 
 def check_words(directory: Path, words: Sequence[str]) -> None:

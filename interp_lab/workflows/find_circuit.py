@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.circuit_report import CircuitReport
@@ -17,6 +17,7 @@ from interp_lab.workflows.circuits.measure import measure
 from interp_lab.workflows.circuits.opening import Context, open_context
 from interp_lab.workflows.circuits.report import assemble, publish, short_form
 from interp_lab.workflows.circuits.search import search
+from interp_lab.workflows.intervening.cost import idle_seconds
 
 Suggest = Callable[[CircuitReport], tuple[NextAction, ...]]
 """What to call next, in the words of whoever serves the lab."""
@@ -30,6 +31,7 @@ def find_circuit(
     Raises:
         LabError: whatever is wrong with the request, the model or the prompts, before or while it is run.
     """
+    clock = time.perf_counter(), time.process_time()
     with matmul_precision():
         context = open_context(request, run, settings)
         found = search(context)
@@ -37,11 +39,12 @@ def find_circuit(
     report = assemble(context, found, measured)
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, run)
-    _keep_pace(context, run, settings)
+    if run.attempt < 2:  # a second attempt did only a part
+        _keep_pace(context, idle_seconds(clock), settings)
     return short_form(report)
 
 
-def _keep_pace(context: Context, run: Run, settings: Settings) -> None:
+def _keep_pace(context: Context, seconds: float, settings: Settings) -> None:
     lengths = context.inputs.lengths
     keep_pace(
         context.request,
@@ -49,5 +52,5 @@ def _keep_pace(context: Context, run: Run, settings: Settings) -> None:
         settings,
         n_prompts=len(context.explore.rows),
         tokens=sum(lengths) / len(lengths),
-        seconds=(datetime.now(UTC) - run.started).total_seconds(),
+        seconds=seconds,
     )

@@ -19,7 +19,7 @@ from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.intervening.behaviour import Chosen, choose, flags, words
 from interp_lab.workflows.intervening.cards import unit_cards
-from interp_lab.workflows.intervening.cost import Halves, blocks_after, idle_seconds, record_pace, work_of
+from interp_lab.workflows.intervening.cost import idle_seconds, record_pace
 from interp_lab.workflows.intervening.grading import associations, grade_units
 from interp_lab.workflows.intervening.measure import Bench, Share, measure, spans_of
 from interp_lab.workflows.intervening.records import record_lines
@@ -31,6 +31,7 @@ from interp_lab.workflows.intervening.sources import Found, find_units
 from interp_lab.workflows.intervening.trials import Maker
 from interp_lab.workflows.intervening.units import Subject, open_subjects, with_companions
 from interp_lab.workflows.intervening.values import read
+from interp_lab.workflows.intervening.work import Halves, blocks_after, work_of
 from interp_lab.workflows.intervening.writing import Writer
 
 
@@ -163,8 +164,8 @@ def _keep_pace(
         facts,
         Halves(*sizes),
         kinds=[3 if s.is_latent else 2 if isinstance(s.target, Unit) else 1 for s in subjects],
-        blocks=[blocks_after(s.target.writes.layer, facts.n_layers) for s in subjects],
-        tokens=sum(inputs.lengths) / len(inputs.lengths),
+        blocks=[blocks_after(s.target.writes, facts.n_layers) for s in subjects],
+        lengths=inputs.lengths,
     )
     record_pace(work, seconds, request.model, settings)
 

@@ -8,16 +8,13 @@ from interp_lab.contracts.intervene import MAX_UNITS, InterveneRequest
 from interp_lab.contracts.plan_scale import PlanScaleRequest
 from interp_lab.machine.scale.costs import Edits
 from interp_lab.machine.scale.shape import Shape
-from interp_lab.workflows.intervening.cost import (
-    Halves,
-    Macs,
-    Work,
-    blocks_after,
-    bytes_beside_weights,
-    work_at,
-)
+from interp_lab.points import Address
+from interp_lab.workflows.intervening.cost import Work, bytes_beside_weights
+from interp_lab.workflows.intervening.work import Halves, Sizes, blocks_after, work_at
 from interp_lab.workflows.scale_calls import edit_choices
 
+_HEAD = 64
+"""Width of a head that is taken for granted."""
 _KINDS = 2
 """Controls of a coordinate per control number: another coordinate and a random direction."""
 
@@ -30,7 +27,7 @@ def planned_edits(request: PlanScaleRequest, shape: Shape) -> Edits:
     works = [edited_work(request, shape, n) for n in calls]
     found = [0.0, 0.0, 0.0, 0.0]
     for n, work in zip(times, works, strict=True):
-        fixed = replace(work, macs=0.0).seconds
+        fixed = replace(work, macs=0.0, n_scores=0.0).seconds
         each = (work.n_rows, work.macs, fixed, work.seconds - fixed)
         found = [total + n * one for total, one in zip(found, each, strict=True)]
     d_mlp, n_vocab = 4 * shape.d_model, shape.head // shape.d_model
@@ -39,16 +36,17 @@ def planned_edits(request: PlanScaleRequest, shape: Shape) -> Edits:
 
 def edited_work(request: PlanScaleRequest, shape: Shape, n_units: int) -> Work:
     """Return the work of one call; half of the prompts explore, half have the property."""
-    units = [{"address": f"resid_post.{shape.n_layers // 2}", "index": place} for place in range(n_units)]
+    place = Address("resid_post", shape.n_layers // 2)
+    units = [{"address": str(place), "index": index} for index in range(n_units)]
     choices = {"model": "planned/model", "criterion": "planned", "dataset": "builtin:planned", "units": units}
     asked = InterveneRequest.model_validate({**choices, **edit_choices(request)})
     quarter = max(1, request.prompts // 4)
     block = shape.active / shape.n_layers
     return work_at(
         asked,
-        Macs(shape.active + shape.head, block, shape.head),
+        Sizes(block, shape.head, shape.n_layers, max(1, shape.d_model // _HEAD)),
         Halves((quarter, quarter), (quarter, quarter)),
         kinds=[_KINDS] * n_units,
-        blocks=[blocks_after(shape.n_layers // 2, shape.n_layers)] * n_units,
-        tokens=request.prompt_tokens,
+        blocks=[blocks_after(place, shape.n_layers)] * n_units,
+        lengths={request.prompt_tokens: 4 * quarter},
     )

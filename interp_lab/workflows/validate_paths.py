@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
 from interp_lab.workflows.tracing.claims import Claim, Claims, as_traced, ends_of, find_claims, grading_rows
 from interp_lab.workflows.tracing.context import Context, Suggest
+from interp_lab.workflows.tracing.cost import Amount, keep_pace
 from interp_lab.workflows.tracing.ends import Ends, open_ends, with_controls
 from interp_lab.workflows.tracing.measure import Measured, Part, Row, doses, figures, measure, off_positives, rows_of
 from interp_lab.workflows.tracing.opening import open_context, positives, prepared
@@ -53,6 +55,7 @@ def validate_paths(
 def _validated(
     request: ValidatePathsRequest, run: Run, settings: Settings, suggest: Suggest, *, share: Share | None
 ) -> PathsResult:
+    clock = time.perf_counter(), time.process_time()
     claims = find_claims(request, settings)
     request = as_traced(request, claims.report)
     context = open_context(request, run, settings, suggest)
@@ -78,7 +81,24 @@ def _validated(
         trace=request.trace,
     )
     artifact = publish(report, record_lines(report, measured, context.inputs.prompts, pairs=pairs, part="confirm"), run)
+    if request.shards == 1 and run.attempt < 2:  # of shards, and of a second attempt, only a part was done here
+        amount = _amount(context, ends, n_prompts=[len(one.prompts) for one in (measured, *explored, negatives)])
+        keep_pace(request, amount, context.inputs.loaded.facts, settings=settings, began=clock)
     return short_form(report, (suggest.after(report, artifact) + report.agent_next_actions)[:3])
+
+
+def _amount(context: Context, ends: Ends, *, n_prompts: Sequence[int]) -> Amount:
+    """As the plan counted it, so that its next one is corrected by what this took; negatives are the last prompts."""
+    lengths = [len(tokens) for tokens in context.inputs.tokens]
+    return Amount(
+        n_sources=len(ends.sources),
+        n_targets=len(ends.targets),
+        n_measured=len(ends.sources),
+        n_prompts=sum(n_prompts[:-1]),
+        n_negatives=n_prompts[-1],
+        tokens=sum(lengths) / len(lengths),
+        screens=False,
+    )
 
 
 def _held_out(context: Context, claims: Claims) -> list[int]:

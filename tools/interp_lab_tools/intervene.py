@@ -24,10 +24,11 @@ from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.intervening.checks import CheckedModel, checked_model, read_units
-from interp_lab.workflows.intervening.cost import Halves, blocks_after, peak_bytes, planned_seconds, work_of
+from interp_lab.workflows.intervening.cost import peak_bytes, planned_seconds
 from interp_lab.workflows.intervening.plan import n_sets, n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
+from interp_lab.workflows.intervening.work import Halves, blocks_after, work_of
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.inspect_again import inspect_again
 from interp_lab_tools.lab import Lab
@@ -147,15 +148,15 @@ def _time(
     if model is None:
         return {}
     refs, n_layers = _edited(request, found), model.facts.n_layers
-    layers = [model.layers.get(ref.dictionary) if ref.dictionary else ref.address and ref.address.layer for ref in refs]
+    places = [model.writes.get(ref.dictionary) if ref.dictionary else ref.address for ref in refs]
     explore, confirm = _sizes(request, prompts, halves)
     work = work_of(
         request,
         model.facts,
         Halves(explore, confirm),
         kinds=_kinds(refs),
-        blocks=[blocks_after(layer, n_layers) for layer in layers],
-        tokens=model.tokens,
+        blocks=[blocks_after(place, n_layers) for place in places],
+        lengths=model.lengths,
     )
     seconds, source = planned_seconds(work, request.model, settings)
     return {"seconds": seconds, "seconds_source": source, "peak_bytes": peak_bytes(model.facts)}

@@ -10,7 +10,7 @@ from interp_lab.engine.edits import Edit, Slice, Variant
 from interp_lab.engine.sites import Place, find_place
 from interp_lab.errors import ImpossibleEdit
 from interp_lab.models.load import LoadedModel
-from interp_lab.points import Address, place_in_order
+from interp_lab.points import Address, first_block, place_in_order
 
 _WITHIN = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_in", "mlp_act", "mlp_out", "resid_post")
 _ONE_AFTER_ANOTHER = frozenset(_WITHIN)
@@ -41,13 +41,6 @@ def groups_of(loaded: LoadedModel, variants: Sequence[Variant]) -> tuple[Group, 
     for address in {edit.target.writes for variant in variants for edit in variant.edits}:
         writable(loaded, address)
     return tuple(Group(block, reach, tuple(members)) for (block, reach), members in sorted(found.items()))
-
-
-def first_block(address: Address) -> int:
-    """Return the first block that has to run again when the address is edited."""
-    if address.layer is None:
-        return 0
-    return address.layer + 1 if address.point == "resid_post" else address.layer
 
 
 def writable(loaded: LoadedModel, address: Address) -> Place:

@@ -9,7 +9,7 @@ from interp_lab.contracts.intervene import InterveneRequest, UnitRef
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import HubUnreachable
 from interp_lab.models.facts import ModelFacts
-from interp_lab.models.file_tokenizer import mean_tokens
+from interp_lab.models.file_tokenizer import token_counts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import locate
 from interp_lab.points import Address, refuse_not_later
@@ -23,10 +23,10 @@ class CheckedModel(NamedTuple):
     """What files say of the model."""
 
     facts: ModelFacts
-    layers: dict[str, int | None]
-    """Layer that each dictionary reads."""
-    tokens: float
-    """Mean tokens of a prompt."""
+    writes: dict[str, Address]
+    """Where an edit of each dictionary's latents acts."""
+    lengths: tuple[int, ...]
+    """Tokens of each prompt."""
 
 
 def checked_model(
@@ -54,16 +54,14 @@ def checked_model(
         allow_remote_code=settings.trust_remote_code,
         words=(*request.targets, *request.alternatives),
     )
-    layers: dict[str, int | None] = {}
     reads: dict[str, Address] = {}
     writes: dict[str, Address] = {}
     for dictionary in dictionaries:
         name, out = dictionary.source or "", dictionary.addresses_out
         reads[name] = addresses_read(dictionary, facts)[0]
         writes[name] = Address.parse(out[0]) if out else reads[name]
-        layers[name] = reads[name].layer
     _check_order(request, found, reads=reads, writes=writes)
-    return CheckedModel(facts, layers, mean_tokens(source.directory, prompts.texts()))
+    return CheckedModel(facts, writes, token_counts(source.directory, prompts.texts()))
 
 
 def _check_order(
