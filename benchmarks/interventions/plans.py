@@ -37,14 +37,14 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
         {"n_units": 3, "layer": 2, "edits": ["steer"], "n_controls": 1, "dataset": "question", "where": "last"},
         {"n_units": 1, "layer": 3, "edits": ["ablate_mean", "amplify"], "n_controls": 4, "dataset": "quoted-speech"},
         {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "measurement-unit", **WRITING},
-        {"n_units": 5, "layer": 1, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "person-name", **FEWEST},
+        {"n_units": 4, "layer": 2, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "question", **FEWEST},
     ),
     "patch_activations": (
         {"dataset": "positive-sentiment", "max_pairs": 12, "components": ["attn_out", "mlp_out"], "top_k": 4},
         {"dataset": "person-name", "max_pairs": 12, "ways": ["denoising"], "n_controls": 2},
     ),
     "trace_paths": (
-        {"n_sources": 3, "n_targets": 2, "layer": 0, "dataset": "negation", "n_controls": 4},
+        {"n_sources": 2, "n_targets": 3, "layer": 0, "dataset": "quoted-speech", "n_controls": 3},
         {"n_sources": 1, "n_targets": 3, "layer": 1, "dataset": "question", "n_controls": 8},
     ),
     "validate_paths": (

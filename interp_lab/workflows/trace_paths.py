@@ -12,6 +12,7 @@ from interp_lab.engine.precision import decided_matmul
 from interp_lab.evidence.path_grade import grade_found
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
+from interp_lab.workflows.intervening.work import blocks_after
 from interp_lab.workflows.tracing.claims import row_hash
 from interp_lab.workflows.tracing.context import Context, Suggest
 from interp_lab.workflows.tracing.cost import Amount, keep_pace
@@ -88,6 +89,7 @@ def _amount(request: TracePathsRequest, context: Context, ends: Ends) -> Amount:
         n_negatives=0,
         tokens=sum(lengths) / len(lengths),
         screens=True,
+        n_blocks=blocks_after(ends.route.source, context.inputs.loaded.facts.n_layers),
     )
 
 

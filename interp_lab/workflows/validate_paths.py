@@ -17,6 +17,7 @@ from interp_lab.evidence.grade import refuse_discovery_rows
 from interp_lab.evidence.path_grade import grade_rerun
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
+from interp_lab.workflows.intervening.work import blocks_after
 from interp_lab.workflows.tracing.claims import Claim, Claims, as_traced, ends_of, find_claims, grading_rows
 from interp_lab.workflows.tracing.context import Context, Suggest
 from interp_lab.workflows.tracing.cost import Amount, keep_pace
@@ -98,6 +99,7 @@ def _amount(context: Context, ends: Ends, *, n_prompts: Sequence[int]) -> Amount
         n_negatives=n_prompts[-1],
         tokens=sum(lengths) / len(lengths),
         screens=False,
+        n_blocks=blocks_after(ends.route.source, context.inputs.loaded.facts.n_layers),
     )
 
 

@@ -25,6 +25,7 @@ from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS
+from interp_lab.workflows.intervening.work import blocks_after
 from interp_lab.workflows.tracing.cost import Amount, in_words
 from interp_lab.workflows.tracing.cost import plan as cost
 from interp_lab_tools.capability import Effects, JobCapability, Plan
@@ -56,6 +57,7 @@ def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
             n_negatives=0,
             tokens=tokens,
             screens=True,
+            n_blocks=blocks_run(request.sources, request.source_dictionary, facts, lab.settings),
         ),
         facts,
         lab.settings,
@@ -97,6 +99,17 @@ def opened(
     for dictionary in dictionaries:
         addresses_read(dictionary, facts)
     return prompts, facts, mean_tokens(source.directory, prompts.texts())
+
+
+def blocks_run(sources: Sequence[UnitRef], dictionary: str | None, facts: ModelFacts | None, settings: Settings) -> int:
+    """Return how many blocks run again when the sources, all of one place, are edited; 0 where the model is unknown."""
+    name = dictionary if dictionary is not None or not sources else sources[0].dictionary
+    if facts is None:
+        return 0
+    if name is None:
+        return blocks_after(sources[0].address if sources else None, facts.n_layers)
+    (config,) = dictionary_configs([name], settings)
+    return blocks_after(addresses_read(config, facts)[0], facts.n_layers)
 
 
 def named(units: Sequence[UnitRef]) -> list[str]:

@@ -18,7 +18,7 @@ from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.path_calls import next_for
 from interp_lab_tools.slots import slot_for
-from interp_lab_tools.trace_paths import as_plan, gather, named, opened
+from interp_lab_tools.trace_paths import as_plan, blocks_run, gather, named, opened
 
 if TYPE_CHECKING:
     from interp_lab.jobs.parts.partrun import PartRun
@@ -43,6 +43,7 @@ def _plan(request: ValidatePathsRequest, lab: Lab) -> Plan:
             n_negatives=-(-(len(prompts.prompts) - n_positive) // twice),
             tokens=tokens,
             screens=False,
+            n_blocks=blocks_run(sources, None, facts, lab.settings),
         ),
         facts,
         lab.settings,

@@ -9,7 +9,7 @@ from interp_lab.engine.components.nodes import Components
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import macs_per_token
 from interp_lab.settings import Settings
-from interp_lab.workflows.intervening.cost import TOKEN_CHARACTERS, Work, planned_seconds, record_pace
+from interp_lab.workflows.intervening.cost import ONE_BY_ONE, TOKEN_CHARACTERS, Work, planned_seconds, record_pace
 
 WHAT = "find_circuit"
 _SIZES = 12
@@ -52,7 +52,7 @@ def work_of(request: FindCircuitRequest, facts: ModelFacts, *, n_prompts: int, t
     head = facts.n_vocab * facts.d_model
     whole, tests = _whole_passes(request), _TESTS * len(parts.edges) + _CHECKED
     macs = n_prompts * tokens * (whole * (blocks + head) + tests * (_RUN_AGAIN * blocks + head))
-    return Work(n_prompts=2 * n_prompts, n_rows=0, macs=_SMALLER * macs, n_written=0)
+    return Work(n_prompts=2 * n_prompts, n_rows=0, macs=_SMALLER * macs, n_written=0, speeds=ONE_BY_ONE)
 
 
 def keep_pace(

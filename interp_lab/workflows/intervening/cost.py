@@ -32,9 +32,12 @@ ASSUMED_RATE = 5e9
 TOKEN_CHARACTERS = 3
 """Fewer than most tokenizers put into a token, so that counts are upper estimates."""
 
-_SECONDS = (2.8, 3e-3, 3.7e-5, 1 / 2.7e10, 4.2e-4, 2e-9)
-"""Seconds of any run, a prompt, an edited run, a multiply-add, a written token and a score of attention: fitted to 18
-runs of `intervene` in two small models (non-negative least squares of relative errors)."""
+Speeds = tuple[float, float, float, float, float, float]
+"""Seconds of any run, a prompt, an edited run, a multiply-add, a written token and a score of attention."""
+_SECONDS: Speeds = (2.8, 3e-3, 3.7e-5, 3.7e-11, 4.2e-4, 2e-9)
+"""Fitted to 18 runs of `intervene` in two small models (non-negative least squares of relative errors)."""
+ONE_BY_ONE: Final[Speeds] = (2.0, 1e-2, 3e-5, 2.7e-11, 6e-4, 0.0)
+"""Of runs that take prompts one by one, so that each costs passes of its own."""
 _KEPT: Final = 8
 _LIBRARIES, _PASS_TOKENS, _ALIVE = 1300 * 2**20, 1024, 8
 """Memory of libraries; tokens of a pass; tensors of the MLP's width that are alive in one."""
@@ -71,12 +74,14 @@ class Work:
     """Tokens to be written."""
     n_scores: float = 0.0
     """Pairs of tokens that heads compare."""
+    speeds: Speeds = _SECONDS
+    """How long each of these takes."""
 
     @property
     def seconds(self) -> float:
         """Seconds on an ordinary core."""
         counts = (1, self.n_prompts, self.n_rows, self.macs, self.n_written, self.n_scores)
-        return sum(each * count for each, count in zip(_SECONDS, counts, strict=True))
+        return sum(each * count for each, count in zip(self.speeds, counts, strict=True))
 
 
 def peak_bytes(facts: ModelFacts) -> int:

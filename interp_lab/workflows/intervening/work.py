@@ -62,6 +62,7 @@ class _Counted:
     """Prompts by their number of tokens."""
     last_only: bool
     """Whether edits touch the last token only, so that the tokens before it are not run again."""
+    n_prompts: int = 0
     n_rows: int = 0
     macs: float = 0.0
     n_scores: float = 0.0
@@ -126,7 +127,7 @@ def work_at(
 ) -> Work:
     """Return the work of a request with a model of which only sizes are known, on prompts by their number of tokens."""
     n_prompts = sum((*halves.explore, *halves.confirm))
-    found = _Counted(sizes, lengths, request.where == "last")
+    found = _Counted(sizes, lengths, request.where == "last", n_prompts)
     found.unedited(n_prompts, every_token=False)  # the units' own values
     found.unedited(sum(halves.explore), every_token=False)  # the words
     lean = request.metric in ("logit_difference", "score", "downstream")
@@ -145,7 +146,7 @@ def work_at(
     _searched(found, request, halves.explore[0], blocks)
     whole = sizes.block * sizes.n_layers + sizes.head
     return Work(
-        n_prompts=n_prompts,
+        n_prompts=found.n_prompts,
         n_rows=found.n_rows,
         macs=found.macs + n_written * whole,
         n_written=n_written,
@@ -162,7 +163,8 @@ def _searched(found: _Counted, request: InterveneRequest, n_positive: int, block
     """Count what chooses units before they are measured: a screen, or leaving out what is not needed."""
     deepest = max(blocks, default=0)
     if sets := n_sets(request, len(blocks)):
-        rounds = max(1, len(blocks) - 1)
+        rounds = len(blocks)
+        found.n_prompts += rounds * n_positive
         for _ in range(rounds):
             found.unedited(n_positive, every_token=False)
             found.edited(n_positive, _Edited(ceil(sets / rounds), deepest), every_token=False, logits=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from interp_lab.contracts.patch_activations import PatchRequest
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import macs_per_token
-from interp_lab.workflows.intervening.cost import Work
+from interp_lab.workflows.intervening.cost import ONE_BY_ONE, Work
 from interp_lab.workflows.patching.line_up import LinedUp
 
 KIND = "patch"
@@ -35,7 +35,9 @@ def work_of(request: PatchRequest, facts: ModelFacts, pairs: LinedUp) -> Work:
     unedited = _UNEDITED * len(request.ways) * pairs.n_pairs
     block, whole = macs_per_token(facts, 0) or 0, macs_per_token(facts, None) or 0
     again = passes * pairs.n_tokens * block * (facts.n_layers + 1) / 2
-    return Work(unedited, passes, again + unedited * pairs.n_tokens * whole + passes * _head(facts), 0)
+    return Work(
+        unedited, passes, again + unedited * pairs.n_tokens * whole + passes * _head(facts), 0, speeds=ONE_BY_ONE
+    )
 
 
 def _head(facts: ModelFacts) -> int:

@@ -11,7 +11,7 @@ from interp_lab.machine.hardware import memory
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import macs_per_token
 from interp_lab.settings import Settings
-from interp_lab.workflows.intervening.cost import Work, idle_seconds, planned_seconds, record_pace
+from interp_lab.workflows.intervening.cost import ONE_BY_ONE, Work, idle_seconds, planned_seconds, record_pace
 
 _FLOAT = 4
 _BASE = 600 * 2**20
@@ -25,8 +25,9 @@ KIND = "paths"
 """Of runs whose speeds are kept together."""
 MOST_PROMPTS, FEW_PROMPTS = 64, 8
 """Prompts of a screen that chooses, and of one that only tells how good it would be."""
-_BACK, _UNEDITED = 2, 3
-"""A run back beside one forward; unedited runs of a prompt, about."""
+_BACK, _UNEDITED, _SMALLER = 2, 3, 2.5
+"""A run back beside one forward; unedited runs of a prompt, about; how much slower multiply-adds are than where prompts
+share passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Amount:
     tokens: float
     """Mean tokens of a prompt."""
     screens: bool
+    n_blocks: float
+    """Blocks from the sources on, which run again."""
 
 
 def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, settings: Settings) -> PathPlan:
@@ -81,12 +84,13 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
 
 
 def work_of(request: PathRequest, amount: Amount, facts: ModelFacts) -> Work:
-    """Return the work: edited runs, about half of the model each, and of a screen the same back for every target."""
-    half = (macs_per_token(facts, 0) or 0) * facts.n_layers / 2 * amount.tokens
+    """Return the work: edited runs from the sources on, and of a screen the same back for every target."""
+    again = (macs_per_token(facts, 0) or 0) * amount.n_blocks * amount.tokens
     whole = (macs_per_token(facts, None) or 0) * amount.tokens
     passes, n_prompts = _passes(request, amount), amount.n_prompts + amount.n_negatives
     backward = _BACK * _screened(amount) * amount.n_targets
-    return Work(n_prompts, passes + backward, (passes + backward) * half + _UNEDITED * n_prompts * whole, 0)
+    macs = _SMALLER * ((passes + backward) * again + _UNEDITED * n_prompts * whole)
+    return Work(n_prompts, passes + backward, macs, 0, speeds=ONE_BY_ONE)
 
 
 def keep_pace(
