@@ -52,8 +52,8 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
         {"n_sources": 1, "n_targets": 3, "layer": 2, "dataset": "question", "n_controls": 8},
     ),
     "find_circuit": (
-        {"dataset": "question", "n_prompts": 6, "n_steps": 4, "n_controls": 19},
-        {"dataset": "person-name", "n_prompts": 4, "n_steps": 8, "n_controls": 39, "ablation": "zero"},
+        {"dataset": "question", "n_prompts": 6, "n_steps": 4, "n_controls": 19, "metric": "kl"},
+        {"dataset": "person-name", "n_prompts": 4, "n_steps": 8, "n_controls": 39, "ablation": "zero", "metric": "kl"},
     ),
 }
 FIRST: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ FIRST: dict[str, dict[str, Any]] = {
     "patch_activations": {"dataset": "positive-sentiment", "max_pairs": 8},
     "trace_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
     "validate_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
-    "find_circuit": {"dataset": "date-or-month", "n_prompts": 4, "n_steps": 4, "n_controls": 19},
+    "find_circuit": {"dataset": "date-or-month", "n_prompts": 4, "n_steps": 4, "n_controls": 19, "metric": "kl"},
 }
 ONE_MODEL = ("patch_activations", "validate_paths", "find_circuit")
 """Kinds whose runs are made in the first model only."""
