@@ -237,7 +237,7 @@ def _interventions(request: PlanScaleRequest, ledger: _Ledger, edits: Edits) -> 
         "arithmetic",
         2 * edits.macs,
         "FLOP",
-        formula="2 × multiply-adds: unedited prompts two to four times, edited runs from the middle layer on, the vocabulary",
+        formula="2 × multiply-adds: unedited prompts 2-4 times, edited runs from the middle layer on, the vocabulary",
         source="the same count",
     )
 
