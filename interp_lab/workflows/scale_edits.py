@@ -9,9 +9,7 @@ from interp_lab.contracts.plan_scale import PlanScaleRequest
 from interp_lab.machine.scale.costs import Edits
 from interp_lab.machine.scale.shape import Shape
 from interp_lab.points import Address
-from interp_lab.points import Address
 from interp_lab.workflows.intervening.cost import Work, bytes_beside_weights
-from interp_lab.workflows.intervening.work import Halves, Sizes, blocks_after, work_at
 from interp_lab.workflows.intervening.work import Halves, Sizes, blocks_after, work_at
 from interp_lab.workflows.scale_calls import edit_choices
 
