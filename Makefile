@@ -22,6 +22,7 @@ help:
 	@echo "make planted-directions   how many planted directions training recovers, and from twins without them"
 	@echo "make pocket-dictionaries  a dictionary for every layer of a model in the box, measured"
 	@echo "make criteria-table  the bundled criteria in both models in the box, beside what chance gives"
+	@echo "make bench-rates     false discoveries and coverage of intervals by simulation"
 	@echo "make pocket-models train the models in the box again"
 
 # torch first: an already installed torch satisfies every later requirement and keeps CUDA wheels away from CPU machines
@@ -137,6 +138,10 @@ pocket-dictionaries: $(STAMP)
 # dictionaries are trained on the first run and kept in .criteria
 criteria-table: $(STAMP)
 	$(BIN)/python benchmarks/criteria/bench.py
+
+# how often what is called is nothing and how often intervals hold the truth, beside what is stated
+bench-rates: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rates/bench.py
 
 # known circuits found again, and the pocket models matched on every criterion
 bench-circuits: $(STAMP)

@@ -1,6 +1,7 @@
 """The twelve bundled criteria in both models in the box: best latent, dimension, direction and probe, and the nothings.
 
-Dictionaries are trained first by `make pocket-dictionaries`' own command where `--workspace` does not hold them yet.
+Dictionaries are trained first by `make pocket-dictionaries`' own command where `--workspace` does not hold them yet,
+and a run that was cut off goes on behind the last dataset that it finished: after a change of code, give it a new one.
 Everything is chosen on explore groups and scored on confirm groups. Beside it: what audit_prompts says of every
 dataset, the share of columns called at q < 0.05 and p < 0.05 when labels are shuffled within families, and the same for
 a network of the same architecture with random weights. `--print` shows the tables of docs/criteria.md.
@@ -63,9 +64,13 @@ def _measured(workspace: Path, shuffles: int) -> dict[str, Any]:
     trained = {model: _dictionaries(model, workspace) for model in MODELS}
     for model in MODELS:
         _write_twin(model, workspace / f"random-{model}")
-    began = time.process_time()
     rows: list[dict[str, Any]] = []
     for place, preset in enumerate(list_presets()):
+        kept = workspace / f"row-{shuffles}-{preset.dataset}.json"
+        if kept.is_file():
+            rows.append(json.loads(kept.read_text(encoding="utf-8")))
+            continue
+        before = time.process_time()
         audit = audit_prompts(
             AuditPromptsRequest(dataset=BuiltinDataset(name=preset.dataset)), Settings(workspace=workspace)
         )[1]
@@ -81,13 +86,15 @@ def _measured(workspace: Path, shuffles: int) -> dict[str, Any]:
             ids = [each["artifact"] for each in trained[model]["rows"]]
             row[model] = _cell(preset, f"builtin:{model}", workspace / model, ids, chance=(rng, shuffles))
             row[model]["random_weights"] = _cell(preset, f"random-{model}", workspace, (), chance=(rng, shuffles))
+        row["cpu_seconds"] = round(time.process_time() - before, 1)
+        kept.write_text(json.dumps(row), encoding="utf-8")
         rows.append(row)
         print(preset.dataset, row["usability"], {m: row[m]["best"]["latent"] for m in MODELS}, flush=True)
     return {
         "bench": "criteria",
         "seed": SEED,
         "shuffles": shuffles,
-        "cpu_seconds": round(time.process_time() - began, 1),
+        "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows), 1),
         "dictionaries": {model: _facts(found) for model, found in trained.items()},
         "rows": rows,
         "chance": _chance(rows),

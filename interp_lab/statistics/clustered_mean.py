@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
 from interp_lab.statistics.distributions import student_critical_value, student_tail
+from interp_lab.statistics.group_error import group_error
 
-INTERVAL_METHOD = "Student t on group sums"
+INTERVAL_METHOD = "Student t on group sums, groups of unequal size allowed for"
 
 
 class MeanEstimate(NamedTuple):
@@ -34,7 +35,7 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95)
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
         TooFewGroups: there are fewer than two groups.
 
-    Source: linearised ratio mean, Cochran (1977, §9A); n_groups - 1 degrees of freedom.
+    Source: linearised ratio mean, Cochran (1977, §9A); error and degrees of freedom as `group_error`.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
     rows = checked_vector(values, codes.size, "value")
@@ -43,7 +44,7 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95)
         raise TooFewGroups(f"A mean over {n_groups} group has no interval.")
     mean = float(rows.mean())
     sums = np.bincount(codes, weights=rows - mean)
-    error = float(np.sqrt((sums @ sums) * n_groups / (n_groups - 1)) / rows.size)
-    half = student_critical_value(level, n_groups - 1) * error
-    p = 2 * float(student_tail(abs(mean) / error, n_groups - 1)) if error > 0 else float(mean == 0)
+    error, df = group_error(sums / rows.size, np.bincount(codes) / rows.size)
+    half = student_critical_value(level, df) * error
+    p = 2 * float(student_tail(abs(mean) / error, df)) if error > 0 else float(mean == 0)
     return MeanEstimate(mean, mean - half, mean + half, error, p, n_groups, rows.size)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
 from interp_lab.statistics.distributions import student_critical_value
+from interp_lab.statistics.group_error import group_error
 
 
 class RatioEstimate(NamedTuple):
@@ -30,7 +31,7 @@ def clustered_ratio(
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
         TooFewGroups: there are fewer than two groups, or the denominators sum to nothing.
 
-    Source: linearised ratio estimator, Cochran (1977, §6.3 and §9A); n_groups - 1 degrees of freedom.
+    Source: linearised ratio estimator, Cochran (1977, §6.3 and §9A); error and degrees of freedom as `group_error`.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
     above = checked_vector(numerator, codes.size, "numerator")
@@ -41,6 +42,6 @@ def clustered_ratio(
         raise TooFewGroups(f"A ratio over {n_groups} groups whose denominators sum to {total:g} has no interval.")
     ratio = float(above.sum()) / total
     sums = np.bincount(codes, weights=above - ratio * below)
-    error = float(np.sqrt((sums @ sums) * n_groups / (n_groups - 1))) / total
-    half = student_critical_value(level, n_groups - 1) * error
+    error, df = group_error(sums / total, np.bincount(codes, weights=below) / total)
+    half = student_critical_value(level, df) * error
     return RatioEstimate(ratio, ratio - half, ratio + half, n_groups)

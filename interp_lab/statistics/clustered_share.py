@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
 from interp_lab.statistics.distributions import student_critical_value
+from interp_lab.statistics.group_error import group_error
 from interp_lab.statistics.wilson import wilson_interval
 
 INTERVAL_METHOD = "Wilson with Student t, on the effective number of rows; on the number of groups where all rows agree"
@@ -37,8 +38,8 @@ def clustered_share(
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
         TooFewGroups: There are no rows.
 
-    Source: Wilson (1927) with Student's t; effective sample size by Korn and Graubard (1998), variance of group sums by
-    Cochran (1977).
+    Source: Wilson (1927) with Student's t; effective sample size by Korn and Graubard (1998), variance and degrees
+    of freedom as `group_error`.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
     rows = checked_vector(np.asarray(yes, dtype=np.float64), codes.size, "row")
@@ -48,10 +49,10 @@ def clustered_share(
     total = float(weight.sum())
     share, n_groups = min(1.0, float(rows @ weight) / total), int(codes.max()) + 1
     sums = np.bincount(codes, weights=weight * (rows - share)) / total
-    variance = float(sums @ sums) * n_groups / max(1, n_groups - 1)
-    effective = float(n_groups)
-    if 0 < share < 1:
-        effective = float(np.clip(share * (1 - share) / variance, 1.0, rows.size)) if variance > 0 else float(rows.size)
-    critical = student_critical_value(level, max(1, n_groups - 1))
+    effective, df = float(n_groups), max(1.0, n_groups - 1.0)
+    if 0 < share < 1 and n_groups > 1:
+        error, df = group_error(sums, np.bincount(codes, weights=weight) / total)
+        effective = float(np.clip(share * (1 - share) / error**2, 1.0, rows.size)) if error > 0 else float(rows.size)
+    critical = student_critical_value(level, df)
     low, high = wilson_interval(share, effective, critical=critical)
     return ShareEstimate(share, float(low), float(high), int(rows.sum()), rows.size, n_groups)

@@ -8,7 +8,8 @@ import numpy as np
 
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.clusters import Clusters
-from interp_lab.statistics.distributions import student_critical
+from interp_lab.statistics.distributions import student_critical, student_critical_value
+from interp_lab.statistics.group_error import degrees_of_freedom, inverse_rests
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +42,16 @@ def level_means(values: Floats, levels: Ints, groups: Ints, *, n_levels: int, le
     owner = cells // n_names
     off = np.bincount(cell.ravel(), weights=values - mean[levels], minlength=cells.size)
     n_groups = np.bincount(owner, minlength=n_levels)
-    squares = np.bincount(owner, weights=off**2, minlength=n_levels)
     spread = n_groups >= 2
-    safe = np.where(spread, n_groups, 2)
-    error = np.sqrt(squares * safe / (safe - 1)) / np.maximum(count, 1)
-    half = np.where(spread, student_critical(level, (safe - 1).astype(np.float64)) * error, np.inf)
+    weights = np.bincount(cell.ravel(), minlength=cells.size) / count[owner]
+    inverse = inverse_rests(weights)
+    squares, *sums = (
+        np.bincount(owner, weights=each, minlength=n_levels)
+        for each in (off**2 * inverse, weights**2, weights**2 * inverse, (weights**2 * inverse) ** 2)
+    )
+    df = np.where(spread, degrees_of_freedom(*(np.where(spread, each, 1.0) for each in sums)), 1.0)
+    error = np.sqrt(squares) / np.maximum(count, 1)
+    half = np.where(spread, student_critical(level, np.clip(df, 1.0, np.maximum(1, n_groups - 1))) * error, np.inf)
     return LevelMeans(count, n_groups, mean, mean - half, high=mean + half, maximum=maximum)
 
 
@@ -59,6 +65,10 @@ def mean_interval(values: Floats, clusters: Clusters, *, level: float = 0.95) ->
     if n_groups < 2:
         return mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf)
     off = clusters.sums(values - mean[..., None])
-    error = np.sqrt((off**2).sum(axis=-1) * n_groups / (n_groups - 1)) / clusters.n_rows
-    half = student_critical(level, np.array([n_groups - 1.0]))[0] * error
+    weights = clusters.sizes / clusters.n_rows
+    inverse = inverse_rests(weights)
+    pulls = inverse * weights**2
+    df = degrees_of_freedom(float(weights @ weights), float(pulls.sum()), float(pulls @ pulls))
+    error = np.sqrt((off**2 * inverse).sum(axis=-1)) / clusters.n_rows
+    half = student_critical_value(level, min(max(df, 1.0), n_groups - 1.0)) * error
     return mean, mean - half, mean + half

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from interp_lab.methods.association import associate_codes
 from interp_lab.methods.redundancy import redundancy
@@ -76,3 +79,38 @@ def test_copies_say_the_same_and_independent_latents_do_not() -> None:
     twins = np.stack([np.eye(6)[i] for i in (0, 1, 2, 3, 4, 4)])
     (written,) = redundancy(np.delete(values, 3, axis=1)[:, [0, 1, 2, 3, 4, 0]] * [1, 1, 1, 1, 1, 0], decoders=twins)
     assert (written.leader, written.members) == (4, (5,))
+
+
+def _spread_alone(one: NDArray[np.float64], other: NDArray[np.float64], sample: Sample) -> tuple[float, float]:
+    """DeLong's interval of the difference, from the spread of placements and nothing else."""
+    wins = [(score[sample.labels][:, None] > score[~sample.labels]).astype(float) for score in (one, other)]
+    difference = wins[0] - wins[1]
+    error = math.sqrt(sum(difference.mean(axis=side).var(ddof=1) / difference.shape[1 - side] for side in (0, 1)))
+    half = float(stats.t.ppf(0.975, min(difference.shape) - 1)) * error
+    return float(difference.mean()) - half, float(difference.mean()) + half
+
+
+@pytest.mark.parametrize(("per_class", "most_alone"), [(6, 0.88), (15, 0.95)])
+def test_the_difference_of_two_scores_near_perfection_is_covered_where_their_spread_alone_is_too_small(
+    per_class: int, most_alone: float
+) -> None:
+    rng, truths = np.random.default_rng(6), (0.97, 0.9)
+    sample = Sample.of(np.arange(2 * per_class) % 2 == 0)
+    inside = alone = 0
+    for _ in range(400):
+        one, other = (
+            rng.normal(size=sample.n_rows) + math.sqrt(2) * stats.norm.ppf(truth) * sample.labels for truth in truths
+        )
+        found, (low, high) = auroc_difference(one, other, sample), _spread_alone(one, other, sample)
+        inside += found.low <= truths[0] - truths[1] <= found.high
+        alone += low <= truths[0] - truths[1] <= high
+    assert inside / 400 >= 0.93
+    assert alone / 400 <= most_alone
+
+
+def test_two_scores_that_both_separate_perfectly_differ_by_nothing_with_an_open_interval() -> None:
+    sample = Sample.of(np.arange(20) < 10)
+    found = auroc_difference(sample.labels * 1.0, sample.labels * 2.0 + np.arange(20) / 100, sample)
+    assert found.estimate == 0
+    assert found.low < -0.05
+    assert found.high > 0.05
