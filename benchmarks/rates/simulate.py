@@ -143,10 +143,14 @@ def _proportion(rng: np.random.Generator, sample: Sample, kind: str, n_planted: 
 def _rate(shares: Sequence[float], power: Sequence[float]) -> Row:
     found = clustered_mean(shares, np.arange(len(shares)))
     any_false = sum(share > 0 for share in shares)
+    low, high = max(0.0, found.low), found.high
+    if any_false in (0, sum(shares)):  # every share is 0 or 1: a mean without a spread would have no interval
+        of_runs = clustered_share([share > 0 for share in shares], range(len(shares)))
+        low, high = of_runs.low, of_runs.high
     return {
         "rate": round(found.mean, 4),
-        "low": round(max(0.0, found.low), 4),
-        "high": round(found.high, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
         "runs": len(shares),
         "runs_with_a_false_one": any_false,
         "found": None if math.isnan(power[0]) else round(float(np.mean(power)), 3),
