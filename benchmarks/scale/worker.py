@@ -15,17 +15,11 @@ from interp_lab.jobs.places.ray import RayPlace
 from interp_lab_server.worker import main
 from tests.e2e.holding_worker import hold_shards
 
-
-def compute_one_way() -> None:
-    """Leave out the choice between ways of computing matrix products."""
-    from interp_lab.engine import precision  # lazy: an attendant needs no torch
-
-    precision.probe_matmul = lambda: precision.MatmulPrecision(mode="default", relative_error=0.0, speedup=1.0)
-
-
 if __name__ == "__main__":
     RayPlace.lag_s = 3.0  # one machine's own disk shows at once what was written
     if PART_FLAG in sys.argv or os.environ.get("INTERP_LAB_LAUNCHER") == "local":
+        from tests.e2e.one_way_worker import one_way  # lazy: an attendant needs no torch
+
         hold_shards()
-        compute_one_way()
+        one_way()
     sys.exit(main())
