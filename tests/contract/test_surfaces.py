@@ -55,6 +55,21 @@ def test_the_default_toolset_stays_small() -> None:
     assert 0 < len(offered(DEFAULT_TOOLSETS)) <= MAX_DEFAULT_TOOLS
 
 
+@pytest.mark.parametrize("toolset", sorted({c.toolset for c in CAPABILITIES} - {"core"}))
+def test_whatever_starts_a_job_comes_with_what_waits_for_it_ends_it_and_reads_what_it_made(toolset: str) -> None:
+    here = offered(frozenset([toolset]))
+    assert any(c.execution == "job" for c in here)
+    along = {c.name for c in here if c.toolset != toolset}
+    assert along == {"lab_overview", "job_wait", "job_cancel", "artifact_read"}
+    assert [c for c in CAPABILITIES if c in here] == list(here)
+
+
+@pytest.mark.parametrize("toolset", sorted({c.toolset for c in CAPABILITIES} - {"core"}))
+def test_a_server_that_starts_no_job_has_the_overview_alone_besides_its_own(toolset: str) -> None:
+    here = offered(frozenset([toolset]), read_only=True)
+    assert {c.name for c in here if c.toolset != toolset} == {"lab_overview"}
+
+
 def test_read_only_offers_nothing_that_changes_anything() -> None:
     everything = frozenset(c.toolset for c in CAPABILITIES)
     names = {c.name for c in offered(everything, read_only=True)}

@@ -50,6 +50,7 @@ from interp_lab_tools.register_hypothesis import REGISTER_HYPOTHESIS
 from interp_lab_tools.score_prompts import SCORE_PROMPTS
 from interp_lab_tools.search_features import SEARCH_FEATURES
 from interp_lab_tools.show_feature import SHOW_FEATURE
+from interp_lab_tools.showing import shown
 from interp_lab_tools.steer import STEER
 from interp_lab_tools.store_export import STORE_EXPORT
 from interp_lab_tools.store_import import STORE_IMPORT
@@ -131,4 +132,4 @@ def find(name: str) -> InlineCapability | JobCapability:
 
 def offered(toolsets: frozenset[str], *, read_only: bool = False) -> tuple[InlineCapability | JobCapability, ...]:
     """Return the capabilities that a server with these toolsets offers, in catalogue order."""
-    return tuple(c for c in CAPABILITIES if c.toolset in toolsets and (c.effects.readable or not read_only))
+    return shown(CAPABILITIES, toolsets, read_only=read_only)

@@ -30,6 +30,7 @@ from interp_lab.reports.numbers import counted
 from interp_lab_tools.capability import Effects, InlineCapability, JobCapability
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS, INLINE_PROMPTS, INPUT_BYTES
+from interp_lab_tools.showing import shown
 from interp_lab_tools.versions import code_version, package_versions, python_version, release
 from interp_lab_tools.views import artifact_ref, job_entry
 
@@ -145,13 +146,14 @@ def _warnings(lab: Lab, datasets: Sequence[DatasetEntry], n_more: int) -> Iterat
 
 
 def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, ...]:
+    here = _shown_here(others, lab)
     return tuple(
         CapabilityEntry(
             name=c.name,
             title=c.title,
             toolset=c.toolset,
             execution=c.execution,
-            offered=c.toolset in lab.toolsets and (c.effects.readable or not lab.read_only),
+            offered=c.name in here,
         )
         for c in others
     )
@@ -159,8 +161,13 @@ def _capabilities(others: Sequence[Listed], lab: Lab) -> tuple[CapabilityEntry, 
 
 def _toolsets(others: Sequence[Listed], lab: Lab) -> dict[str, tuple[str, ...]]:
     """Return what a server with more toolsets would offer; its own tools are in its tool list."""
-    missing = {c.toolset: 1 for c in others if c.toolset not in lab.toolsets}
-    return {toolset: tuple(c.name for c in others if c.toolset == toolset) for toolset in missing}
+    here = _shown_here(others, lab)
+    more = [c for c in others if c.toolset not in lab.toolsets and c.name not in here]
+    return {toolset: tuple(c.name for c in more if c.toolset == toolset) for toolset in {c.toolset: 1 for c in more}}
+
+
+def _shown_here(others: Sequence[Listed], lab: Lab) -> frozenset[str]:
+    return frozenset(c.name for c in shown(others, lab.toolsets, read_only=lab.read_only))
 
 
 def _length(wanted: frozenset[Section]) -> int:

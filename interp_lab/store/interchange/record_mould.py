@@ -7,6 +7,7 @@ first line, parsed as any other, is the mould: a line whose bytes between the va
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONDecoder
@@ -22,6 +23,8 @@ LEAST_BYTES = 128
 """Bytes per feature from which comparing is faster than parsing."""
 _LONGEST_NUMBER = 40
 _METADATA = b'"feature_metadata"'
+_CUT = secrets.token_hex(16)
+"""What stands in the place of features while the rest of a line is parsed: nothing that a file could say."""
 _VALUE = re.compile(rb'"activation": ?(-?[0-9][0-9.eE+-]*)')
 
 
@@ -71,14 +74,14 @@ class Mould:
             said = self._metadata(line, stop)
         if not numbers or said[1] - said[0] != len(self.metadata):
             return None
-        cuts = [(start, stop, b'"features": []')]
+        cuts = [(start, stop, b'"features": "%b"' % _CUT.encode())]
         if self.metadata:
             cuts.append((said[0], said[1], b'"feature_metadata": null'))
         rest = _without(line, sorted(cuts))
         record, values = _parsed(rest), _parsed(b"[" + b",".join(numbers) + b"]")
         if not _is_rest(record, rest) or not _are_numbers(values, len(numbers)):
             return None
-        return record, np.array(values, dtype=np.float64)
+        return record | {"features": []}, np.array(values, dtype=np.float64)
 
     def _metadata(self, line: bytes, start: int) -> tuple[int, int]:
         """Where what is said of all features stands from `start` on; nowhere if it is something else."""
@@ -129,7 +132,7 @@ def _is_rest(record: Any, text: bytes) -> bool:
     if not isinstance(record, dict) or text.count(b'"features"') != 1 or text.count(_METADATA) > 1:
         return False
     top = cast(dict[str, Any], record)
-    return top.get("features") == [] and top.get("feature_metadata") is None
+    return top.get("features") == _CUT and top.get("feature_metadata") is None
 
 
 def _are_numbers(values: Any, n: int) -> bool:

@@ -74,6 +74,15 @@ def test_a_line_that_says_anything_else_of_its_features_is_left_to_parsing(chang
     assert mould_of(first).read(other) is None
 
 
+def test_features_inside_something_else_are_not_those_of_the_record() -> None:
+    first, other = lines([record(0, [1.0, 2.0, 3.0], metadata=False), record(1, [7.0, 8.0, 9.0], metadata=False)])
+    start, end = other.index(b', "features"'), other.rindex(b"}")
+    inside = other[:start] + b', "f\\u0065atures": [], "metadata": {' + other[start + 2 : end] + b"}}\n"
+    assert json.loads(inside)["features"] == []
+    assert mould_of(first).read(other) is not None
+    assert mould_of(first).read(inside) is None
+
+
 def test_text_that_looks_like_a_feature_is_text() -> None:
     shown = 'he wrote "features": [{"activation": 7, "feature_metadata": {} }] and left'
     first, second = lines([record(n, [1.0, 2.0, 3.0], text=shown) for n in range(2)], sort_keys=True)
