@@ -23,7 +23,7 @@ def test_what_was_exported_is_read_by_the_call_that_comes_with_it(tmp_path: Path
         (action,) = exported.agent_next_actions
         found = call(lab, action.tool, action.arguments)
         assert found.n_rows == exported.n_cards == 1
-        assert found.agent_next_actions == ()
+        assert [action.tool for action in found.agent_next_actions] == ["lab_overview"], "nothing is left to call on it"
         artifact = str(action.arguments["path"]).partition("/")[0]
         for wrong, error in (
             (f"{artifact}/other.json", errors.UnknownArtifact),
