@@ -14,7 +14,7 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.cost import ONE_BY_ONE, Work, idle_seconds, planned_seconds, record_pace
 
 _FLOAT = 4
-_BASE = 600 * 2**20
+_BASE = 800 * 2**20
 """Libraries."""
 _PASS_TOKENS = 2048
 _COPIES = 6
