@@ -29,13 +29,19 @@ class Effects:
     idempotent: bool = True
     open_world: bool = False
     """Reaches beyond this machine."""
-    writes_if_asked: bool = False
-    """Writes an artifact only if the request says so; a read-only server offers it and refuses that."""
+    writes_if_asked: tuple[str, ...] = ()
+    """Fields by which a request asks for an artifact: without them none is written; a read-only server refuses them."""
 
     @property
     def readable(self) -> bool:
         """Whether a server that writes nothing can offer it."""
-        return self.read_only or self.writes_if_asked
+        return self.read_only or bool(self.writes_if_asked)
+
+    def writes(self, request: Contract) -> bool:
+        """Whether this request, of a capability that is answered at once, writes to the workspace."""
+        fields = type(request).model_fields
+        asked = any(getattr(request, name) != fields[name].default for name in self.writes_if_asked)
+        return asked if self.writes_if_asked else not self.read_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

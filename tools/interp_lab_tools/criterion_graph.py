@@ -97,7 +97,7 @@ CRITERION_GRAPH = InlineCapability(
     request=CriterionGraphRequest,
     result=CriterionGraphResult,
     handler=_handle,
-    effects=Effects(read_only=False, writes_if_asked=True),
+    effects=Effects(read_only=False, writes_if_asked=("publish",)),
     toolset="circuits",
     changes="No grade; how the findings of several reports hang together.",
     example={"reports": ["0" * 64, "1" * 64]},

@@ -175,7 +175,7 @@ DOSSIER = InlineCapability(
     request=DossierRequest,
     result=DossierResult,
     handler=_handle,
-    effects=Effects(read_only=False, writes_if_asked=True),
+    effects=Effects(read_only=False, writes_if_asked=("publish",)),
     toolset="evidence",
     changes="No grade; it says what all runs together show.",
     example={"model": "builtin:pocket-llama", "criterion": "the word is a person's name"},

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobRequest
 from interp_lab.contracts.results import Result
-from interp_lab.errors import InvalidRequest, LabError
+from interp_lab.errors import InvalidRequest, LabError, ReadOnlyLab
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.catalogue import find, offered
 from interp_lab_tools.lab import Lab
@@ -87,7 +87,10 @@ def _cost(action: NextAction, capability: InlineCapability | JobCapability, lab:
     if isinstance(capability, InlineCapability):
         if capability.waits_for is not None:
             return _WAITS
-        return AT_ONCE if capability.effects.read_only else _WRITES
+        writes = capability.effects.writes(request)
+        if writes and lab.read_only:
+            raise ReadOnlyLab
+        return _WRITES if writes else AT_ONCE
     assert isinstance(request, JobRequest)
     said = action.cost or capability.plan(request, lab).summary  # a plan that was just made says its cost itself
     return f"This call only plans. The run: {said}" if request.dry_run else f"A job: {said}"

@@ -72,7 +72,7 @@ QUERY_ACTIVATIONS = InlineCapability(
     request=QueryRequest,
     result=QueryResult,
     handler=_handle,
-    effects=Effects(read_only=False, writes_if_asked=True),
+    effects=Effects(read_only=False, writes_if_asked=("plot",)),
     toolset="core",
     changes="No grade; it can show that a unit follows something else.",
     example={"store": "0" * 64, "query": "overview"},

@@ -90,7 +90,7 @@ SHOW_FEATURE = InlineCapability(
     request=ShowFeatureRequest,
     result=ShowFeatureResult,
     handler=_handle,
-    effects=Effects(read_only=False, writes_if_asked=True),
+    effects=Effects(read_only=False, writes_if_asked=("html",)),
     toolset="core",
     changes="No grade; it can show that a latent follows something else.",
     example={"store": "0" * 64, "dictionary": "1" * 64, "unit": 17},

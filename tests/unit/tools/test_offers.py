@@ -12,11 +12,13 @@ import pytest
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobView
 from interp_lab.contracts.results import Result
+from interp_lab.errors import ReadOnlyLab
 from interp_lab.settings import Settings
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.offers import checked, with_offers
+from interp_lab_tools.mending import mending
+from interp_lab_tools.offers import AT_ONCE, checked, with_offers
 
 ALL = frozenset(capability.toolset for capability in CAPABILITIES)
 NAMES = {"model": "builtin:pocket-llama", "criterion": "the word is a person's name", "dataset": "builtin:person-name"}
@@ -70,6 +72,22 @@ def test_an_answer_that_leaves_nothing_open_says_so_with_a_call(lab: Lab) -> Non
     assert only.changes
     kept = with_offers(Result(summary="s", agent_next_actions=(action("job_list"),)), lab).agent_next_actions
     assert [each.tool for each in kept] == ["job_list"]
+
+
+def test_only_a_call_that_asks_for_a_file_is_said_to_write_one_and_a_server_that_writes_nothing_offers_none(
+    lab: Lab,
+) -> None:
+    known = {name: NAMES[name] for name in ("model", "criterion")}
+    reads, asks = action("dossier", **known), action("dossier", **known, publish=True)
+    assert [each.cost for each in checked([reads, asks], lab)] == [AT_ONCE, f"{AT_ONCE[:-1]}; writes to the workspace."]
+    kept = Lab(settings=lab.settings, engine=lab.engine, toolsets=ALL, read_only=True)
+    assert [each.arguments for each in checked([reads, asks], kept)] == [known]
+    with pytest.raises(ReadOnlyLab):
+        call(kept, "dossier", {**known, "publish": True})
+    again = mending(ReadOnlyLab.code, "dossier", {**known, "publish": True}, kept)
+    assert [(each.tool, each.arguments) for each in again] == [("dossier", known)]
+    asked = {c.name: c.effects.writes_if_asked for c in CAPABILITIES if c.effects.writes_if_asked}
+    assert all(set(names) <= set(BY_NAME[tool].request.model_fields) for tool, names in asked.items())
 
 
 def test_a_plan_hands_out_its_own_call_even_where_the_toolset_is_not_offered(lab: Lab) -> None:
