@@ -51,7 +51,7 @@ class PartName(NamedTuple):
 class MadeFile(Contract):
     """One file that a shard made."""
 
-    name: str
+    name: str = Field(pattern=r"^[^/]*[^/.][^/]*$")
     sha256: str
     bytes: NonNegativeInt
 
@@ -79,7 +79,7 @@ class Outcome(Contract):
     """The shards that a lead planned."""
     files: tuple[MadeFile, ...] = ()
     """What a shard made."""
-    objects: str = ""
+    objects: str = Field(default="", pattern=r"^([\w-]+/[\w-]+/[0-9]+)?$")
     """Where in the exchange they are; empty: in the part's folder."""
     artifacts: tuple[StagedArtifact, ...] = ()
     damaged: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,18 @@ def test_a_job_that_repeats_another_finds_what_its_shards_put_there_and_removes_
     assert shard.is_whole()
     again.drop(shard)
     assert MemoryFileSystem.store == {}
+
+
+@pytest.mark.parametrize(
+    "said", [{"objects": "everything"}, {"objects": "../a/1"}, {"name": "../../a"}, {"name": ".."}]
+)
+def test_an_outcome_that_names_something_outside_its_place_is_a_damaged_one(
+    settings: Settings, said: dict[str, str]
+) -> None:
+    shard = begun(settings)
+    file = {"name": said.get("name", "a"), "sha256": "0" * 64, "bytes": 1}
+    whole = {"number": 1, "state": "done", "objects": said.get("objects", "a/b/1"), "files": [file]}
+    (shard.path / "outcome.json").write_text(json.dumps(whole))
+    assert shard.read_outcome() is None
+    (shard.path / "outcome.json").write_text(json.dumps(whole | {"objects": "a/b/1", "files": [file | {"name": "a"}]}))
+    assert shard.read_outcome() is not None
