@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -25,6 +25,8 @@ from interp_lab.contracts.train_sae import REPORT_KIND as TRAINING_KIND
 
 RECORDS = ("report.json", "graph.json", "dossier.json", "card.json", "figure.json")
 """Files of which the first that an artifact has is its record."""
+_LARGEST = sys.float_info.max
+"""A whole number of a record can be larger than any that is drawn."""
 
 
 class Drawn(NamedTuple):
@@ -76,7 +78,7 @@ def drawn_of(kind: str, record: JsonValue) -> Drawn | None:
         names = Counter(value for value in found if isinstance(value, str))
         return Drawn("amounts", tuple(map(float, names.values())), source.words) if names else None
     numbers = [value for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
-    values = tuple(float(value) for value in numbers if math.isfinite(value))
+    values = tuple(float(value) for value in numbers if -_LARGEST < value < _LARGEST)
     return Drawn(source.drawing, values, source.words) if values else None
 
 

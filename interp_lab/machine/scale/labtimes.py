@@ -12,6 +12,9 @@ from interp_lab.contracts.machine import WorkName, WorkTime
 _NEEDED: frozenset[WorkName] = frozenset(
     {"forward", "train_step", "held_out", "worker_start", "harvest_run", "harvest_token", "train_run", "intervene"}
 )
+_SURFACES: tuple[WorkName, ...] = ("train_step", "held_out")
+_SIZED: frozenset[WorkName] = frozenset({"forward", "train_dense", *_SURFACES})
+_MOST = 2**31
 PROBE_WIDTH = 160
 """Width of the packaged model that the short runs of a profile read."""
 PROBE_K = 32
@@ -27,9 +30,10 @@ class LabTimes(NamedTuple):
 
     @classmethod
     def of(cls, work: Sequence[WorkTime], device: str) -> Self | None:
-        """Return them, or None where the profile did not measure every piece there."""
+        """Return them, or None where the profile did not measure every piece there, at sizes that tell of others."""
         found = tuple(each for each in work if each.device == device)
-        return cls(found) if {each.what for each in found} >= _NEEDED else None
+        whole = {each.what for each in found} >= _NEEDED and all(map(_is_sized, found))
+        return cls(found) if whole and all(_has_corners(found, what) for what in _SURFACES) else None
 
     def once(self, what: WorkName) -> float:
         """Return the time of a piece that has no size."""
@@ -75,6 +79,17 @@ class LabTimes(NamedTuple):
             slope = max(0.0, (slow - fast) / max(1, long - short))
             found.append((width, max(fast - slope * short, fast / 4), slope))
         return found
+
+
+def _is_sized(work: WorkTime) -> bool:
+    """Whether the piece has a width and a length, inputs and latents, where these matter; a file can say anything."""
+    return work.what not in _SIZED or (len(work.sizes) == 2 and all(0 < size < _MOST for size in work.sizes))
+
+
+def _has_corners(found: Sequence[WorkTime], what: WorkName) -> bool:
+    at = {each.sizes for each in found if each.what == what}
+    sides = [sorted({sizes[i] for sizes in at}) for i in (0, 1)]
+    return all(len(side) > 1 for side in sides) and {(d, n) for d in sides[0] for n in sides[1]} <= at
 
 
 class _Surface(NamedTuple):

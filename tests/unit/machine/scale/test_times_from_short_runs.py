@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp_lab.contracts.machine import WorkName
 from interp_lab.contracts.plan_scale import PlanScaleRequest, StageTime
 from interp_lab.machine.scale.costs import Edits, quantities
 from interp_lab.machine.scale.labtimes import LabTimes
@@ -36,6 +37,23 @@ def test_a_profile_that_lacks_a_piece_or_measured_elsewhere_gives_no_times() -> 
     assert LabTimes.of(probed(), "cpu") is not None
     assert LabTimes.of(probed(), "cuda:0") is None
     assert LabTimes.of([each for each in probed() if each.what != "train_run"], "cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("what", "sizes"),
+    [
+        ("forward", ()),
+        ("forward", (0, 64)),
+        ("train_dense", (128,)),
+        ("train_dense", (10**300, 1)),
+        ("train_step", (256, 1024)),
+        ("held_out", (1, 2, 3)),
+    ],
+)
+def test_sizes_that_tell_nothing_of_others_give_no_times(what: WorkName, sizes: tuple[int, ...]) -> None:
+    """A profile is a file that anybody can write."""
+    assert LabTimes.of([*probed(), work(what, 1.0, *sizes)], "cpu") is None
+    assert LabTimes.of([each for each in probed() if each.sizes != (512, 8192)], "cpu") is None
 
 
 @pytest.mark.parametrize("width", [64, 128, 300, 512, 4096])

@@ -25,12 +25,12 @@ from interp_lab.contracts.features import ShowFeatureResult
 from interp_lab.contracts.gallery import GalleryResult
 from interp_lab.contracts.patch_report import PatchReport
 from interp_lab.contracts.path_report import PathReport
-from interp_lab.contracts.steer import SteerReport
+from interp_lab.contracts.steer import STEER_KIND, SteerReport
 from interp_lab.contracts.train_sae import TrainingReport
 from interp_lab.reports.html import render_html
 from interp_lab.reports.intervention import render_intervention
 from interp_lab.settings import Settings
-from interp_lab.workflows.gallery_drawings import SOURCES
+from interp_lab.workflows.gallery_drawings import SOURCES, drawn_of
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import CAPABILITIES, offered
 from interp_lab_tools.lab import Lab
@@ -245,3 +245,10 @@ def test_tiles_of_other_kinds_have_their_sentence_and_their_drawing(
     said = ["".join(e.itertext()) for e in tile.iter("p")]
     assert any(words in line for line in said)
     assert ("h" in said) is bool({"headline", "summary"} & set(record))  # the first line alone
+
+
+@pytest.mark.parametrize("huge", [10**399, -(10**399)])
+def test_a_number_that_nothing_can_draw_is_left_out(huge: int) -> None:
+    drawn = drawn_of(STEER_KIND, {"doses": [{"gain": huge}, {"gain": 0.5}, {"gain": True}]})
+    assert drawn is not None
+    assert drawn.values == (0.5,)
