@@ -94,6 +94,7 @@ class SmallestFacts(Contract):
     all_together: FiniteFloat
     """Effect of all of them together, on explore prompts, without controls."""
     kept_together: FiniteFloat
-    """Effect of those that were kept, likewise; more than all where others work against it."""
+    """Effect of those that were kept, likewise; more than all where others work against it, less than half of all where
+    effects of many units add up."""
     n_sets: NonNegativeInt
     """Sets that were edited to find that."""

@@ -163,7 +163,7 @@ def _matches(left: ReadSide, right: ReadSide, found: Found) -> Iterator[Match]:
             p_prompts=1.0 if test is None else float(test.p_prompts[i]),
             p_units=1.0 if test is None else float(test.p_units[i]),
             q_value=1.0 if q is None else float(q[i]),
-            responses=None if found.acted is None else _rounded(found.acted.responses.get(pair, 0.0)),
+            responses=_responses(found.acted, pair),
             transfer=found.transfers.get(pair),
             direction_cosine=_rounded(found.cosines[pair]) if pair in found.cosines else None,
             promoted_overlap=None if words is None else _rounded(words),
@@ -184,6 +184,12 @@ def _left_out(measured: Mapping[str, bool]) -> Iterator[Component]:
     for component in _COMPONENTS:
         if not measured[component]:
             yield component
+
+
+def _responses(acted: Acted | None, pair: Pair) -> float | None:
+    """Return how alike the units of a pair respond; None without confirm prompts to tell."""
+    known = None if acted is None else acted.responses.get(pair)
+    return None if known is None else _rounded(known)
 
 
 def _unit(side: ReadSide, column: int, found: Found, name: Literal["left", "right"]) -> ComparedUnit:
@@ -240,7 +246,7 @@ def _carried(matches: list[Match]) -> str:
     found = [match.transfer for match in matches if match.transfer is not None]
     if not found:
         return ""
-    alike = [each for each in found if (each.q_value or 0) <= Q_LEVEL and each.interval[0] > 0]
+    alike = [each for each in found if each.q_value is not None and each.q_value <= Q_LEVEL and each.interval[0] > 0]
     n = len(found)
     some = f"{len(alike)} (r up to {max(each.similarity for each in alike):.2f})" if alike else "none"
     return (

@@ -24,7 +24,8 @@ def smallest(bench: Bench, maker: Maker, run: Run) -> tuple[tuple[Subject, ...],
     """Return the units that are left, in the order asked, and how that came about; all where the fewest are not asked.
 
     Again and again the unit without which most is left is left out, as long as that is more than half of what there is:
-    so of those that are left none can be missed. Only explore positives are read, so that what is left can be graded on
+    so of those that are left none can be missed. (Half of what all do would stop too early where many bystanders do
+    something together; the price is that effects which add up dwindle step by step, and `told` says so.) Only explore positives are read, so that what is left can be graded on
     confirm prompts. Where all together have no effect, all are returned.
     """
     if not maker.request.smallest:
@@ -63,7 +64,17 @@ def told(facts: SmallestFacts | None) -> tuple[str, ...]:
     return (
         f"Explore prompts left out {n - len(facts.kept)} of {n} units: all together had an effect of {whole:.3g}, "
         f"those that are left {kept:.3g}, and without any one of them at most half of that remains. Left are "
-        f"{', '.join(facts.kept)[:400]}.",
+        f"{', '.join(facts.kept)[:400]}.{_spread(facts)}",
+    )
+
+
+def _spread(facts: SmallestFacts) -> str:
+    """Say where most of the effect went with units that were left out: each took less than half of what there was."""
+    if abs(facts.kept_together) > MOST * abs(facts.all_together):
+        return ""
+    return (
+        f" That is {facts.kept_together / facts.all_together:.0%} of what all did: the rest went with the units that "
+        "were left out, a little with each, so those that are left are a part of what acts, not all of it."
     )
 
 
