@@ -29,7 +29,9 @@ def searched(monkeypatch: pytest.MonkeyPatch, n: int, effect: Any) -> tuple[list
     return [subject.key for subject in kept], told(facts)[0]
 
 
-def test_of_effects_that_add_up_the_report_says_how_little_of_the_whole_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_effects_that_add_up_the_report_says_how_little_of_the_whole_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     kept, said = searched(monkeypatch, 8, lambda places: float(len(places)))
     assert len(kept) == 2
     assert "That is 25% of what all did" in said
