@@ -25,8 +25,9 @@ def smallest(bench: Bench, maker: Maker, run: Run) -> tuple[tuple[Subject, ...],
 
     Again and again the unit without which most is left is left out, as long as that is more than half of what there is:
     so of those that are left none can be missed. (Half of what all do would stop too early where many bystanders do
-    something together; the price is that effects which add up dwindle step by step, and `told` says so.) Only explore positives are read, so that what is left can be graded on
-    confirm prompts. Where all together have no effect, all are returned.
+    something together; the price is that effects which add up dwindle step by step, and `told` says so.) Only explore
+    positives are read, so that what is left can be graded on confirm prompts. Where all together have no effect, all
+    are returned.
     """
     if not maker.request.smallest:
         return maker.subjects, None
