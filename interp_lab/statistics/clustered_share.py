@@ -13,7 +13,9 @@ from interp_lab.statistics.distributions import student_critical_value
 from interp_lab.statistics.group_error import group_error
 from interp_lab.statistics.wilson import wilson_interval
 
-INTERVAL_METHOD = "Wilson with Student t, on the effective number of rows; on the number of groups where all rows agree"
+INTERVAL_METHOD = (
+    "Wilson with Student t, on the effective number of rows; never closer to 0 or 1 than if all groups agree"
+)
 
 
 class ShareEstimate(NamedTuple):
@@ -32,7 +34,9 @@ def clustered_share(
 ) -> ShareEstimate:
     """Return the share of rows that are true, weighed if `weights` are given; rows of one group count as dependent.
 
-    The design effect is never taken as below 1. Where all rows agree it cannot be estimated, so groups are counted.
+    The design effect is never taken as below 1. Where all rows agree it cannot be estimated, so groups are counted; nor
+    can it where but a few do not, so no end is closer to 1 or 0 than if all agreed: a fault that is seen makes no
+    interval narrower.
 
     Raises:
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
@@ -54,5 +58,7 @@ def clustered_share(
         error, df = group_error(sums, np.bincount(codes, weights=weight) / total)
         effective = float(np.clip(share * (1 - share) / error**2, 1.0, rows.size)) if error > 0 else float(rows.size)
     critical = student_critical_value(level, df)
-    low, high = wilson_interval(share, effective, critical=critical)
-    return ShareEstimate(share, float(low), float(high), int(rows.sum()), rows.size, n_groups)
+    low, high = (float(end) for end in wilson_interval(share, effective, critical=critical))
+    agreed = wilson_interval(1.0, n_groups, critical=student_critical_value(level, max(1, n_groups - 1)))[0]
+    low, high = min(low, float(agreed)), max(high, 1 - float(agreed))
+    return ShareEstimate(share, low, high, int(rows.sum()), rows.size, n_groups)

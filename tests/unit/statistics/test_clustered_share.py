@@ -18,6 +18,20 @@ def test_where_all_rows_agree_the_interval_counts_groups() -> None:
     assert (found.n_yes, found.n_rows, found.n_groups) == (30, 30, 10)
 
 
+def test_a_fault_that_is_seen_makes_no_interval_narrower() -> None:
+    groups, right = np.repeat(np.arange(89), 5), np.ones(445, dtype=bool)
+    none = clustered_share(right, groups)
+    right[7] = False
+    one = clustered_share(right, groups)
+    assert one.low <= none.low
+    assert clustered_share(~right, groups).high >= clustered_share(np.zeros(445), groups).high
+    dice, exceeded = np.random.default_rng(3), 0
+    for _ in range(400):  # a model in ten is faulty, and then a fifth of its latents are: the share is 0.98
+        faulty = (dice.random((89, 5)) < 0.2) & (dice.random(89) < 0.1)[:, None]
+        exceeded += clustered_share(~faulty.ravel(), groups).low > 0.98
+    assert exceeded / 400 < 0.025
+
+
 def test_rows_that_are_alike_within_groups_widen_the_interval() -> None:
     alike = np.repeat(np.arange(20) % 2 == 0, 5)
     mixed = np.tile([True, False], 50)
