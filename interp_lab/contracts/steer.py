@@ -191,6 +191,11 @@ class SteerReport(Contract):
     run: RunFacts
     """How the numbers came about."""
 
+    @property
+    def targets_unseen(self) -> bool:
+        """Whether no text of any arm has a target word, so that the arms cannot differ, whatever the direction does."""
+        return self.scorer != "target_logit" and bool(self.arms) and all(arm.score == 0 for arm in self.arms)
+
 
 class SteerResult(Result):
     """The short form of the report."""

@@ -41,7 +41,7 @@ from interp_lab.workflows.memory.evidence_edges import (
 from interp_lab.workflows.memory.history import PastRun, read_run, same_words, weights_of
 
 _MAX_BYTES = 64 * 2**20
-_MOST_EDGES, _MOST_GROUPS, _MOST_CANDIDATES, _MOST_ACTIONS = 40, 20, 10, 8
+_MOST_EDGES, _MOST_GROUPS, _MOST_CANDIDATES, _MOST_ACTIONS = 12, 20, 10, 8
 _ORDER: tuple[EvidenceKind, ...] = ("path", "effect", "association", "co_activation")
 _ALWAYS = 2
 """Caveats that every graph has, which the answer leaves to the report."""

@@ -100,6 +100,9 @@ def suggest(request: SteerRequest, report: SteerReport) -> tuple[NextAction, ...
         weaker = sorted(abs(strength) / 10 for strength in request.strengths)
         why = "Every strength broke the text; weaker ones may keep it."
         return (NextAction(tool="steer", arguments={**arguments, "strengths": [*weaker]}, why=why),)
+    if report.targets_unseen:
+        why = "No text has a target word; logits of the same words can differ where no text does."
+        return (NextAction(tool="steer", arguments={**arguments, "scorer": "target_logit"}, why=why),)
     if report.beyond is not None and report.grade == "validated" and request.on != "all":
         why = "Does the direction also act where the criterion already holds?"
         return (NextAction(tool="steer", arguments={**arguments, "on": "all"}, why=why),)

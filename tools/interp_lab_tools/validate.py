@@ -43,6 +43,8 @@ def _path(location: Sequence[int | str]) -> str:
 
 
 def _text(model: type[Contract], detail: ErrorDetails) -> str:
+    if detail["type"] == "tuple_type":
+        return "give a list: [...]"
     if detail["type"] != "extra_forbidden":
         return detail["msg"].removeprefix("Value error, ")[:300]
     name = str(detail["loc"][-1])

@@ -209,7 +209,10 @@ def _handle(way: Way, parts: Parts) -> Handle:
 def _comparison(ways: Sequence[Way], parts: Parts) -> HandleComparison:
     """Compare the coordinate with every other way at once, so that none that is better stays in the table unsaid."""
     alone, *rest = ways
-    others = [way for way in rest if way.members != alone.members] or rest
+    others = [way for way in rest if way.members != alone.members]
+    if not others:
+        text = f"{alone.members[0]} is the only way that was ranked, so it was compared with no other."
+        return HandleComparison(best="untested", other=None, difference=None, interval=None, text=text)
     liked = max(others, key=lambda way: way.reach)
     if parts.held is None:
         text = "Too few prompt groups were set aside, so no way was scored on prompts that had no part in it."

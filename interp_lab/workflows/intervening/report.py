@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from interp_lab.contracts.actions import NextAction
@@ -10,6 +11,7 @@ from interp_lab.contracts.inspect_report import ReasonCode
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest, InterveneResult, Metric, UnitEffect
 from interp_lab.contracts.intervene_report import Baseline, BehaviourFacts, InterveneReport, UnitCard
 from interp_lab.engine.intervention.fast import fast_path
+from interp_lab.evidence.reasons import Reason
 from interp_lab.jobs.run import Run
 from interp_lab.reports.csv_table import intervention_csv
 from interp_lab.reports.intervention import render_intervention, render_intervention_markdown
@@ -22,6 +24,7 @@ from interp_lab.workflows.memory.units import called
 from interp_lab.workflows.report_facts import dataset_facts, run_facts
 
 Suggest = Callable[[InterveneReport], tuple[NextAction, ...]]
+_IN_FAVOUR = (Reason.CONFIRMED, Reason.EFFECT_CONFIRMED)
 CROWDED = 0.5
 """Share of control edits as large as the effect from which a reader is warned."""
 _UNITS: Mapping[Metric, str] = {
@@ -129,9 +132,7 @@ def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequen
         none = f"None of {n} units is" if n > 1 else f"{cards[0].unit} is not"
         if cards[0].members:
             none = f"{len(cards[0].members)} units edited together are not"
-        return (
-            f"{none} validated as a cause of '{request.criterion}' on these prompts; the reasons tell what is missing."
-        )
+        return f"{none} validated as a cause of '{request.criterion}' on these prompts{_against(cards)}."
     best = max(validated, key=lambda card: abs(card.edits[0].confirm.effect) if card.edits[0].confirm else 0.0)
     found = best.edits[0].confirm
     assert found is not None
@@ -142,6 +143,17 @@ def headline(request: InterveneRequest, cards: Sequence[UnitCard], flags: Sequen
         f"({best.edits[0].edit}), beyond controls by [{low:.3g}, {high:.3g}], on {found.n_groups} held-out groups of "
         "these prompts."
     )
+
+
+def _against(cards: Sequence[UnitCard]) -> str:
+    """Return the reasons that speak against the first unit, or against how many units each of them speaks."""
+    counts = Counter(reason.code for card in cards if len(cards) == 1 or not card.members for reason in card.reasons)
+    for reason in _IN_FAVOUR:
+        counts.pop(reason, None)
+    if not counts:
+        return "; the reasons tell what is missing"
+    told = [code if len(cards) == 1 else f"{code} ({n})" for code, n in counts.most_common()]
+    return f": {', '.join(told)}"
 
 
 def measured_of(request: InterveneRequest) -> str | None:

@@ -128,6 +128,12 @@ def headline(report: SteerReport) -> str:
     found = report.beyond
     if found is None:
         return f"Too few held-out prompts to say whether {report.vector[:16]} steers towards '{report.criterion}'."
+    if report.targets_unseen:
+        return (
+            f"Whether the direction at {report.address} steers towards '{report.criterion}' was not tested: at "
+            f"strength {report.strength:g} none of the target words is in any text of {report.n_groups} held-out "
+            f"groups, plain, steered or instructed; graded {report.grade}."
+        )
     low, high = found.difference_interval.low, found.difference_interval.high
     over, inst = found.over_instruction, found.over_instruction_interval
     beside = f"less than an instruction in the prompt by {-over:.3g} [{-inst.high:.3g}, {-inst.low:.3g}]"

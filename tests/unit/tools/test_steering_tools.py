@@ -20,6 +20,8 @@ from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.make_steering_vector import MAKE_STEERING_VECTOR, suggest
 from interp_lab_tools.steer import STEER
+from interp_lab_tools.steer import suggest as after_steering
+from tests.unit.reports.test_steering_page import report
 
 
 @pytest.fixture
@@ -84,3 +86,15 @@ def test_a_vector_leads_to_steering_with_it_and_a_latent_to_editing_it_too() -> 
     latent = {**MAKE_STEERING_VECTOR.example, "source": {"kind": "latent", "dictionary": "sae", "index": 3}}
     both = suggest(MakeSteeringVectorRequest.model_validate(latent), "a" * 64)
     assert [each.tool for each in both] == ["steer", "intervene"]
+
+
+@pytest.mark.parametrize(("score", "scorer", "unseen"), [(0.0, "target_share", True), (0.0, "target_logit", False),
+                                                         (0.25, "target_share", False)])  # fmt: skip
+def test_where_no_text_has_a_target_word_the_logits_of_these_words_are_offered(
+    score: float, scorer: str, unseen: bool
+) -> None:
+    request = SteerRequest.model_validate(STEER.example)
+    arms = tuple(arm.model_copy(update={"score": score}) for arm in report().arms)
+    (action,) = after_steering(request, report().model_copy(update={"arms": arms, "scorer": scorer}))
+    assert (action.arguments.get("scorer") == "target_logit") is unseen
+    assert (action.tool == "steer") is unseen

@@ -25,6 +25,7 @@ def test_good_arguments_become_the_request() -> None:
     [
         ({**GOOD, "criterium": "x"}, "criterium", "did you mean 'criterion'"),
         ({**GOOD, "addresses": ["resid_pots.1"]}, "addresses.0", "resid_post"),
+        ({**GOOD, "addresses": "resid_post.1"}, "addresses", "give a list"),
         ({**GOOD, "pooling": "median"}, "pooling", "'max', 'mean', 'last' or 'span'"),
         ({**GOOD, "threshold": float("nan")}, "threshold", "finite"),
         ({**GOOD, "seed": -1}, "seed", "greater than or equal to 0"),

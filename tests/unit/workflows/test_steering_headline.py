@@ -10,7 +10,14 @@ import pytest
 from interp_lab.workflows.steering.report import headline
 
 
-def said(*, gain: float, beyond: tuple[float, float], over: float, instruction: tuple[float, float]) -> str:
+def said(
+    *,
+    gain: float,
+    beyond: tuple[float, float],
+    over: float,
+    instruction: tuple[float, float],
+    unseen: bool = False,
+) -> str:
     intervals = [SimpleNamespace(low=low, high=high) for low, high in (beyond, instruction)]
     found: Any = SimpleNamespace(
         gain=gain,
@@ -27,6 +34,7 @@ def said(*, gain: float, beyond: tuple[float, float], over: float, instruction: 
         address="resid_post.2",
         n_groups=12,
         grade="weak",
+        targets_unseen=unseen,
     )
     return headline(report)
 
@@ -48,3 +56,12 @@ def test_the_instruction_is_named_on_the_right_side(over: float, interval: tuple
     text = said(gain=0.3, beyond=(0.1, 0.4), over=over, instruction=interval)
     assert words in text
     assert "beyond random directions of equal length by [0.1, 0.4]" in text
+
+
+def test_arms_without_any_target_word_are_said_to_test_nothing() -> None:
+    text = said(gain=0.0, beyond=(0.0, 0.0), over=0.0, instruction=(0.0, 0.0), unseen=True)
+    assert (
+        "steers towards 'c' was not tested: at strength 1 none of the target words is in any text of 12 held-out groups"
+        in text
+    )
+    assert "not told apart" not in text
