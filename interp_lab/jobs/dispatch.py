@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
 
 from interp_lab.artifacts.locks import FileLock, try_lock
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.errors import JobFilesCorrupt
 from interp_lab.jobs.catalog import Catalog
+from interp_lab.jobs.job import ACTIVE_STATES
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.launcher import Claim, Launcher
 from interp_lab.jobs.ledger import Attempt, Ledger
@@ -50,6 +52,8 @@ class Dispatcher:
                 if (lock := try_lock(self._paths.slot(name))) is not None:
                     free[name] = held.enter_context(lock)
                     self._clear(name)
+            for name in self._unburied(free):
+                del free[name]
             while free and self._start_in(free, kind):
                 started += 1
         return started
@@ -72,7 +76,7 @@ class Dispatcher:
             return self._launch(Claim(attempt, turn.taken[attempt.job_id], slots))
 
     def _launch(self, claim: Claim) -> bool:
-        JobFolder(self._paths, claim.attempt.job_id).write_claim(claim.attempt.number, next(iter(claim.slots)))
+        JobFolder(self._paths, claim.attempt.job_id).write_claim(claim.attempt.number, tuple(claim.slots))
         try:
             self._launcher.submit(claim)
         except OSError as error:
@@ -86,6 +90,24 @@ class Dispatcher:
             row = db.one("holder_of_slot", slot=slot)
         if row is not None:
             self._reaper.reap(Attempt(row["id"], row["attempt"]))
+
+    def _unburied(self, free: Collection[str]) -> set[str]:
+        """Return which free slots are of a job of several that died; another process may be burying it just now."""
+        with self._catalog.read() as db:
+            active = db.all("active_jobs")
+        found = {Attempt(row["id"], row["attempt"]): self._further(row["id"], row["attempt"]) for row in active}
+        left = {attempt: slots.intersection(free) for attempt, slots in found.items()}
+        for attempt in (attempt for attempt, slots in left.items() if slots):
+            self._reaper.reap(attempt)
+            job = self._ledger.job(attempt.job_id)
+            if job.attempt != attempt.number or job.state not in ACTIVE_STATES:
+                left[attempt] = set()
+        return {name for slots in left.values() for name in slots}
+
+    def _further(self, job_id: str, attempt: int) -> set[str]:
+        """Return the slots of an attempt besides the one that the catalogue has."""
+        claim = JobFolder(self._paths, job_id).read_claim() or {}
+        return set(map(str, claim.get("slots", ())[1:])) if claim.get("attempt") == attempt else set()
 
 
 class _Turn:

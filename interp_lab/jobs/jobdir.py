@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -108,12 +108,13 @@ class JobFolder:
         except OSError:
             return None
 
-    def write_claim(self, attempt: int, slot: str) -> None:
-        """Note the attempt that is about to start, for a rebuild of the catalogue."""
-        replace_quickly(self._claim, json.dumps({"attempt": attempt, "slot": slot}).encode())
+    def write_claim(self, attempt: int, slots: Sequence[str]) -> None:
+        """Note the attempt that is about to start and its slots; a rebuild of the catalogue needs the first of them."""
+        claim = {"attempt": attempt, "slot": slots[0], "slots": [*slots]}
+        replace_quickly(self._claim, json.dumps(claim).encode())
 
     def read_claim(self) -> dict[str, Any] | None:
-        """Return the newest attempt and its slot, or None."""
+        """Return the newest attempt and its slots, or None."""
         return self._read_loose(self._claim)
 
     def write_ended(self, job: Job) -> None:

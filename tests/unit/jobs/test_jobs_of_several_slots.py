@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interp_lab.artifacts.locks import is_locked
+from interp_lab.artifacts.locks import is_locked, try_lock
 from interp_lab.errors import NoSuchSlot
 from interp_lab.jobs.engine import JobEngine
 from interp_lab.jobs.environment import marker
@@ -80,6 +80,25 @@ def test_a_job_that_waits_for_slots_is_cancelled_at_once_and_lets_others_pass(
     engine.tick()
     assert large not in started(launcher)
     assert launcher.slots[late] == ("gpu-1",)
+
+
+def test_a_slot_of_a_job_that_died_is_used_again_once_that_job_is_buried(
+    opened: Callable[..., JobEngine], launcher: FakeLauncher
+) -> None:
+    engine = opened(gpu_slots=2)
+    large = engine.submit(spec(n=1, slot="gpu", n_slots=2)).id
+    engine.tick()
+    small = engine.submit(spec(n=2, slot="gpu", n_slots=1)).id
+    launcher.die(launcher.started[0])
+    run, first = try_lock(engine.paths.run_lock(large)), try_lock(engine.paths.slot("gpu-0"))
+    assert run is not None
+    assert first is not None
+    with run, first:  # of another process, which has found it and ends what it left running
+        engine.tick()
+        assert started(launcher) == [large]
+    engine.cancel(large)
+    engine.tick()
+    assert launcher.slots[small] == ("gpu-0",)
 
 
 def test_more_slots_than_there_are_is_refused_and_keeps_nobody_waiting_when_some_were_taken_away(
