@@ -67,6 +67,9 @@ def _accepted(
             level = logging.ERROR if isinstance(error, InvalidRequest) else logging.INFO
             _log.log(level, "a call of %s was not offered: %s", action.tool, error)
             continue
+        except Exception:  # noqa: BLE001  # an answer is not lost because what could follow it cannot be planned
+            _log.exception("a call of %s could not be planned", action.tool)
+            continue
         said = {"arguments": _plain(action.arguments), "cost": cost, "changes": action.changes or capability.changes}
         yield action.model_copy(update=said)
 

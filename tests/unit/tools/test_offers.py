@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from interp_lab.contracts.results import Result
 from interp_lab.errors import ReadOnlyLab
 from interp_lab.settings import Settings
 from interp_lab_tools.call import call
+from interp_lab_tools.capability import InlineCapability, JobCapability, Plan
 from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
+from interp_lab_tools.job_list import JOB_LIST
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.mending import mending
 from interp_lab_tools.offers import AT_ONCE, checked, with_offers
@@ -61,6 +64,25 @@ def test_a_call_whose_arguments_are_wrong_is_a_fault_that_the_log_names(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not checked([action("inspect", **NAMES, surprise=1)], lab)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_an_answer_is_kept_where_the_plan_of_a_call_after_it_breaks(
+    lab: Lab, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Plan:
+        raise OSError("a disk that does not answer")
+
+    inspect = BY_NAME["inspect"]
+    assert isinstance(inspect, JobCapability)
+
+    def offered(*_: object, **__: object) -> tuple[InlineCapability | JobCapability, ...]:
+        return replace(inspect, plan=broken), JOB_LIST
+
+    monkeypatch.setattr("interp_lab_tools.offers.offered", offered)
+    answer = Result(summary="Done.", agent_next_actions=(action("inspect", **NAMES), action("job_list")))
+    kept = with_offers(answer, lab)
+    assert (kept.summary, [each.tool for each in kept.agent_next_actions]) == ("Done.", ["job_list"])
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
