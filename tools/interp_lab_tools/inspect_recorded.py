@@ -7,7 +7,7 @@ import hashlib
 from interp_lab.artifacts.paths import resolve_input
 from interp_lab.artifacts.workspace import is_artifact_id
 from interp_lab.contracts.inspect import InspectPlan, InspectRequest
-from interp_lab.contracts.inspect_evidence import FeaturesEvidence, RecordsEvidence, StoreEvidence
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence, FeaturesEvidence, RecordsEvidence, StoreEvidence
 from interp_lab.errors import InvalidRequest
 from interp_lab.workflows.inspection.asked import further
 from interp_lab.workflows.inspection.edited.sources import check_edits
@@ -42,7 +42,7 @@ def plan_recorded(request: InspectRequest, lab: Lab) -> Plan:
                 peak_bytes=2 * status.st_size,
             )
             stamp = f"{status.st_size}:{status.st_mtime_ns}"
-        case None | FeaturesEvidence():
+        case None | FeaturesEvidence() | DirectionsEvidence():
             raise InvalidRequest("No recorded values were named.")
     return Plan(
         summary=_in_words(plan, request),

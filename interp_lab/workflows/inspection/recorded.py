@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from interp_lab.contracts.inspect import InspectRequest
-from interp_lab.contracts.inspect_evidence import FeaturesEvidence, StoreEvidence
+from interp_lab.contracts.inspect_evidence import DirectionsEvidence, FeaturesEvidence, StoreEvidence
 from interp_lab.contracts.inspect_report import Context, ModelFacts
 from interp_lab.contracts.prompts import ScoredPrompt
 from interp_lab.corpus.prompt_set import MAX_PROMPTS, PromptSet, checked, refuse_one_sided, relabelled
@@ -85,7 +85,7 @@ def open_recorded(request: InspectRequest, settings: Settings) -> Recorded:
         RequestError, NotFoundError: the source is not there, is not of the model, or its prompts cannot be used.
     """
     source = request.evidence
-    if source is None or isinstance(source, FeaturesEvidence):
+    if source is None or isinstance(source, (FeaturesEvidence, DirectionsEvidence)):
         raise InvalidRequest("No recorded values were named.")
     if isinstance(source, StoreEvidence):
         values = read_store_values(source, request.model.id, request.pooling, settings)
