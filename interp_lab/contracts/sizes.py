@@ -1,4 +1,4 @@
-"""Counts and byte sizes as people write them: 70B, 1T, 1B tokens, 64GB, 80GiB."""
+"""Counts and byte sizes as people write them: 70B, 1T, 1e9, 1B tokens, 64GB, 80GiB."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
 
-_NUMBER: Final = r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)"
+_NUMBER: Final = r"([0-9][0-9_,]*(?:\.[0-9]+)?|\.[0-9]+)(?:e\+?([0-9]{1,2}))?"
+"""Digits, and the power of ten behind an e."""
 _COUNT: Final = re.compile(
     rf"\s*{_NUMBER}\s*(?:(k|m|b|t|thousand|million|billion|trillion)(?![a-z]))?\s*"
     r"(?:tokens?|params?|parameters?|latents?|prompts?)?\s*",
@@ -29,7 +30,7 @@ def parse_count(value: Any) -> Any:
     found = _COUNT.fullmatch(value)
     if found is None:
         raise ValueError(f"{value[:40]!r} is no count; write 70B, 1T, 250M or 1B tokens")
-    return _whole(found[1], 1000 ** _THOUSANDS[found[2].lower()] if found[2] else 1)
+    return _whole(found, 1000 ** _THOUSANDS[found[3].lower()] if found[3] else 1)
 
 
 def parse_bytes(value: Any) -> Any:
@@ -43,12 +44,13 @@ def parse_bytes(value: Any) -> Any:
     found = _BYTES.fullmatch(value)
     if found is None:
         raise ValueError(f"{value[:40]!r} is no size; write 64GB, 80GiB or 500MB")
-    base = 1024 if found[3] else 1000
-    return _whole(found[1], base ** _PREFIXES[found[2].lower()] if found[2] else 1)
+    base = 1024 if found[4] else 1000
+    return _whole(found, base ** _PREFIXES[found[3].lower()] if found[3] else 1)
 
 
-def _whole(digits: str, factor: int) -> int:
-    whole, _, part = digits.replace(",", "").replace("_", "").partition(".")
+def _whole(found: re.Match[str], factor: int) -> int:
+    factor *= 10 ** int(found[2] or 0)
+    whole, _, part = found[1].replace(",", "").replace("_", "").partition(".")
     return int(whole or "0") * factor + (int(part) * factor // 10 ** len(part) if part else 0)
 
 

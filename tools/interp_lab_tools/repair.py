@@ -65,7 +65,10 @@ def _nearest_words(value: Any, detail: ErrorDetails) -> list[Any]:
     context: dict[str, Any] = detail.get("ctx", {})
     kind = detail["type"]
     if kind in {"literal_error", "enum"}:
-        return list(difflib.get_close_matches(str(value), _QUOTED.findall(context["expected"])))
+        words = {word.lower(): word for word in _QUOTED.findall(context["expected"])}
+        said = str(value).lower()
+        longer = [word for word in words if said and word.startswith(said)]
+        return [words[near] for near in longer or difflib.get_close_matches(said, words)]
     if kind == "union_tag_invalid":
         tags = difflib.get_close_matches(context["tag"], _QUOTED.findall(context["expected_tags"]))
         return [tag if isinstance(value, str) else {**value, "kind": tag} for tag in tags]

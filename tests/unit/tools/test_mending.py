@@ -68,6 +68,9 @@ def test_near_names_near_words_and_a_list_of_one_are_put_right(lab: Lab) -> None
     wrong = {"modle": NAMES["model"], "criterion": NAMES["criterion"], "dataset": NAMES["dataset"]}
     assert after(lab, "inspect", wrong) == [("inspect", NAMES)]
     assert after(lab, "inspect", NAMES | {"pooling": "spam"}) == [("inspect", NAMES | {"pooling": "span"})]
+    assert after(lab, "inspect", NAMES | {"pooling": "SPAN"}) == [("inspect", NAMES | {"pooling": "span"})]
+    plan = {"parameters": "70B", "device": "H100"}
+    assert after(lab, "plan_scale", plan) == [("plan_scale", plan | {"device": "h100-sxm"})]
     one = NAMES | {"addresses": "resid_post.2"}
     assert after(lab, "inspect", one) == [("inspect", NAMES | {"addresses": ["resid_post.2"]})]
     assert after(lab, "inspect", NAMES | {"wait_s": 600}) == [("inspect", NAMES | {"wait_s": 45})]

@@ -66,6 +66,7 @@ def route(request: PlanScaleRequest, shape: Shape, machine: MachineProfile | Non
         ("70B", 70 * 10**9), ("1T", 10**12), ("1B tokens", 10**9), ("1.5M", 1_500_000), ("0.1b", 10**8),
         ("12,000", 12_000), ("100 tokens", 100), ("3 trillion", 3 * 10**12), ("250k params", 250_000),
         ("7 billion parameters", 7 * 10**9),
+        ("1e9", 10**9), ("2.5e+9 tokens", 25 * 10**8),
     ],
 )  # fmt: skip
 def test_counts_mean_what_people_mean(text: str, number: int) -> None:
@@ -74,13 +75,21 @@ def test_counts_mean_what_people_mean(text: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("64GB", 64 * 10**9), ("80GiB", 80 * 2**30), ("500 MB", 5 * 10**8), ("2 TB", 2 * 10**12), ("12", 12), ("7 B", 7)],
+    [
+        ("64GB", 64 * 10**9),
+        ("80GiB", 80 * 2**30),
+        ("500 MB", 5 * 10**8),
+        ("2 TB", 2 * 10**12),
+        ("12", 12),
+        ("7 B", 7),
+        ("6.4e10", 64 * 10**9),
+    ],
 )
 def test_sizes_mean_what_people_mean(text: str, number: int) -> None:
     assert parse_bytes(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "many", "70Q", "-3", "1B tonnes", "1e9", "NaN", "1.2.3"])
+@pytest.mark.parametrize("text", ["", "many", "70Q", "-3", "1B tonnes", "1e", "1e-9", "e9", "1e400", "NaN", "1.2.3"])
 def test_what_is_no_count_is_refused_and_never_guessed(text: str) -> None:
     with pytest.raises(ValueError, match="no count"):
         parse_count(text)
