@@ -56,7 +56,7 @@ def _reruns(graph: CriterionGraph, lab: Lab) -> Iterator[NextAction]:
     for trace, found in ranks.items():
         asked = lab.engine.artifacts.open(trace).spec.get("request")
         if isinstance(asked, dict) and "dataset" in asked:
-            prompts = next((one.prompts or "" for one in graph.reports if one.artifact == trace), "")
+            prompts = next((one.prompts for one in graph.reports if one.artifact == trace), None)
             dataset = kept_dataset(asked["dataset"], prompts, lab.settings)
             if dataset is None:
                 continue  # the prompts would have to be repeated in the action

@@ -13,13 +13,15 @@ from interp_lab.settings import Settings
 _MOST_SETS = 200
 
 
-def kept_dataset(asked: JsonValue, sha256: str, settings: Settings) -> JsonValue:
+def kept_dataset(asked: JsonValue, sha256: str | None, settings: Settings) -> JsonValue:
     """Return the dataset as it was asked for; of prompts written into a request, the file of the workspace with them.
 
-    None where no file has just these prompts. `sha256` is the hash of the prompts or its start.
+    None where no file has just these prompts, or which they are is not known. `sha256` is their hash or its start.
     """
     if not is_inline(asked):
         return asked
+    if not sha256:
+        return None
     for file in sorted(folder_of(settings.workspace).glob("*.jsonl"))[:_MOST_SETS]:
         path = f"{FOLDER}/{file.name}"
         try:
