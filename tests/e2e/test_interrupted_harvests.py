@@ -17,13 +17,17 @@ from interp_lab.jobs.environment import marker
 from interp_lab.jobs.processes import kill_leftovers
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
+from interp_lab.store.names import ROWS, record_file, shard_file
 from interp_lab.workflows.harvest import harvest
 from interp_lab.workflows.harvesting import record, stretches
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
-from tests.e2e import small_shards_worker
+from tests.e2e import gated_worker, small_shards_worker
+from tests.e2e.gated_worker import BEFORE_A_RECORD, BETWEEN_STRETCHES, Gate
 
-WORKER = Path(small_shards_worker.__file__)
+WORKER = Path(gated_worker.__file__)
+HANGS_AFTER_S = 600.0
+"""Ends a test that would never end; no test is decided by it."""
 REQUEST = {"model": "builtin:pocket-llama", "dataset": "corpus.txt", "addresses": ["resid_post.5", "mlp_out.2"]}
 
 
@@ -63,38 +67,39 @@ def lab(workspace: Path) -> Iterator[Lab]:
             kill_leftovers(marker(job.id, job.attempt))
 
 
-def until(lab: Lab, condition: Callable[[], object], *, within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
+def until(lab: Lab, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + HANGS_AFTER_S
     while not condition():
         assert time.monotonic() < deadline
         lab.engine.tick()
         time.sleep(0.01)
 
 
-def begun(lab: Lab, workspace: Path) -> tuple[str, Callable[[], list[Path]]]:
-    """A harvest with two finished shards, and what finds its shards."""
+def begun_up_to(gate: Gate, lab: Lab, workspace: Path) -> tuple[str, Path]:
+    """A harvest whose worker waits at the gate, and the folder of its unfinished store."""
+    gate.close()
     view = call(lab, "harvest", REQUEST | {"wait_s": 0})
     assert isinstance(view, JobView)
-    job_id = view.job_id
-
-    def shards() -> list[Path]:
-        return sorted(workspace.glob(f".interp-lab/jobs/{job_id}/ckpt/store/rows-*.parquet"))
-
-    until(lab, lambda: len(shards()) >= 2)
-    return job_id, shards
+    until(lab, gate.reached)
+    return view.job_id, workspace / f".interp-lab/jobs/{view.job_id}/ckpt/store"
 
 
 def test_a_harvest_whose_worker_is_killed_goes_on_to_the_very_bytes_of_one_that_is_not(
     lab: Lab, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id, shards = begun(lab, workspace)
-    assert kill_leftovers(marker(job_id, 1))
-    kept = {path.name: path.stat().st_ino for path in shards()}
+    gate = Gate(workspace, BEFORE_A_RECORD)
+    job_id, store_folder = begun_up_to(gate, lab, workspace)
+    until(lab, lambda: kill_leftovers(marker(job_id, 1)))
+    # killed where the third shard has its files and no record yet: the two that have one are kept, and only they
+    assert (store_folder / shard_file(ROWS, 2)).is_file()
+    assert {path.name for path in store_folder.glob("shard-*.json")} == {record_file(0), record_file(1)}
+    kept = {name: (store_folder / name).stat().st_ino for name in (shard_file(ROWS, 0), shard_file(ROWS, 1))}
     decided = (lab.engine.paths.job(job_id) / "ckpt" / "decisions.json").read_bytes()
+    gate.open()
     until(lab, lambda: lab.engine.get(job_id).final)
     assert (lab.engine.get(job_id).state, lab.engine.get(job_id).attempt) == ("succeeded", 2)
     (store,) = lab.engine.artifacts_of(job_id)
-    assert len(kept) < sum(file.name.startswith("rows-") for file in store.files)
+    assert sum(file.name.startswith("rows-") for file in store.files) > 3
     for name, inode in kept.items():
         assert lab.engine.artifacts.path_of(store.id, name).stat().st_ino == inode
 
@@ -113,11 +118,17 @@ def test_a_harvest_whose_worker_is_killed_goes_on_to_the_very_bytes_of_one_that_
 def test_a_running_harvest_that_is_cancelled_stops_by_itself_before_the_next_shards(
     lab: Lab, workspace: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    job_id, shards = begun(lab, workspace)
-    written, asked = len(shards()), time.monotonic()
+    gate = Gate(workspace, BETWEEN_STRETCHES)
+    job_id, store_folder = begun_up_to(gate, lab, workspace)
+    written = sorted(path.name for path in store_folder.iterdir())
+    assert record_file(0) in written
+    asked = time.monotonic()
     assert lab.engine.cancel(job_id).state == "running"
-    until(lab, lambda: lab.engine.get(job_id).final, within_s=20)
+    gate.open()
+    until(lab, lambda: lab.engine.get(job_id).final)
     record_property("seconds_to_stop", round(time.monotonic() - asked, 3))
     assert lab.engine.get(job_id).state == "cancelled"
     assert lab.engine.artifacts_of(job_id) == ()
-    assert len(shards()) <= written + 2
+    assert sorted(path.name for path in store_folder.glob("shard-*.json")) == [
+        name for name in written if name.startswith("shard-")
+    ]
