@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-_START_S = 90.0
-_END_S = 20.0
+_START_S = 300.0
+_END_S = 60.0
 
 _SBATCH = """#!/bin/bash
 dir=@DIR@
@@ -25,8 +25,9 @@ n=$(( $(cat $dir/count 2>/dev/null || echo 0) + 1 )); echo $n > $dir/count
 script=${@: -1}; cp "$script" $dir/$n.sh
 out=$(sed -n 's/^#SBATCH --output=//p' "$script" | sed "s/%j/$n/;s/%t/0/")
 export SLURM_JOB_ID=$n SLURM_JOB_NUM_NODES=1 SLURM_NTASKS=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
-setsid bash $dir/$n.sh < /dev/null >> "$out" 2>&1 9>&- &
-echo $! > $dir/$n.pid
+setsid bash -c "echo \\$\\$ > $dir/$n.pid; exec bash $dir/$n.sh" < /dev/null >> "$out" 2>&1 9>&- &
+# a job that is known has a session of its own already
+until [ -s $dir/$n.pid ]; do sleep 0.05; done
 echo "Submitted batch job $n"
 """
 _SRUN = """#!/bin/bash

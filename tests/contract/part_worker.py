@@ -25,6 +25,9 @@ from interp_lab.jobs.runner import run_claimed
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.settings import Settings
 
+HELD_AT = 2
+"""The step that lasts until the file that the request names is gone."""
+
 
 def count(request: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Count in checkpointed steps and publish the tally; what shards have counted is not counted again."""
@@ -36,7 +39,8 @@ def count(request: Mapping[str, Any], run: Run) -> dict[str, Any]:
         run.progress(step, request["steps"], "counting", "steps")
         sys.stderr.write(f"step {step}\n")
         note(request, f"step {step} {os.getpid()}")
-        time.sleep(request.get("step_s", 0.0))
+        while step == HELD_AT and "hold" in request and Path(request["hold"]).exists():
+            time.sleep(0.05)  # hearing nothing: whether to stop is asked by the next step
         write_durably(saved, json.dumps({"step": step + 1}).encode())
     with run.artifact("tally", "What was counted") as artifact:
         artifact.write_text("tally.txt", "".join(f"{i}\n" for i in done or range(request["steps"])))

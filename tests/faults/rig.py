@@ -25,6 +25,10 @@ from interp_lab.settings import Settings
 HERE = Path(__file__).parent
 LONG = os.environ.get("INTERP_LAB_FAULTS") == "long"
 """Whether the long versions were asked for."""
+HANGS_AFTER_S = 900.0 if LONG else 600.0
+"""Ends a test that hangs; no test is decided by it."""
+HELD_AT = 2
+"""The step in which a job with a gate waits."""
 
 
 def settings(workspace: Path, *, worker: str = "worker.py", **options: Any) -> Settings:
@@ -39,28 +43,49 @@ def spec(capability: str, *, slot: Any = "cpu", **request: Any) -> JobSpec:
     return JobSpec(capability=capability, request=request, slot=slot, code_version="test")
 
 
-def wait_for(condition: Callable[[], object], *, within_s: float = 60.0, what: str = "the condition") -> None:
-    """Poll until the condition holds; fail the test after the deadline."""
-    deadline = time.monotonic() + within_s
+def wait_for(condition: Callable[[], object], *, what: str = "the condition") -> None:
+    """Poll until the condition holds; end a test that would wait for ever, and never one that is only slow."""
+    deadline = time.monotonic() + HANGS_AFTER_S
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about within {within_s} s"
+        assert time.monotonic() < deadline, f"{what} did not come about within {HANGS_AFTER_S} s"
         time.sleep(0.02)
 
 
-def drive(engine: JobEngine, job_id: str, *, until: Callable[[Job], object], within_s: float = 60.0) -> Job:
-    """Tick until the job is as wanted, and return it."""
+class Gate:
+    """Where a job that counts waits, in the step `HELD_AT`, until the test lets it go: nothing depends on who is fast.
+
+    `request` is what its spec needs besides the steps, of which there must be more.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._file = workspace / "gate"
+        self._file.touch()
+        self.book = workspace / "book"
+        self.request: dict[str, Any] = {"gate": str(self._file), "held_at": HELD_AT, "book": str(self.book)}
+
+    def reached(self) -> bool:
+        """Return whether the job is in that step, and will be there until it is let go."""
+        return any(line.word == "step" and line.step == HELD_AT for line in read_book(self.book))
+
+    def open(self) -> None:
+        """Let the job go on."""
+        self._file.unlink()
+
+
+def drive(engine: JobEngine, job_id: str, *, until: Callable[[Job], object]) -> Job:
+    """Tick until the job is as wanted, and return it; what is wanted must be sure to last until it is seen."""
 
     def there() -> bool:
         engine.tick()
         return bool(until(engine.get(job_id)))
 
-    wait_for(there, within_s=within_s, what=f"the wanted state of job {job_id}")
+    wait_for(there, what=f"the wanted state of job {job_id}")
     return engine.get(job_id)
 
 
-def finish(engine: JobEngine, job_id: str, *, within_s: float = 60.0) -> Job:
-    """Tick until the job has ended, and return it."""
-    return drive(engine, job_id, until=lambda job: job.final, within_s=within_s)
+def finish(engine: JobEngine, job_id: str) -> Job:
+    """Tick until the job has ended, and return it; its process may still be clearing up, see `settle`."""
+    return drive(engine, job_id, until=lambda job: job.final)
 
 
 def worker_pids(workspace: Path) -> list[int]:
@@ -128,9 +153,9 @@ class Line:
 
 
 def read_book(path: Path) -> list[Line]:
-    """Return what the workers wrote, in the order of time."""
+    """Return what the workers wrote, in the order of time; of a line that is just being written, nothing."""
     lines: list[Line] = []
-    for text in path.read_text().splitlines() if path.exists() else []:
+    for text in path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []:
         word, job, attempt, pid, step, at = text.split()
         lines.append(Line(word, job, int(attempt), int(pid), int(step), int(at)))
     return sorted(lines, key=lambda line: line.at)

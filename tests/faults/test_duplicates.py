@@ -10,7 +10,7 @@ from pathlib import Path
 
 from interp_lab.jobs.engine import JobEngine
 from tests.faults.conftest import Record
-from tests.faults.rig import HERE, drive, finish, settings, spec, wait_for
+from tests.faults.rig import HERE, Gate, drive, finish, read_book, settings, spec, wait_for
 from tests.unit.jobs.fakes import FakeClock
 
 KILLS = 12
@@ -19,23 +19,24 @@ KILLS = 12
 def test_clock_jumps_neither_requeue_nor_expire_nor_reorder_anything(workspace: Path, record: Record) -> None:
     clock = FakeClock()
     engine = JobEngine(settings(workspace, cpu_slots=1), clock=clock)
-    book = workspace / "book"
+    gate = Gate(workspace)
     jobs = []
     for number, days in enumerate((0, -1, 1, 1, -2)):
         clock.jump(days=days)
-        jobs.append(engine.submit(spec("count", steps=3, step_s=0.05, pad=number, book=str(book))).id)
-    drive(engine, jobs[0], until=lambda job: job.state == "running")
+        jobs.append(engine.submit(spec("count", steps=3, pad=number, **gate.request)).id)
+    drive(engine, jobs[0], until=lambda _: gate.reached())
     for days in (-1, 1, 1, -1):
         clock.jump(days=days, hours=1)
         engine.tick()
         engine.sweep()
-        assert engine.get(jobs[0]).attempt == 1
+        assert (engine.get(jobs[0]).state, engine.get(jobs[0]).attempt) == ("running", 1)
+    gate.open()
     ended = [finish(engine, job_id) for job_id in jobs]
     record(clock_jumps=9, jobs_lost=sum(job.state != "succeeded" for job in ended))
     assert [job.attempt for job in ended] == [1] * len(jobs)
-    order = [line.split()[1] for line in book.read_text().splitlines() if line.startswith("begin")]
+    order = [line.job for line in read_book(gate.book) if line.word == "begin"]
     assert order == jobs
-    assert all(job.duration_s is not None and 0 <= job.duration_s < 60 for job in ended)
+    assert all(job.duration_s is not None and 0 <= job.duration_s < 3600 for job in ended)
     engine.close()
 
 

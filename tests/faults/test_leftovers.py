@@ -20,8 +20,9 @@ def _littered(engine: JobEngine, job_id: str) -> list[int]:
 
 
 def _gone(pid: int) -> bool:
+    """Return whether a process can do nothing any more: one that is ending has no memory, and so no environment."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return not psutil.Process(pid).environ()
     except psutil.NoSuchProcess:
         return True
 
@@ -57,7 +58,7 @@ def test_a_cancelled_job_takes_its_children_along(workspace: Path) -> None:
     pids = _littered(engine, job.id)
     engine.cancel(job.id)
     assert finish(engine, job.id).state == "cancelled"
-    assert all(_gone(pid) for pid in pids)
+    wait_for(lambda: all(_gone(pid) for pid in pids), what="the end of the children")
     engine.close()
 
 
@@ -67,5 +68,5 @@ def test_children_that_a_finished_job_forgot_do_not_keep_its_slot(workspace: Pat
     result = engine.result(job.id)
     assert result is not None
     assert finish(engine, engine.submit(spec("count", steps=1)).id).state == "succeeded"
-    assert all(_gone(pid) for pid in result["pids"])
+    wait_for(lambda: all(_gone(pid) for pid in result["pids"]), what="the end of the children")
     engine.close()

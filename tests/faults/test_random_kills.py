@@ -55,7 +55,7 @@ def test_no_kill_of_a_server_or_a_runner_loses_or_doubles_work(workspace: Path, 
                 running[victim] = start_server(config)
             elif runners := worker_pids(workspace):
                 killed["runner"] += kill(rng.choice(runners))
-        wait_for(lambda: all(engine.get(job_id).final for job_id in accepted), within_s=600, what="the end of all jobs")
+        wait_for(lambda: all(engine.get(job_id).final for job_id in accepted), what="the end of all jobs")
     ended = [engine.get(job_id) for job_id in accepted]
     lines = read_book(book)
     record(

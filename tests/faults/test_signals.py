@@ -13,6 +13,9 @@ import pytest
 from interp_lab.jobs.engine import JobEngine
 from tests.faults.conftest import Record
 from tests.faults.rig import (
+    HANGS_AFTER_S,
+    HELD_AT,
+    Gate,
     drive,
     finish,
     overlapping_attempts,
@@ -33,35 +36,37 @@ STEPS = 8
 def test_a_runner_that_gets_a_bare_sigterm_is_interrupted_and_goes_on_from_its_checkpoint(
     workspace: Path, record: Record, *, group: bool
 ) -> None:
-    engine = JobEngine(settings(workspace))
-    book = workspace / "book"
-    job = engine.submit(spec("count", steps=STEPS, step_s=0.1, book=str(book)))
-    drive(engine, job.id, until=lambda _: any(line.step >= 2 for line in read_book(book)))
-    pid = worker_pids(workspace)[0]
+    engine, gate = JobEngine(settings(workspace)), Gate(workspace)
+    job = engine.submit(spec("count", steps=STEPS, **gate.request))
+    drive(engine, job.id, until=lambda _: gate.reached())
+    (pid,) = worker_pids(workspace)
     (os.killpg if group else os.kill)(pid, signal.SIGTERM)
+    gate.open()
     wait_for(lambda: engine.get(job.id).state == "interrupted", what="the interruption")
     assert engine.get(job.id).crashes == 0
     ended = finish(engine, job.id)
     result = engine.result(job.id)
     assert result is not None
-    record(interruptions=1, jobs_lost=int(ended.state != "succeeded"), steps_redone=redone_steps(read_book(book)))
+    redone = redone_steps(read_book(gate.book))
+    record(interruptions=1, jobs_lost=int(ended.state != "succeeded"), steps_redone=redone)
     assert (ended.state, ended.attempt) == ("succeeded", 2)
-    assert result["first"] >= 2
-    assert redone_steps(read_book(book)) <= 1
+    assert (result["first"], redone) == (HELD_AT + 1, 0)
     assert wrong_artifacts(engine, job.id, STEPS) == 0
     engine.close()
 
 
 def test_a_server_that_gets_sigterm_ends_quickly_and_its_jobs_go_on(workspace: Path, record: Record) -> None:
     config = settings(workspace)
-    engine = JobEngine(config)
-    job = engine.submit(spec("count", steps=STEPS, step_s=0.1))
+    engine, gate = JobEngine(config), Gate(workspace)
+    job = engine.submit(spec("count", steps=STEPS, **gate.request))
     server = start_server(config)
-    wait_for(lambda: engine.get(job.id).state == "running", what="the start")
+    wait_for(gate.reached, what="the start")
     begun = time.monotonic()
     os.killpg(server.pid, signal.SIGTERM)
-    assert server.wait(timeout=10) == 0
+    assert server.wait(timeout=HANGS_AFTER_S) == 0
     record(server_exit_s=time.monotonic() - begun)
+    assert engine.get(job.id).state == "running"
+    gate.open()
     wait_for(lambda: engine.get(job.id).final, what="the end of the job with no server")
     assert (engine.get(job.id).state, engine.get(job.id).attempt) == ("succeeded", 1)
     engine.close()
@@ -77,30 +82,33 @@ def test_the_queue_drains_with_no_server_alive(workspace: Path) -> None:
 
 
 def test_a_stopped_runner_is_reported_as_stalled_not_replaced_and_goes_on(workspace: Path, record: Record) -> None:
-    engine = JobEngine(settings(workspace, stall_floor_s=0.8))
-    book = workspace / "book"
-    job = engine.submit(spec("count", steps=STEPS, step_s=0.1, book=str(book)))
-    drive(engine, job.id, until=lambda _: any(line.step >= 1 for line in read_book(book)))
-    runner = psutil.Process(worker_pids(workspace)[0])
+    engine, gate = JobEngine(settings(workspace, stall_floor_s=0.8)), Gate(workspace)
+    job = engine.submit(spec("count", steps=STEPS, **gate.request))
+    drive(engine, job.id, until=lambda _: gate.reached())
+    (pid,) = worker_pids(workspace)
+    runner = psutil.Process(pid)
     runner.suspend()
+    gate.open()
     stopped = drive(engine, job.id, until=lambda job: job.stalled)
     assert (stopped.state, stopped.attempt) == ("running", 1)
     runner.resume()
     ended = finish(engine, job.id)
-    record(double_runs=overlapping_attempts(read_book(book)), jobs_lost=int(ended.state != "succeeded"))
+    record(double_runs=overlapping_attempts(read_book(gate.book)), jobs_lost=int(ended.state != "succeeded"))
     assert (ended.state, ended.attempt, ended.stalled) == ("succeeded", 1, False)
     engine.close()
 
 
-def test_a_stopped_server_holds_nobody_up(workspace: Path) -> None:
+def test_a_server_stopped_between_two_looks_holds_nobody_up(workspace: Path) -> None:
     config = settings(workspace)
-    engine = JobEngine(config)
+    engine, gate = JobEngine(config), Gate(workspace)
     server = start_server(config)
-    job = engine.submit(spec("count", steps=STEPS, step_s=0.1))
-    wait_for(lambda: engine.get(job.id).state == "running", what="the start")
-    os.kill(server.pid, signal.SIGSTOP)
+    job = engine.submit(spec("count", steps=STEPS, **gate.request))
+    wait_for(gate.reached, what="the start")
+    os.kill(server.pid, signal.SIGUSR1)
+    wait_for(lambda: psutil.Process(server.pid).status() == psutil.STATUS_STOPPED, what="the server's standstill")
     other = engine.submit(spec("count", steps=1))
     assert finish(engine, other.id).state == "succeeded"
+    gate.open()
     assert finish(engine, job.id).state == "succeeded"
     server.kill()
     server.wait()

@@ -13,7 +13,7 @@ from interp_lab.artifacts.checkpoints import Checkpoints
 from interp_lab.errors import ArtifactCorrupt, CatalogCorrupt, JobFilesCorrupt
 from interp_lab.jobs.engine import JobEngine
 from tests.faults.conftest import Record
-from tests.faults.rig import LONG, drive, finish, integrity, settings, spec, wrong_artifacts
+from tests.faults.rig import LONG, Gate, drive, finish, integrity, settings, settle, spec, wrong_artifacts
 
 STEPS = 40
 DAMAGES = ["empty", "one byte", "half", "all but one byte", "flipped bit"]
@@ -42,6 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     job = finish(engine, engine.submit(spec("count", steps=STEPS)).id)
     assert job.state == "succeeded"
     engine.close()
+    settle(folder)  # its process still writes and removes files a moment after the job's end
     return folder, job.id
 
 
@@ -189,13 +190,15 @@ def test_a_catalogue_damaged_under_a_running_server_is_reported_not_believed(cop
 
 def test_a_lost_catalogue_is_rebuilt_and_live_jobs_are_taken_back(workspace: Path, record: Record) -> None:
     engine = JobEngine(settings(workspace))
-    job = engine.submit(spec("count", steps=30, step_s=0.05))
-    drive(engine, job.id, until=lambda job: job.state == "running" and engine.progress(job.id))
+    gate = Gate(workspace)
+    job = engine.submit(spec("count", steps=30, **gate.request))
+    drive(engine, job.id, until=lambda _: gate.reached())
     engine.close()
     engine.paths.catalog.unlink()
     again = JobEngine(settings(workspace))
     taken = again.get(job.id)
     assert (taken.state, taken.attempt) == ("running", 1)
+    gate.open()
     ended = finish(again, job.id)
     record(jobs_lost=int(ended.state != "succeeded"), artifacts_corrupt=wrong_artifacts(again, job.id, 30))
     assert (ended.state, ended.attempt) == ("succeeded", 1)

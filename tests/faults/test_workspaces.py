@@ -59,6 +59,7 @@ def test_a_deleted_workspace_gives_a_clear_error_and_is_not_made_again(workspace
 def test_a_moved_workspace_opens_with_all_its_jobs(workspace: Path) -> None:
     engine = JobEngine(settings(workspace))
     job = finish(engine, engine.submit(spec("count", steps=2)).id)
+    settle(workspace)  # a process that ends starts what waits
     waiting = engine.submit(spec("count", steps=3))
     engine.close()
     moved = workspace.with_name("moved")

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from interp_lab.artifacts.durable import write_durably
 from interp_lab.errors import InvalidModel
+from interp_lab.jobs import runner
 from interp_lab.jobs.run import Run
 from interp_lab.jobs.runner import run_claimed
 from interp_lab.jobs.spec import JobSpec
@@ -28,14 +31,31 @@ def note(path: str | None, word: str, run: Run, step: int = -1) -> None:
         os.close(fd)
 
 
-def count(run: Run, steps: int, step_s: float = 0.0, book: str | None = None, pad: int = 0) -> dict[str, Any]:
-    """Count in checkpointed steps and publish the tally."""
+def wait_at(gate: str) -> None:
+    """Wait as long as the file is there, hearing nothing; the test that made it may be gone long ago."""
+    deadline = time.monotonic() + 900.0
+    while Path(gate).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def count(
+    run: Run,
+    steps: int,
+    step_s: float = 0.0,
+    book: str | None = None,
+    pad: int = 0,
+    gate: str | None = None,
+    held_at: int = -1,
+) -> dict[str, Any]:
+    """Count in checkpointed steps and publish the tally; in the step `held_at`, wait at the gate."""
     note(book, "begin", run)
     saved = run.checkpoint_dir / "step.json"
     first = json.loads(saved.read_bytes())["step"] if saved.exists() else 0
     for step in range(first, steps):
         run.progress(step, steps, "counting", "steps")
         note(book, "step", run, step)
+        if gate and step == held_at:
+            wait_at(gate)
         time.sleep(step_s)
         write_durably(saved, json.dumps({"step": step + 1}).encode())
     with run.artifact("tally", "What was counted") as artifact:
@@ -46,15 +66,17 @@ def count(run: Run, steps: int, step_s: float = 0.0, book: str | None = None, pa
     return {"steps": steps, "first": first, "artifact": artifact.id}
 
 
-def spin(run: Run) -> dict[str, Any]:
+def spin(run: Run, book: str) -> dict[str, Any]:
     """Hold the interpreter in one C call: no Python signal handler runs, no thread runs."""
     run.progress(0, None, "spinning")
+    note(book, "spinning", run)
     return {"sum": sum(range(10**13))}
 
 
-def sleepy(run: Run) -> dict[str, Any]:
+def sleepy(run: Run, book: str | None = None) -> dict[str, Any]:
     """Sleep in a way that never asks whether to stop."""
     run.progress(0, None, "asleep")
+    note(book, "asleep", run)
     end = time.monotonic() + 3600
     while time.monotonic() < end:
         time.sleep(0.1)
@@ -124,9 +146,17 @@ def crash(run: Run, how: str) -> dict[str, Any]:
 
 
 def shout(run: Run, lines: int) -> dict[str, Any]:
-    """Write a long log."""
+    """Write a long log, its last line while nobody cuts it: what is written during a cut may be lost."""
+    cut, cutting = runner.cap_log, threading.Lock()
+
+    def cut_in_turn(log: Path, cap_bytes: int) -> bool:
+        with cutting:
+            return cut(log, cap_bytes)
+
+    runner.cap_log = cut_in_turn
     for number in range(lines):
-        sys.stdout.write(f"line {number:09d} {chr(120) * 80}\n")
+        with cutting if number == lines - 1 else nullcontext():
+            sys.stdout.write(f"line {number:09d} {chr(120) * 80}\n")
         if number % 1000 == 0:
             run.progress(number, lines, "shouting")
             time.sleep(0.02)

@@ -156,7 +156,7 @@ class Conductor:
         """Start a part, or take up one that still runs; return False if its place takes nothing just now."""
         part.prepare()
         start = part.read_start()
-        if not (self._place.detached and start.handle is not None and self._still(start.handle)):
+        if not (self._place.detached and start.handle is not None and self._is_there(part, start.handle)):
             part.forget()
             start = start.model_copy(update={"number": start.number + 1, "handle": None})
             part.write_start(start)
@@ -182,8 +182,9 @@ class Conductor:
     def _part(self, name: str) -> PartFolder:
         return PartFolder(self._folder.parts, PartName.parse(name))
 
-    def _still(self, handle: str) -> bool:
-        return self._place.states([handle])[handle] != "ended"
+    def _is_there(self, part: PartFolder, handle: str) -> bool:
+        """Whether what an attendant before this one has started still runs, or has come to its end just now."""
+        return self._place.states([handle])[handle] != "ended" or _is_done(part)
 
     def _task(self, part: PartFolder, number: int) -> Task:
         job_id, attempt = self._folder.job_id, self._run.attempt
@@ -247,6 +248,7 @@ class Conductor:
         if state == "ended":
             under.ended_s = under.ended_s or now
             return now - under.ended_s >= self._place.lag_s
+        under.ended_s = None  # a place may know a task only a moment after it took it
         pulse = under.part.pulse()
         if pulse != under.pulse or state == "waiting" or not self._place.detached:
             under.pulse, under.heard_s = pulse, now

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from interp_lab.errors import ClusterSilent, JobFilesCorrupt, WorkerKilled
 from interp_lab.jobs.jobdir import JobFolder
-from interp_lab.jobs.parts.program import FindWork, Work
-from interp_lab.jobs.parts.record import PartName
+from interp_lab.jobs.parts import conduct
+from interp_lab.jobs.parts.program import FindWork, Work, part_arguments, run_part
+from interp_lab.jobs.parts.record import PartName, Start
 from interp_lab.jobs.places.base import Task, TaskState
 from interp_lab.jobs.run import Run
 from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.settings import Settings
 from tests.contract.part_worker import find_work
-from tests.parts_here import JOB, HerePlace, in_parts, job_of, part
+from tests.parts_here import JOB, HerePlace, as_a_process, in_parts, job_of, part
 
 LEAD, LAST = PartName(0), PartName(1)
 
@@ -164,3 +167,57 @@ def test_a_long_queue_and_a_part_that_gives_signs_of_life_are_waited_for(
     with pytest.raises(InterruptedJob):
         in_parts(run, settings, place)
     assert place.looks >= 60
+
+
+class Elsewhere(HerePlace):
+    """A cluster whose tasks outlive their attendant; a test says when each does its work."""
+
+    detached = True
+
+    def start(self, task: Task) -> str:
+        self.started.append(task.name.removeprefix(f"{JOB}-"))
+        return task.name
+
+
+def test_a_part_that_ends_while_it_is_being_taken_up_is_not_done_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = job_of(settings, "count", asked(settings))
+    lead = part(settings, LEAD)
+    lead.prepare()
+    lead.write_start(Start(number=1, handle="left behind"))
+    place = Elsewhere(find_work, settings.to_env())
+
+    def end(handles: Sequence[str]) -> Mapping[str, TaskState]:
+        if lead.read_outcome() is None:
+            with as_a_process(place.environment):
+                run_part(part_arguments(JOB, LEAD, 1), find_work)
+        return dict.fromkeys(handles, "ended")
+
+    monkeypatch.setattr(place, "states", end)
+    assert in_parts(run, settings, place)["steps"] == 2
+    assert place.started == []
+
+
+def test_a_place_that_knows_a_task_only_after_a_moment_has_not_seen_its_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lag is counted from the real end, not from the moment in which it did not know the task yet."""
+    run = job_of(settings, "count", asked(settings))
+    place = Elsewhere(find_work, settings.to_env())
+    place.lag_s = 60.0
+    says: list[tuple[float, TaskState]] = [(1.0, "ended"), (101.0, "running"), (201.0, "ended"), (202.0, "ended")]
+    now = 0.0
+
+    def states(handles: Sequence[str]) -> Mapping[str, TaskState]:
+        nonlocal now
+        now, state = says.pop(0)
+        if not says:
+            with as_a_process(place.environment):
+                run_part(part_arguments(JOB, LEAD, 1), find_work)
+        return dict.fromkeys(handles, state)
+
+    monkeypatch.setattr(place, "states", states)
+    monkeypatch.setattr(conduct, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda _: None))
+    assert in_parts(run, replace(settings, silence_s=10**6), place)["steps"] == 2
+    assert place.started == ["lead-0-1"]

@@ -30,7 +30,8 @@ def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(workspace=tmp_path, exchange="memory://exchange")
+    # whoever does not listen in time ends the process, which is this one
+    return Settings(workspace=tmp_path, exchange="memory://exchange", kill_grace_s=10**6)
 
 
 def asked(tmp_path: Path) -> dict[str, Any]:

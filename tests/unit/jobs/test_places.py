@@ -58,7 +58,10 @@ def jobs_api() -> Generator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
-def test_ray_is_asked_for_processors_and_accelerators_of_every_process(tmp_path: Path) -> None:
+def test_ray_is_asked_for_processors_and_accelerators_of_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "_PATIENCE_S", 900.0)  # a busy machine is no cluster that does not answer
     with jobs_api() as (address, taken):
         place = RayPlace(Settings(workspace=tmp_path, launcher="ray", ray_address=address, task_cpus=2))
         place.start(task(tmp_path / "a", "gpu", 3))
@@ -70,13 +73,13 @@ def test_a_cluster_that_never_answers_is_said_to_be_silent_instead_of_waited_for
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = slurm_commands(tmp_path / "slurm")
-    (commands / "sbatch").write_text("#!/bin/sh\nexec sleep 60\n")
+    (commands / "sbatch").write_text("#!/bin/sh\nexec sleep 3600\n")
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     monkeypatch.setattr(slurm, "_PATIENCE_S", 1.0)
     settings = Settings(workspace=tmp_path, launcher="slurm", worker_command=(sys.executable,))
     with pytest.raises(ClusterUnavailable, match="sbatch did not answer within 1 s"):
         SlurmPlace(settings).start(task(tmp_path / "a", "cpu", 1))
-    (commands / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    (commands / "squeue").write_text("#!/bin/sh\nexec sleep 3600\n")
     assert SlurmPlace(settings).states(["1"]) == {"1": "unknown"}
 
 
