@@ -22,7 +22,7 @@ from interp_lab.artifacts.locks import hold_lock
 from interp_lab.artifacts.manifest import FileEntry, Manifest, parse_manifest
 from interp_lab.artifacts.workspace import WorkspacePaths, is_artifact_id
 from interp_lab.artifacts.writer import Sealed, hash_file
-from interp_lab.errors import ArtifactCorrupt, UnknownArtifact
+from interp_lab.errors import ArtifactCorrupt, UnknownArtifact, WrongArtifact
 
 _Stamp = tuple[int, int, int]
 _NAMED = "files"
@@ -107,6 +107,19 @@ class ArtifactStore:
         if reason := self.corrupt_reason(artifact_id):
             raise ArtifactCorrupt(f"Artifact {artifact_id} is corrupt: {reason}")
         return self.manifest(artifact_id)
+
+    def open_as(self, artifact_id: str, *kinds: str) -> Manifest:
+        """Return the manifest of an artifact of one of the kinds.
+
+        Raises:
+            WrongArtifact: It is of another kind.
+            UnknownArtifact, ArtifactCorrupt, ArtifactTooNew: see `open`.
+        """
+        manifest = self.open(artifact_id)
+        if manifest.kind not in kinds:
+            what = f"Artifact {artifact_id} is of kind {manifest.kind}; wanted is {' or '.join(kinds)}."
+            raise WrongArtifact(what, artifact=artifact_id, kinds=kinds)
+        return manifest
 
     def manifest(self, artifact_id: str) -> Manifest:
         """Return the manifest of an artifact even if its files are known to be damaged; see `open` for errors."""

@@ -150,6 +150,7 @@ from interp_lab.errors.requests import (
     UnknownCapability,
     UnsafeAddress,
     UnsafeToken,
+    WrongArtifact,
 )
 from interp_lab.errors.steering import VectorNotValidated
 from interp_lab.errors.store import (
@@ -309,5 +310,6 @@ __all__ = [
     "WorkerKilled",
     "WorkspaceUnusable",
     "WorldNotVerified",
+    "WrongArtifact",
     "all_errors",
 ]

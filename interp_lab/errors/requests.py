@@ -12,6 +12,19 @@ class InvalidRequest(RequestError):
     default_remedy = "Correct what is named; the input schema says what each field takes."
 
 
+class WrongArtifact(InvalidRequest):
+    """The artifact is of another kind than what is asked for."""
+
+    code = "wrong_artifact"
+    default_remedy = "Name an artifact of the kind that is wanted; lab_overview with sections ['artifacts'] lists them."
+
+    def __init__(self, what: str | None = None, *, artifact: str = "", kinds: tuple[str, ...] = ()) -> None:
+        super().__init__(what)
+        self.artifact = artifact
+        self.kinds = kinds
+        """Any of these would do."""
+
+
 class UnknownCapability(RequestError):
     """There is no capability of that name."""
 

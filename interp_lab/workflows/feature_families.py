@@ -98,9 +98,7 @@ def feature_families(request: FamiliesRequest, settings: Settings) -> FamiliesRe
 
 def _read(name: str, settings: Settings) -> ComparisonReport:
     store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(name).kind
-    if kind != COMPARISON_KIND:
-        raise InvalidRequest(f"Artifact {name} is a {kind}, not a {COMPARISON_KIND}.", remedy="Name runs of compare.")
+    store.open_as(name, COMPARISON_KIND)
     try:
         return ComparisonReport.model_validate_json(store.read_file(name, REPORT_FILE, limit=_MAX_BYTES))
     except ValidationError as error:

@@ -153,9 +153,7 @@ def _graded(request: MakeSteeringVectorRequest, record: SteeringVector, settings
 
 def _steer_report(artifact: str, settings: Settings) -> SteerReport:
     store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(artifact).kind
-    if kind != STEER_KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not a {STEER_KIND}.")
+    store.open_as(artifact, STEER_KIND)
     try:
         return SteerReport.model_validate_json(store.read_file(artifact, "report.json", limit=_MAX_REPORT))
     except ValidationError as error:

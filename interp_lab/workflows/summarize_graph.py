@@ -31,8 +31,8 @@ def summarize_graph(request: SummarizeGraphRequest, *, settings: Settings) -> Su
         UnknownArtifact, ArtifactCorrupt: It cannot be read.
         InvalidRequest: It is an artifact of another kind, or has no such node.
     """
-    kind = ArtifactStore(WorkspacePaths.of(settings)).open(request.graph).kind
-    if kind == CRITERION_GRAPH_KIND:
+    store = ArtifactStore(WorkspacePaths.of(settings))
+    if store.open_as(request.graph, GRAPH_KIND, CRITERION_GRAPH_KIND).kind == CRITERION_GRAPH_KIND:
         return _fused(request, read_criterion_graph(request.graph, settings))
     report = read_graph(request.graph, settings)
     inputs, outputs = (), ()
@@ -82,12 +82,7 @@ def read_criterion_graph(artifact: str, settings: Settings) -> CriterionGraph:
 def read_graph(artifact: str, settings: Settings) -> GraphReport:
     """Return the graph of an artifact; raises as `summarize_graph`."""
     store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(artifact).kind
-    if kind != GRAPH_KIND:
-        raise InvalidRequest(
-            f"Artifact {artifact} is a {kind}, not a graph.",
-            remedy="Name a graph of attribution_graph, or one that criterion_graph published.",
-        )
+    store.open_as(artifact, GRAPH_KIND)
     try:
         return GraphReport.model_validate_json(store.read_file(artifact, "graph.json", limit=_MAX_BYTES))
     except ValidationError as error:

@@ -61,7 +61,7 @@ class Boundary:
         try:
             return self._enter(self.lab, name, arguments)
         except LabError as error:
-            return error_result(error, mending(error.code, name, arguments, self.lab))
+            return error_result(error, mending(error.code, name, arguments, self.lab, error=error))
 
     async def finish(self, name: str, pending: Pending) -> CallToolResult:
         """Return the job as it stands now, as the result of the call that named it."""

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobState, JobView
 from interp_lab.contracts.results import Result
 from interp_lab.errors import LabError
 from interp_lab.settings import LAUNCHERS, Settings
 from interp_lab_server.install import CLIENTS, client_configuration
 from interp_lab_server.options import add_options, arguments_of
-from interp_lab_server.terminal import ProgressLine, printable, render
+from interp_lab_server.terminal import ProgressLine, offered, printable, render
 from interp_lab_tools.capability import InlineCapability, JobCapability
 from interp_lab_tools.catalogue import CAPABILITIES, DEFAULT_TOOLSETS, find
 from interp_lab_tools.versions import release
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except LabError as error:
-        _report(error, as_json=getattr(parsed, "json", False))
+        _report(error, parsed=parsed)
         return error.exit_code
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,13 +109,19 @@ def _add_install(commands: Any) -> None:
 def _run_capability(parsed: argparse.Namespace) -> int:
     from interp_lab_tools.call import call  # lazy: --help need not open the engine
     from interp_lab_tools.lab import Lab  # lazy: --help need not open the engine
+    from interp_lab_tools.mending import mending  # lazy: as the call
 
     capability = find(parsed.capability)
     arguments = arguments_of(parsed, capability.request)
     settings = _settings(parsed)
     progress = ProgressLine()
     with Lab.open(settings, frozenset(TOOLSETS)) as lab:
-        answer = call(lab, capability.name, arguments, watch=progress)
+        try:
+            answer = call(lab, capability.name, arguments, watch=progress)
+        except LabError as error:
+            progress.clear()
+            _report(error, mending(error.code, capability.name, arguments, lab, error=error), parsed, settings)
+            return error.exit_code
         while _goes_on(answer, arguments):
             answer = call(lab, "job_wait", {"job_id": _job_id(answer), "wait_s": 45}, watch=progress)
     progress.clear()
@@ -194,11 +201,23 @@ def _show(answer: Result, parsed: argparse.Namespace, settings: Settings) -> Non
         print(render(answer, str(settings.workspace)))
 
 
-def _report(error: LabError, *, as_json: bool) -> None:
-    if as_json:
+def _report(
+    error: LabError,
+    calls: Sequence[NextAction] = (),
+    parsed: argparse.Namespace | None = None,
+    settings: Settings | None = None,
+) -> None:
+    """Say what was wrong and what would work, and how that is asked for."""
+    if getattr(parsed, "json", False):
+        from interp_lab_tools.views import as_json  # lazy: only with --json
+
         fields = [field._asdict() for field in error.fields]
-        print(json.dumps({"code": error.code, "what": error.what, "remedy": error.remedy, "fields": fields}))
+        offers = [as_json(call) for call in calls]
+        told = {"code": error.code, "what": error.what, "remedy": error.remedy, "fields": fields}
+        print(json.dumps({**told, "agent_next_actions": offers}))
     sys.stderr.write(printable(str(error)) + "\n")
+    if calls and settings is not None:
+        sys.stderr.write(f"\ntry\n{offered(calls, str(settings.workspace))}\n")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,19 @@ def render(answer: Result, workspace: str) -> str:
         lines += [f"  {folder}/{file.name}" for file in artifact.files]
     if answer.agent_next_actions:
         lines.append("\nnext")
-        lines += [f"  {as_command(action, workspace)}\n      {action.why}" for action in answer.agent_next_actions]
+        lines += [line for action in answer.agent_next_actions for line in _offered(action, workspace)]
     return printable("\n".join(lines))
+
+
+def _offered(action: NextAction, workspace: str) -> list[str]:
+    """Return a call to make next: its command, and why, at what cost and with what it can change."""
+    told = (action.why, action.cost and f"Cost: {action.cost}", action.changes and f"Changes: {action.changes}")
+    return [f"  {as_command(action, workspace)}", *(f"      {text}" for text in told if text)]
+
+
+def offered(actions: Sequence[NextAction], workspace: str) -> str:
+    """Return the calls that would help after a refusal, as lines for a terminal."""
+    return printable("\n".join(line for action in actions for line in _offered(action, workspace)))
 
 
 def _own_fields(answer: Result) -> dict[str, JsonValue]:

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.prompt_audit import AuditPromptsRequest, AuditPromptsResult, PromptAudit
-from interp_lab.corpus.prompt_registry import list_registry
+from interp_lab.corpus.prompt_registry import SetEntry, list_registry
+from interp_lab.corpus.workspace_sets import FOLDER
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
 
@@ -29,12 +30,18 @@ def _handle(request: AuditPromptsRequest, lab: Lab) -> AuditPromptsResult:
 
 def _next(dataset: str, audit: PromptAudit, lab: Lab) -> Iterator[NextAction]:
     """Yield the inspection of a set whose criterion is known, or the list of sets where no claim could rest on it."""
-    known = next((entry for entry in list_registry(lab.settings) if entry.argument == dataset), None)
+    known = next((entry for entry in list_registry(lab.settings) if dataset in _names(entry)), None)
     if known is not None and known.criterion:
-        yield from inspect_action(known.criterion, dataset, audit)
+        yield from inspect_action(known.criterion, dataset, audit, pooling=known.pooling)
     if audit.usability != "usable":
         why = "Choose a set that no shortcut solves, or add the rows in rows_to_add."
         yield NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why)
+
+
+def _names(entry: SetEntry) -> tuple[str, ...]:
+    """Return what a set may be called: as it is listed, and by the path that build_prompts gives."""
+    own = (f"{FOLDER}/{entry.name}.jsonl",) if entry.origin == "workspace" else ()
+    return entry.argument, *own
 
 
 def in_words(name: str, audit: PromptAudit) -> str:
@@ -60,7 +67,9 @@ def audit_warnings(audit: PromptAudit) -> tuple[str, ...]:
     return tuple(issue.message for issue in audit.issues if issue.severity != "info")
 
 
-def inspect_action(criterion: str, dataset: str, audit: PromptAudit) -> Iterator[NextAction]:
+def inspect_action(
+    criterion: str, dataset: str, audit: PromptAudit, *, pooling: str | None = None
+) -> Iterator[NextAction]:
     """Yield the inspection that the set was built for, unless no claim could rest on it."""
     if audit.usability == "unusable":
         return
@@ -70,7 +79,9 @@ def inspect_action(criterion: str, dataset: str, audit: PromptAudit) -> Iterator
         "dataset": dataset,
         "dry_run": True,
     }
-    if audit.n_spans == audit.n_prompts:
+    if pooling is not None:
+        arguments["pooling"] = pooling
+    elif audit.n_spans == audit.n_prompts:
         arguments["pooling"] = "span"  # the set says where the property sits; every prompt has to, for this pooling
     why = "See what an inspection with this set would cost; put your own model in."
     yield NextAction(tool="inspect", arguments=arguments, why=why)

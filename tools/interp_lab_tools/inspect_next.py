@@ -27,8 +27,9 @@ def suggest(request: InspectRequest, report: InspectReport) -> tuple[NextAction,
         return ()  # the prompts would have to be repeated in every action
     if report.audit.flagged or not report.n_significant:
         why = (
-            "Choose a dataset that no confound solves, or one that this model follows: no grade above weak or "
-            "plausible can come of this one."
+            "Choose a dataset that no confound solves: no grade above weak or plausible can come of this one."
+            if report.audit.flagged
+            else "Choose a dataset whose criterion this model may follow: nothing here follows this one beyond chance."
         )
         return (NextAction(tool="lab_overview", arguments={"sections": ["datasets"]}, why=why),)
     if isinstance(request.evidence, DirectionsEvidence):
@@ -49,11 +50,18 @@ def by_report(request: InspectRequest, found: InspectResult, artifact: str) -> t
     rest = tuple(action for action in found.agent_next_actions if action.tool != "intervene")
     opens = bool(found.n_significant) and not set(found.dataset_flags) - {BAG_OF_WORDS}
     if row is None or not opens or isinstance(request.dataset, InlinePrompts | None) or _unedited(request):
-        return found.agent_next_actions
+        return (*found.agent_next_actions, *_what_is_missing(found, artifact))
     arguments: dict[str, Any] = _asked(request, _KEPT)
     arguments |= {"report": artifact, "ranks": [row.rank]}
     edit = NextAction(tool="intervene", arguments=arguments, why=_why_edit(row.address, row.index))
     return (edit, *_vector(request, found, artifact), *rest)
+
+
+def _what_is_missing(found: InspectResult, artifact: str) -> Iterator[NextAction]:
+    """Where no coordinate held up so far that it would be edited: what each lacks, and how many prompts settle it."""
+    if found.ranking and all(row.grade in ("weak", "plausible") for row in found.ranking):
+        why = "See what each of these coordinates lacks and how many prompts would settle it; nothing is run."
+        yield NextAction(tool="plan_evidence", arguments={"report": artifact}, why=why)
 
 
 def _vector(request: InspectRequest, found: InspectResult, artifact: str) -> Iterator[NextAction]:

@@ -19,10 +19,12 @@ from pydantic import JsonValue
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.jobs import JobView
 from interp_lab.corpus.prompt_registry import list_registry
-from interp_lab.errors import LabError
+from interp_lab.errors import LabError, WrongArtifact
 from interp_lab.models.reference import known_models
 from interp_lab.settings import Settings
+from interp_lab_tools.as_reported import as_reported
 from interp_lab_tools.catalogue import BY_NAME, find
+from interp_lab_tools.handles import Mended, of_kind, of_other_sort, whole_ids
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.offers import checked
 from interp_lab_tools.repair import repaired
@@ -31,7 +33,15 @@ from interp_lab_tools.views import as_said
 _MOST = 2
 _MADE_UP = re.compile(r"([0-9])\1{31}")
 """An id in an example, which stands for one of the reader's own."""
-_HEX = re.compile(r"[0-9a-f]{6,64}")
+_MAKER: Final = {
+    "inspect_report": "inspect",
+    "intervention_report": "intervene",
+    "path_trace": "trace_paths",
+    "direction": "make_steering_vector",
+    "patch_report": "patch_activations",
+}
+_OWN = ("model", "criterion", "dataset", "store")
+_FILLERS = frozenset({"a", "an", "the", "is", "are", "of", "to", "that", "it"})
 _WORKS = "A call of this tool that works as it stands; put your own words in."
 
 
@@ -43,6 +53,8 @@ class Refused:
     tool: str
     arguments: Mapping[str, Any]
     lab: Lab
+    error: LabError | None = None
+    """Why, where it is at hand."""
 
     @property
     def settings(self) -> Settings:
@@ -53,9 +65,11 @@ class Refused:
 Calls = Callable[[Refused], Iterable[NextAction]]
 
 
-def mending(code: str, tool: str, arguments: Mapping[str, Any], lab: Lab) -> tuple[NextAction, ...]:
+def mending(
+    code: str, tool: str, arguments: Mapping[str, Any], lab: Lab, *, error: LabError | None = None
+) -> tuple[NextAction, ...]:
     """Return at most two calls that would help after a refusal, ready to be made."""
-    refused = Refused(code, tool, arguments, lab)
+    refused = Refused(code, tool, arguments, lab, error)
     return _first_held(refused, lab)[:_MOST]
 
 
@@ -68,7 +82,7 @@ def after_failure(view: JobView, request: Mapping[str, Any], lab: Lab) -> JobVie
 
 
 def _first_held(refused: Refused, lab: Lab) -> tuple[NextAction, ...]:
-    rows = (*CALLS.get(refused.code, ()), _example)
+    rows = (*CALLS.get(refused.code, ()), _own_example, _example)
     for row in rows:
         with suppress(LabError):  # what a row looks up may be what the refusal is about
             if held := checked(row(refused), lab, asked=refused.tool if refused.tool in BY_NAME else ""):
@@ -140,6 +154,16 @@ def _example(refused: Refused) -> Iterator[NextAction]:
         yield NextAction(tool=refused.tool, arguments=dict(capability.example), why=_WORKS)
 
 
+def _own_example(refused: Refused) -> Iterator[NextAction]:
+    """The example with the model, the criterion and the prompts that the caller named."""
+    for example in _example(refused):
+        own = {name: value for name, value in refused.arguments.items() if name in _OWN and name in example.arguments}
+        said = ", ".join(name for name in _OWN if name in own)
+        if own:
+            why = f"A call of this tool that works as it stands, with your {said}; put your own words in for the rest."
+            yield example.model_copy(update={"arguments": {**example.arguments, **own}, "why": why})
+
+
 def _mended_fields(refused: Refused) -> Iterator[NextAction]:
     capability = BY_NAME.get(refused.tool)
     found = None if capability is None else repaired(capability.request, refused.arguments)
@@ -152,20 +176,32 @@ def _nearest_tool(refused: Refused) -> Iterator[NextAction]:
         yield NextAction(tool=name, arguments=dict(refused.arguments), why=f"The same as {name}.")
 
 
-def _nearest(field: str, known: Callable[[Settings], Iterable[str]]) -> Calls:
-    """The same call with the nearest name there is, told with or without its prefix."""
+def _nearest(*fields: str) -> Calls:
+    """The same call with the nearest names there are, told with or without prefix, folder and ending."""
 
     def made(refused: Refused) -> Iterator[NextAction]:
-        said = refused.arguments.get(field)
-        word = _record(said).get("id") or _record(said).get("name") or said
-        if not isinstance(word, str):
-            return
-        bare = {name.rpartition(":")[2]: name for name in known(refused.settings)}
-        for near in difflib.get_close_matches(word.rpartition(":")[2], bare, n=1, cutoff=0.6):
-            if bare[near] != word:
-                yield _again(refused, f"The same with {field} {bare[near]!r}.", {field: bare[near]}, ())
+        new = {field: near for field in fields if (near := _near(refused, field)) is not None}
+        if new:
+            said = ", ".join(f"{field} {near!r}" for field, near in new.items())
+            yield _again(refused, f"The same with {said}.", new, ())
 
     return made
+
+
+def _near(refused: Refused, field: str) -> str | None:
+    """Return the name nearest to the one that a field has; None where it has none or just that one."""
+    said = refused.arguments.get(field)
+    record = _record(said)
+    word = record.get("id") or record.get("name") or record.get("path") or said
+    if not isinstance(word, str):
+        return None
+    known = {_bare(name): name for name in reversed([*_NAMES[field](refused.settings)])}  # of two the first stays
+    near = difflib.get_close_matches(_bare(word), known, n=1, cutoff=0.6)
+    return known[near[0]] if near and known[near[0]] != word else None
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(":")[2].rpartition("/")[2].removesuffix(".jsonl").removesuffix(".json")
 
 
 def _record(value: object) -> dict[str, JsonValue]:
@@ -173,18 +209,47 @@ def _record(value: object) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
-def _near_ids(refused: Refused) -> Iterator[NextAction]:
-    """The same call with whole ids, for ids that were cut off or have a slip."""
-    engine = refused.lab.engine
-    known = [each.id for each in (*engine.list_artifacts(limit=100).items, *engine.list_jobs(limit=100).items)]
-    new: dict[str, JsonValue] = {}
-    for name, value in refused.arguments.items():
-        if isinstance(value, str) and _HEX.fullmatch(value) and value not in known:
-            begin = [each for each in known if each.startswith(value)]
-            near = begin or difflib.get_close_matches(value, known, n=2, cutoff=0.95)
-            new |= {name: near[0]} if len(near) == 1 else {}
-    if new:
-        yield _again(refused, f"The same with the whole id for {', '.join(new)}.", new, ())
+def _handles(mend: Callable[[Refused], Iterable[Mended]]) -> Calls:
+    """The same call with another id."""
+
+    def made(refused: Refused) -> Iterator[NextAction]:
+        for mended in mend(refused):
+            yield NextAction(tool=refused.tool, arguments=mended.arguments, why=f"The same with {mended.said}.")
+
+    return made
+
+
+def _other_kinds(refused: Refused) -> Iterator[Mended]:
+    if isinstance(refused.error, WrongArtifact):
+        yield from of_kind(refused.arguments, refused.error, refused.lab.engine)
+
+
+_near_ids = _handles(lambda refused: whole_ids(refused.arguments, refused.lab.engine))
+_other_sort = _handles(lambda refused: of_other_sort(refused.arguments, refused.lab.engine))
+_right_kind = _handles(_other_kinds)
+_as_reported = _handles(lambda refused: as_reported(refused.tool, refused.arguments, refused.settings))
+
+
+def _makers(refused: Refused) -> Iterator[NextAction]:
+    """What makes an artifact of the kind that is wanted, asked about what the refused call named."""
+    for kind in refused.error.kinds if isinstance(refused.error, WrongArtifact) else ():
+        if kind in _MAKER:
+            tool, why = _MAKER[kind], f"Nothing here is of kind {kind} yet: {_MAKER[kind]} makes it."
+            yield from _of(tool, why, "model", "criterion", "dataset")(refused)
+
+
+def _named_after_criterion(refused: Refused) -> Iterator[NextAction]:
+    """The same set under a name made of its criterion, where it was given none."""
+    words = re.findall("[a-z0-9]+", str(refused.arguments.get("criterion", "")).lower())
+    name = "-".join(word for word in words if word not in _FILLERS)[:40].strip("-")
+    if refused.tool == "build_prompts" and "name" not in refused.arguments and name:
+        yield _again(refused, f"The same with name {name!r}.", {"name": name}, ())
+
+
+def _not_spans(refused: Refused) -> Iterator[NextAction]:
+    """The same call on whole prompts, where they do not say where the property sits."""
+    if refused.arguments.get("pooling") == "span":
+        yield from _without("pooling")(refused)
 
 
 def _near_file(refused: Refused) -> Iterator[NextAction]:
@@ -213,6 +278,9 @@ def _where_it_lies(refused: Refused) -> Iterator[NextAction]:
 
 def _sets(settings: Settings) -> Iterator[str]:
     return (entry.argument for entry in list_registry(settings) if entry.argument and not entry.problem)
+
+
+_NAMES: Final[Mapping[str, Callable[[Settings], Iterable[str]]]] = {"dataset": _sets, "model": known_models}
 
 
 def _store_overview(refused: Refused) -> Iterator[NextAction]:
@@ -247,6 +315,7 @@ def _ask_again(refused: Refused) -> Iterator[NextAction]:
 _AUDIT = _of("audit_prompts", "See what is wrong with the prompts and which rows to add.", "dataset")
 _KNOWN = _of("dossier", "See what is known of the question, hypotheses among it.", "model", "criterion")
 _LOGS = _call("lab_overview", "See the limits and what else runs.", sections=["limits", "jobs"])
+_NEAR_SETS = (_nearest("dataset"), _nearest("dataset", "model"))
 _DATASETS, _MODELS = (_overview("datasets"),), (_overview("models"),)
 _STORES, _DICTIONARIES = (_overview("stores"),), (_overview("dictionaries"),)
 _PROMPTS = (_AUDIT, *_DATASETS)
@@ -260,17 +329,24 @@ def _rows(row: tuple[Calls, ...], *codes: str) -> dict[str, tuple[Calls, ...]]:
 
 
 CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
-    "invalid_request": (_mended_fields, _near_ids),
-    "invalid_path": (_where_it_lies,),
-    "unknown_capability": (_nearest_tool, _overview("capabilities")),
-    "unknown_job": (_near_ids, _call("job_list", "See the jobs of this workspace."), _overview("jobs")),
-    "unknown_artifact": (
-        _near_ids,
+    "invalid_request": (_mended_fields, _near_ids, _other_sort, _as_reported, _named_after_criterion),
+    "wrong_artifact": (
+        _right_kind,
+        _makers,
         _call("artifact_list", "See what was written here."),
         _overview("artifacts"),
     ),
-    "unknown_dataset": (_nearest("dataset", _sets), *_DATASETS),
-    "unknown_model": (_nearest("model", known_models), *_MODELS),
+    "invalid_path": (*_NEAR_SETS, _where_it_lies),
+    "unknown_capability": (_nearest_tool, _overview("capabilities")),
+    "unknown_job": (_near_ids, _other_sort, _call("job_list", "See the jobs of this workspace."), _overview("jobs")),
+    "unknown_artifact": (
+        _near_ids,
+        _other_sort,
+        _call("artifact_list", "See what was written here."),
+        _overview("artifacts"),
+    ),
+    "unknown_dataset": (*_NEAR_SETS, *_DATASETS),
+    "unknown_model": (_nearest("model"), _nearest("model", "dataset"), *_MODELS),
     "unknown_generation_request": (_ask_again,),
     "prompt_set_exists": (_with(replace=True),),
     "prompt_too_long": _MODELS,
@@ -299,8 +375,10 @@ CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
     "training_diverged": (_slower,),
     "artifact_corrupt": (_overview("artifacts"),),
     **_rows(_PROMPTS, "labels_unusable", "one_sided_prompts", "too_few_groups", "groups_leak", "split_impossible"),
-    **_rows(_PROMPTS, "prompt_not_poolable", "discovery_rows_reused"),
-    **_rows(_DATASETS, "invalid_prompts", "invalid_documents", "duplicate_prompt_ids", "empty_prompt"),
+    **_rows((_without("pooling"), *_PROMPTS), "prompt_not_poolable"),
+    **_rows((_as_reported, *_PROMPTS), "discovery_rows_reused"),
+    **_rows((_not_spans, *_DATASETS), "invalid_prompts"),
+    **_rows(_DATASETS, "invalid_documents", "duplicate_prompt_ids", "empty_prompt"),
     **_rows(_DATASETS, "different_anchors", "stores_not_aligned"),
     **_rows(_MODELS, "invalid_model", "unsafe_weights", "corrupt_weights", "remote_code_not_allowed"),
     **_rows(_MODELS, "unsupported_model", "not_on_this_machine", "hub_unreachable", "incomplete_weights"),

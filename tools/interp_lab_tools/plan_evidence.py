@@ -184,9 +184,11 @@ _CALLS: dict[ExperimentKind, Callable[[Candidate], NextAction | None]] = {
 
 
 def _distinct(actions: list[NextAction]) -> tuple[NextAction, ...]:
+    """Return different experiments, best first; new prompts only for the claim that they are worth most to."""
     found: list[NextAction] = []
     for action in actions:
-        if action not in found:
+        asks = action.tool == "build_prompts" and any(each.tool == action.tool for each in found)
+        if action not in found and not asks:
             found.append(action)
     return tuple(found)
 

@@ -153,9 +153,7 @@ def _behaviour(report: InterveneReport) -> str:
 
 def _report(artifact: str, side: ReadSide) -> InterveneReport:
     store = ArtifactStore(WorkspacePaths.of(side.settings))
-    kind = store.open(artifact).kind
-    if kind != REPORT_KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not an {REPORT_KIND}.")
+    store.open_as(artifact, REPORT_KIND)
     try:
         report = InterveneReport.model_validate_json(store.read_file(artifact, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:

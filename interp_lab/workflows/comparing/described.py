@@ -56,9 +56,7 @@ def described(side: Side, request: CompareRequest, prompts: PromptSet | None, se
 
 def _read(artifact: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...]]:
     store = ArtifactStore(WorkspacePaths.of(settings))
-    manifest = store.open(artifact)
-    if manifest.kind != _KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {manifest.kind}, not an {_KIND}.")
+    manifest = store.open_as(artifact, _KIND)
     try:
         report = InspectReport.model_validate_json(store.read_file(artifact, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:

@@ -11,7 +11,6 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.explain import EXPLANATION_KIND, EXPLANATIONS_FILE, ExplanationRecord
 from interp_lab.contracts.inspect_evidence import StoreEvidence
 from interp_lab.contracts.models import ModelRef
-from interp_lab.errors import InvalidRequest
 from interp_lab.methods.text_similarity import cosines, lexical_vectors
 from interp_lab.settings import Settings
 from interp_lab.store.locate import open_named_store
@@ -76,9 +75,7 @@ def alike_in_words(
 
 def _records(artifact: str, side: ReadSide) -> tuple[ExplanationRecord, ...]:
     store = ArtifactStore(WorkspacePaths.of(side.settings))
-    kind = store.open(artifact).kind
-    if kind != EXPLANATION_KIND:
-        raise InvalidRequest(f"Artifact {artifact} is a {kind}, not an {EXPLANATION_KIND}.")
+    store.open_as(artifact, EXPLANATION_KIND)
     return read_records(store.read_file(artifact, EXPLANATIONS_FILE, limit=_MAX_BYTES))
 
 

@@ -15,7 +15,7 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.artifacts.writer import ArtifactWriter
 from interp_lab.contracts.embed_explanations import TEXTS_FILE, VECTORS_FILE, VECTORS_KIND, StoredTexts
 from interp_lab.contracts.explain import EXPLANATION_KIND, EXPLANATIONS_FILE, ExplanationRecord
-from interp_lab.errors import ArtifactCorrupt, EncoderMismatch, InvalidRequest
+from interp_lab.errors import ArtifactCorrupt, EncoderMismatch
 from interp_lab.methods.text_similarity import TextVectors
 from interp_lab.settings import Settings
 from interp_lab.workflows.explaining.records import read_records
@@ -80,11 +80,7 @@ class KnownVectors:
 
 def _read(artifact: str, settings: Settings) -> tuple[StoredTexts, np.ndarray]:
     store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(artifact).kind
-    if kind != VECTORS_KIND:
-        raise InvalidRequest(
-            f"Artifact {artifact} is a {kind}, not {VECTORS_KIND}.", remedy="Name an artifact of embed_explanations."
-        )
+    store.open_as(artifact, VECTORS_KIND)
     try:
         stored = StoredTexts.model_validate_json(store.read_file(artifact, TEXTS_FILE, limit=_MAX_BYTES))
         data = io.BytesIO(store.read_file(artifact, VECTORS_FILE, limit=_MAX_BYTES))

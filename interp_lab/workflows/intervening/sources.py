@@ -119,12 +119,7 @@ def searched(asked: UnitSearch, settings: Settings) -> list[Found]:
 def _read(artifact_id: str, settings: Settings) -> tuple[InspectReport, tuple[str, ...], Mapping[str, JsonValue]]:
     """Return a report, the dictionaries that it ranked in their order, and what was asked."""
     store = ArtifactStore(WorkspacePaths.of(settings))
-    manifest = store.open(artifact_id)
-    if manifest.kind != _KIND:
-        raise InvalidRequest(
-            f"Artifact {artifact_id} is a {manifest.kind}, not an {_KIND}.",
-            remedy=f"Name one of kind {_KIND}; lab_overview with sections ['artifacts'] shows the latest.",
-        )
+    manifest = store.open_as(artifact_id, _KIND)
     try:
         report = InspectReport.model_validate_json(store.read_file(artifact_id, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:

@@ -113,12 +113,8 @@ def read_run(artifact_id: str, settings: Settings) -> PastRun:
         InvalidRequest: It is no report of inspect or intervene, or one that this version cannot read.
     """
     store = ArtifactStore(WorkspacePaths.of(settings))
-    manifest = store.open(artifact_id)
-    kind = _KINDS.get(manifest.kind)
-    if kind is None:
-        raise InvalidRequest(
-            f"Artifact {artifact_id} is a {manifest.kind}.", remedy="Name the report of an inspect or intervene run."
-        )
+    manifest = store.open_as(artifact_id, *_KINDS)
+    kind = _KINDS[manifest.kind]
     try:
         return _past(manifest, _read(store, artifact_id, kind), manifests(settings), settings)
     except ValidationError as error:

@@ -87,11 +87,7 @@ def read_report(artifact_id: str, settings: Settings) -> PathReport:
         UnknownArtifact, ArtifactCorrupt: There is nothing to be read.
     """
     store = ArtifactStore(WorkspacePaths.of(settings))
-    kind = store.open(artifact_id).kind
-    if kind != TRACE_KIND:
-        raise InvalidRequest(
-            f"Artifact {artifact_id} is a {kind}, not a {TRACE_KIND}.", remedy="Run trace_paths first."
-        )
+    store.open_as(artifact_id, TRACE_KIND)
     try:
         return PathReport.model_validate_json(store.read_file(artifact_id, "report.json", limit=_MAX_BYTES))
     except ValidationError as error:

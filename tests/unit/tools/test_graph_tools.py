@@ -93,7 +93,7 @@ def test_what_a_graph_suggests_can_be_called(lab: Lab) -> None:
 def test_a_node_that_is_not_there_and_an_artifact_of_another_kind_are_refused(lab: Lab) -> None:
     with pytest.raises(errors.InvalidRequest, match="no node"):
         dispatch(lab, "summarize_graph", {"graph": published(lab), "node": "9_9_9"})
-    with pytest.raises(errors.InvalidRequest, match="not a graph"):
+    with pytest.raises(errors.InvalidRequest, match="wanted is attribution_graph or criterion_graph"):
         dispatch(lab, "summarize_graph", {"graph": published(lab, "circuit")})
 
 

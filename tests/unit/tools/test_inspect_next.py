@@ -57,7 +57,6 @@ def test_the_first_open_coordinate_is_edited_by_its_rank_latents_too(address: st
 @pytest.mark.parametrize(
     ("asked", "flags", "grade"),
     [
-        ({}, (), "plausible"),
         ({}, (), "validated"),
         ({}, ("n_tokens",), "needs_causal_evidence"),
         ({"label": "topic"}, (), "needs_causal_evidence"),
@@ -69,6 +68,13 @@ def test_where_nothing_is_open_or_nothing_can_be_edited_the_answer_stays(
 ) -> None:
     found = answer(ranked(1, grade), flags=flags)
     assert by_report(InspectRequest.model_validate(ASKED | asked), found, REPORT) == (UNITS, OTHER)
+
+
+@pytest.mark.parametrize("grade", ["weak", "plausible"])
+def test_where_nothing_held_up_the_plan_of_what_each_claim_lacks_is_offered(grade: str) -> None:
+    *before, plan = by_report(InspectRequest.model_validate(ASKED), answer(ranked(1, grade)), REPORT)
+    assert before == [UNITS, OTHER]
+    assert (plan.tool, plan.arguments) == ("plan_evidence", {"report": REPORT})
 
 
 def reported(best: str, other: str | None, address: str) -> InspectReport:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interp_lab.contracts.base import Contract
 from interp_lab.contracts.inspect import InspectRequest
-from interp_lab.errors import LabError, all_errors
+from interp_lab.errors import LabError, WrongArtifact, all_errors
 from interp_lab.settings import Settings
+from interp_lab_tools.as_reported import as_reported
 from interp_lab_tools.call import call
 from interp_lab_tools.catalogue import BY_NAME, CAPABILITIES
+from interp_lab_tools.handles import of_kind
+from interp_lab_tools.inline_origin import inline_origin
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.mending import CALLS, mending
 from interp_lab_tools.repair import repaired
@@ -37,7 +42,8 @@ def after(lab: Lab, tool: str, arguments: dict[str, Any]) -> list[tuple[str, dic
     """Call what is refused, and return the calls that are offered instead."""
     with pytest.raises(LabError) as refused:
         call(lab, tool, arguments)
-    return [(each.tool, dict(each.arguments)) for each in mending(refused.value.code, tool, arguments, lab)]
+    code = refused.value.code
+    return [(each.tool, dict(each.arguments)) for each in mending(code, tool, arguments, lab, error=refused.value)]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -137,5 +143,94 @@ def test_an_id_that_was_cut_off_or_has_a_slip_is_offered_whole_and_a_file_by_its
 
 def test_an_example_with_made_up_ids_is_no_call_that_works(lab: Lab) -> None:
     assert after(lab, "job_wait", {"job_id": 7}) == [("lab_overview", {})]
+    example = dict(BY_NAME["inspect"].example)
+    assert after(lab, "inspect", {"threshold": "high"}) == [("inspect", example)]
+
+
+def test_an_example_of_a_tool_is_about_the_model_and_prompts_that_the_caller_named(lab: Lab) -> None:
     (works,) = after(lab, "inspect", NAMES | {"threshold": "high"})
-    assert works == ("inspect", dict(BY_NAME["inspect"].example))
+    assert works == ("inspect", dict(BY_NAME["inspect"].example) | NAMES)
+    (works,) = after(lab, "trace_paths", {**NAMES, "pooling": "last", "model": "builtin:pocket-gpt2"})
+    assert works[1]["model"] == "builtin:pocket-gpt2"
+    assert works[1]["sources"] == BY_NAME["trace_paths"].example["sources"]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Lab]:
+    """A workspace with a set of its own."""
+    places = ("at home", "at sea", "in town", "on foot", "by train", "in court", "at work", "all day")
+    sides = {side: [f"{word} wait {place}" for place in places] for side, word in SIDES.items()}
+    written: dict[str, Any] = {"name": "polite", "criterion": "the speaker is polite", "source": {"kind": "texts"}}
+    written["source"] |= sides
+    with Lab.open(Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0, ballast_bytes=0), ALL) as opened:
+        call(opened, "build_prompts", written)
+        yield opened
+
+
+SIDES = {"positives": "please", "negatives": "simply"}
+
+
+def test_a_set_of_the_workspace_is_found_by_its_bare_name_and_together_with_a_bare_model(own: Lab) -> None:
+    assert after(own, "audit_prompts", {"dataset": "polite"}) == [("audit_prompts", {"dataset": "workspace:polite"})]
+    both = after(own, "inspect", NAMES | {"dataset": "prompts/polit.jsonl", "model": "pocket-llama"})
+    assert both == [("inspect", NAMES | {"dataset": "workspace:polite"})]
+
+
+def test_prompts_without_spans_are_offered_whole(own: Lab) -> None:
+    asked = NAMES | {"dataset": "workspace:polite"}
+    assert after(own, "inspect", asked | {"pooling": "span"}) == [("inspect", asked)]
+
+
+def test_a_set_without_a_name_is_offered_under_one_made_of_its_criterion(lab: Lab) -> None:
+    asked = {"criterion": "The text asks for (medical) advice!", "source": {"kind": "ask"}}
+    assert after(lab, "build_prompts", asked) == [("build_prompts", asked | {"name": "text-asks-for-medical-advice"})]
+
+
+def test_an_artifact_of_another_kind_leads_to_what_makes_the_kind_that_is_wanted(lab: Lab) -> None:
+    page = call(lab, "gallery", {}).artifacts[0].id
+    assert after(lab, "intervene", NAMES | {"report": page, "ranks": [1]}) == [("inspect", NAMES)]
+    assert after(lab, "feature_families", {"comparisons": [page]}) == [("artifact_list", {})]
+
+
+def test_an_artifact_of_another_kind_leads_to_those_of_the_kind_that_is_wanted(lab: Lab) -> None:
+    page = call(lab, "gallery", {}).artifacts[0].id
+    wrong = WrongArtifact("no", artifact=page, kinds=("gallery",))
+    for title in ("first", "second", "third"):
+        publish(lab, "gallery", title)
+    asked = {"left": page, "others": [{"right": page}], "name": "x"}
+    second, first = list(of_kind(asked, wrong, lab.engine))
+    assert "third" in second.said
+    assert "second" in first.said
+    other = second.arguments["left"]
+    assert other != page
+    assert second.arguments == {"left": other, "others": [{"right": other}], "name": "x"}
+
+
+def test_a_report_under_other_terms_is_offered_with_its_own(lab: Lab) -> None:
+    asked = InspectRequest.model_validate(NAMES | {"pooling": "span", "seed": 3})
+    report = publish(lab, "inspect_report", "names", asked)
+    given = {**NAMES, "report": report, "ranks": [1], "pooling": "last", "dry_run": True}
+    (mended,) = as_reported("intervene", given, lab.settings)
+    assert mended.arguments == {**given, "pooling": "span", "seed": 3}
+    assert "pooling 'span', seed 3, as the report was asked" in mended.said
+    plain = publish(lab, "inspect_report", "names", InspectRequest.model_validate(NAMES))
+    (mended,) = as_reported("intervene", {**given, "report": plain}, lab.settings)
+    assert mended.arguments["pooling"] == "max"
+    assert list(as_reported("intervene", NAMES | {"report": plain}, lab.settings)) == []
+    vector = NAMES | {"pooling": "last", "source": {"kind": "report", "report": plain, "rank": 1}}
+    assert [m.arguments["pooling"] for m in as_reported("make_steering_vector", vector, lab.settings)] == ["max"]
+
+
+def publish(lab: Lab, kind: str, title: str, asked: Contract | None = None) -> str:
+    """Publish an artifact of a kind with nothing of it but where it comes from, and return its id."""
+    origin = inline_origin("inspect", asked or InspectRequest.model_validate(NAMES), {})
+    with lab.engine.inline.artifact(kind, title, origin) as writer:
+        writer.write_text("note.txt", title)
+    return writer.manifest.id
+
+
+def test_an_audit_leads_to_the_inspection_that_the_set_was_built_for_with_the_pooling_it_names(own: Lab) -> None:
+    offered = call(own, "audit_prompts", {"dataset": "prompts/polite.jsonl"}).agent_next_actions
+    assert [each.arguments.get("criterion") for each in offered if each.tool == "inspect"] == ["the speaker is polite"]
+    offered = call(own, "audit_prompts", {"dataset": "builtin:question"}).agent_next_actions
+    assert offered[0].arguments["pooling"] == "last"

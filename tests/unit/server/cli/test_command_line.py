@@ -154,3 +154,18 @@ def test_numbers_are_shown_in_their_tables_with_their_intervals() -> None:
     assert ["name", "dictionary", "random"] in rows
     assert ["l0", "12.5", "–"] in rows
     assert ["fvu", "0.25", "[0.2,", "0.3]", "0.61"] in rows
+
+
+def test_a_refusal_prints_the_commands_that_would_work_and_a_call_to_make_next_what_it_costs_and_changes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, out, err = run(capsys, "audit_prompts", "--workspace", str(tmp_path), "--dataset", "question")
+    assert (status, out) == (2, "")
+    assert f"interp-lab audit_prompts --workspace {tmp_path} --dataset builtin:question" in err
+    asked = ("audit_prompts", "--workspace", str(tmp_path), "--dataset", "builtin:person-name")
+    status, out, _ = run(capsys, *asked)
+    assert status == 0
+    assert "Cost: This call only plans. The run: 4" in out
+    assert "Changes: Grades of coordinates" in out
+    _, out, _ = run(capsys, *asked[:-1], "question", "--json")
+    assert [call["tool"] for call in json.loads(out)["agent_next_actions"]] == ["audit_prompts"]

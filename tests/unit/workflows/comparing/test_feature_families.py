@@ -153,7 +153,7 @@ def test_comparisons_of_different_questions_or_no_comparisons_are_refused(settin
     other = published(settings, "two", "three", [(1, 1, 0.01)], criterion="another thing")
     with pytest.raises(DifferentQuestions, match="criteria"):
         ask(settings, one, other)
-    with pytest.raises(InvalidRequest, match="not a comparison"):
+    with pytest.raises(InvalidRequest, match="wanted is comparison"):
         ask(settings, publish_other(settings, "gallery"))
 
 

@@ -1,0 +1,77 @@
+"""Ids that name the wrong thing, put right from what the workspace holds: cut off, of a job, of another kind."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+from interp_lab.errors import LabError, WrongArtifact
+from interp_lab.jobs.engine import JobEngine
+
+_HEX = re.compile(r"[0-9a-f]{6,64}")
+_LOOKED_AT = 100
+_MOST = 2
+_TITLE = 80
+
+
+class Mended(NamedTuple):
+    """Arguments with another id, and what it names."""
+
+    arguments: dict[str, Any]
+    said: str
+
+
+def whole_ids(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[Mended]:
+    """Yield the arguments with whole ids for those that were cut off or have a slip."""
+    known = [each.id for each in (*engine.list_artifacts(limit=100).items, *engine.list_jobs(limit=100).items)]
+    new: dict[str, str] = {}
+    for name, value in arguments.items():
+        if isinstance(value, str) and _HEX.fullmatch(value) and value not in known:
+            begin = [each for each in known if each.startswith(value)]
+            near = begin or difflib.get_close_matches(value, known, n=2, cutoff=0.95)
+            new |= {name: near[0]} if len(near) == 1 else {}
+    if new:
+        yield Mended({**arguments, **new}, f"the whole id for {', '.join(new)}")
+
+
+def of_other_sort(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[Mended]:
+    """Yield the arguments with the artifact of a job where its job was named, and with the job of an artifact."""
+    jobs = {job.id for job in engine.list_jobs(limit=_LOOKED_AT).items}
+    for name, value in arguments.items():
+        if name == "job_id":
+            yield from _job_of(arguments, engine)
+        elif isinstance(value, str) and value in jobs:
+            for made in engine.list_artifacts(job_id=value, limit=_MOST).items:
+                yield Mended({**arguments, name: made.id}, f"the {made.kind} of that job, {_shown(made.title)}")
+
+
+def of_kind(arguments: Mapping[str, Any], wrong: WrongArtifact, engine: JobEngine) -> Iterator[Mended]:
+    """Yield the arguments with the latest artifacts of a kind that would do in the place of the one that does not."""
+    found = [made for kind in wrong.kinds for made in engine.list_artifacts(kind=kind, limit=_MOST).items]
+    for made in found[:_MOST]:
+        changed = _replaced(dict(arguments), wrong.artifact, made.id)
+        if changed != arguments:
+            yield Mended(changed, f"the latest {made.kind}s: {_shown(made.title)}")
+
+
+def _job_of(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[Mended]:
+    try:
+        job = engine.artifacts.open(str(arguments["job_id"])).job
+    except LabError:
+        return
+    if job is not None:
+        yield Mended({**arguments, "job_id": job}, "the job that published that artifact")
+
+
+def _shown(title: str) -> str:
+    return repr(title[:_TITLE])
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(each, old, new) for key, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_replaced(each, old, new) for each in cast("list[Any]", value)]
+    return new if value == old else value
