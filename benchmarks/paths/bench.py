@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,15 +37,20 @@ from interp_lab.engine.paths.readout import Readout
 from interp_lab.engine.paths.screen import Screen
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.methods.path_effect import estimate_error
+from interp_lab.methods.screen_margin import strengths, widen
 from interp_lab.models.load import LoadedModel, load_model
 from interp_lab.models.resolve import locate_model
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import Address
 from interp_lab.settings import Settings
+from interp_lab.workflows.tracing.cost import N_DRAWN
 
 SOURCE, TARGET = Address("resid_post", 1), Address("resid_post", 4)
 N_LATENTS, L0 = 1024, 16
 N_SOURCES, N_TARGETS, N_PROMPTS = 32, 256, 100
+N_MEASURED, N_SEEDS = 16, 20
+_WORTH_OF_A_TRACE = 1000
+"""Sources that a margin may compare at most."""
 TOLERANCE = 1e-5
 RESULTS = Path(__file__).parents[1] / "results" / "paths.json"
 
@@ -189,7 +195,7 @@ def screening(bench: Bench, n_prompts: int, per_pair_s: float) -> dict[str, Any]
     with matmul_precision():
         seconds, parts = timed(lambda: [prepared(prompt) for prompt in prompts])
     slopes = torch.stack([part.slopes for part in parts]).double().mean(0)
-    errors, recall = [], {}
+    errors, recall, chosen = [], {}, []
     for scale in (-0.25, -1.0, 4.0):
         exact_s, exact = timed(lambda s=scale: ours(bench, prompts, latents, s))
         mediated = torch.stack([e.mediated for e in exact]).double().mean(0)
@@ -198,6 +204,11 @@ def screening(bench: Bench, n_prompts: int, per_pair_s: float) -> dict[str, Any]
         found = estimate_error((slopes * scale).numpy().ravel(), mediated.numpy().ravel())
         errors.append({"scale": scale, "relative_size": size, "correlation": found.correlation,
                        "relative_error": found.relative_error, "exact_seconds": exact_s})  # fmt: skip
+        typical = torch.stack([e.base for e in exact]).double()
+        typical = (typical.abs().mean(0) + typical.std(0, correction=0)).numpy()
+        chosen.append(
+            choosing(slopes.numpy() * scale, mediated.numpy(), typical, moved.any(0).numpy()) | {"scale": scale}
+        )
         top = set(mediated.abs().flatten().topk(50).indices.tolist())
         guessed = slopes.abs().flatten().topk(200).indices.tolist()
         recall[str(scale)] = {str(n): len(top & set(guessed[:n])) / 50 for n in (50, 100, 200)}
@@ -206,7 +217,27 @@ def screening(bench: Bench, n_prompts: int, per_pair_s: float) -> dict[str, Any]
         "sources": N_LATENTS, "targets": N_TARGETS, "prompts": n_prompts, "seconds": seconds,
         "pairs_per_s": n_pairs / seconds, "times_per_pair": n_pairs * per_pair_s / seconds,
         "exact_times_per_pair": n_pairs * per_pair_s / statistics.median(e["exact_seconds"] for e in errors),
-        "recall_of_top_50_within": recall, "errors": errors,
+        "recall_of_top_50_within": recall, "errors": errors, "choosing_sources": chosen,
+    }  # fmt: skip
+
+
+def choosing(estimated: Any, exact: Any, typical: Any, active: Any) -> dict[str, Any]:
+    """Return which of the strongest sources each way of choosing finds, and how many it compares exactly."""
+    guess, true = (strengths(each[active], typical) for each in (estimated, exact))
+    best = set(np.argsort(-true)[:N_MEASURED].tolist())
+    least = _WORTH_OF_A_TRACE
+    drawn = [widen(guess, lambda places, _: true[places], N_MEASURED, n_drawn=N_DRAWN, most=least, seed=seed)
+             for seed in range(N_SEEDS)]  # fmt: skip
+    shares = [len(best & set(one.places.tolist())) / N_MEASURED for one in drawn]
+    return {
+        "active": int(active.sum()), "measured": N_MEASURED, "seeds": N_SEEDS,
+        "by_estimate": len(best & set(np.argsort(-guess)[:N_MEASURED].tolist())) / N_MEASURED,
+        "by_margin": {"recall": statistics.mean(shares), "least": min(shares),
+                      "compared": statistics.mean(len(one.places) for one in drawn),
+                      "said": statistics.mean(one.recall.share for one in drawn if one.recall),
+                      "said_low": statistics.mean(one.recall.low for one in drawn if one.recall),
+                      "within": statistics.mean(one.recall.low <= share
+                                            for one, share in zip(drawn, shares, strict=True) if one.recall)},
     }  # fmt: skip
 
 

@@ -152,6 +152,10 @@ class ScreenError(Contract):
     """Length of the difference over that of the exact effects."""
 
 
+HowScreened = Literal["exact", "gradient"]
+"""Sources chosen by exact effects of all of them, or by a linear estimate and exact effects within its error."""
+
+
 class ScreenFacts(Contract):
     """How the measured pairs were chosen."""
 
@@ -163,6 +167,17 @@ class ScreenFacts(Contract):
     """Pairs looked at, over which q is corrected."""
     n_measured: NonNegativeInt
     """Sources measured exactly, each on every target."""
+    how: HowScreened | None = None
+    """What chose the measured sources; absent where all were measured, and in older reports."""
+    n_checked: NonNegativeInt | None = None
+    """Sources whose exact effects at the graded strength were compared to choose; absent where nothing was chosen."""
+    recall: Probability | None = None
+    """Expected share of the sources with the largest effects that is among those measured: 1 where all were compared
+    exactly, else told by sources drawn at random; absent where nothing tells it."""
+    recall_interval: Interval | None = None
+    """Of the recall; absent where it is known."""
+    error_bound: FiniteFloat | None = None
+    """Times its estimate below which the exact effect of 95 % of sources drawn at random lies."""
     errors: tuple[ScreenError, ...]
     """Of the estimate, by size of edit."""
 

@@ -10,7 +10,7 @@ from interp_lab.contracts.base import Contract, Grade, Probability, Seed
 from interp_lab.contracts.inspect import Criterion, DictionaryRef, ModelArgument
 from interp_lab.contracts.intervene import TokenText, UnitRef
 from interp_lab.contracts.jobs import JobRequest
-from interp_lab.contracts.path_report import HeldPart, PathPool, PathStatus, ScreenError
+from interp_lab.contracts.path_report import HeldPart, HowScreened, PathPool, PathStatus, ScreenError
 from interp_lab.contracts.prompts import PromptArgument
 from interp_lab.contracts.results import Result
 
@@ -80,6 +80,9 @@ class TracePathsRequest(PathRequest):
     """Dictionaries all of whose latents are targets."""
     n_measured: Annotated[int, Field(ge=1, le=MAX_SOURCES)] = 16
     """Sources measured exactly, each on every target, when there are more."""
+    screen: Literal["auto", "exact", "gradient"] = "auto"
+    """What chooses them: exact effects of all sources, or a gradient estimate and exact effects of those that its
+    measured error leaves open. auto is exact where few enough sources are active."""
     top_k: Annotated[int, Field(ge=1, le=50)] = 8
     """Paths to describe."""
 
@@ -164,6 +167,8 @@ class PathPlan(Contract):
     """Edited runs from the source's layer on, upper estimate: edits without effect on a prompt are skipped."""
     n_backward: NonNegativeInt
     """Backward runs of the screen, upper estimate."""
+    screen: HowScreened | None = None
+    """What is expected to choose the measured sources; absent if all are measured."""
     seconds: PositiveFloat | None
     """Estimated time; absent before this model was measured on this machine."""
     seconds_source: str | None

@@ -138,7 +138,7 @@ def render_paths_markdown(report: PathReport) -> str:
     lines += ["", "## Grades", "", *(_grade(card) for card in report.paths)]
     lines += ["", "## Strengths", "", *(_doses(card) for card in report.paths)]
     if report.screen is not None:
-        lines += ["", "## How far the estimate that chose them is off", "", *_screen(report)]
+        lines += ["", "## How sources were chosen, and how far a linear estimate is off", "", *_screen(report)]
     return "\n".join(lines) + "\n"
 
 
@@ -209,7 +209,21 @@ def _doses(card: PathCard) -> str:
 
 def _screen(report: PathReport) -> list[str]:
     assert report.screen is not None
-    return [
+    screen, lines = report.screen, list[str]()
+    if screen.how is not None:
+        how = (
+            "exact effects of all"
+            if screen.how == "exact"
+            else "a gradient estimate and exact effects within its error"
+        )
+        recall = "not known" if screen.recall is None else short(screen.recall)
+        if screen.recall_interval is not None:
+            recall += f" [{short(screen.recall_interval.low)}, {short(screen.recall_interval.high)}]"
+        lines.append(
+            f"- the {screen.n_measured} of {screen.n_sources} sources were chosen by {how}, {screen.n_checked or 0} "
+            f"compared; of those with the largest effects the share among them is {recall}"
+        )
+    return lines + [
         f"- at {short(error.scale)} times the value ({percent(error.relative_size)} of the stream): correlation "
         f"{'–' if error.correlation is None else short(error.correlation)}, relative error "
         f"{'–' if error.relative_error is None else percent(error.relative_error)} over {error.n_pairs} pairs"

@@ -12,17 +12,16 @@ from interp_lab.engine.precision import decided_matmul
 from interp_lab.evidence.path_grade import grade_found
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
-from interp_lab.workflows.intervening.work import blocks_after
+from interp_lab.workflows.tracing.choosing import amount_of, choose
 from interp_lab.workflows.tracing.claims import row_hash
 from interp_lab.workflows.tracing.context import Context, Suggest
-from interp_lab.workflows.tracing.cost import Amount, keep_pace
+from interp_lab.workflows.tracing.cost import keep_pace
 from interp_lab.workflows.tracing.ends import Ends, latents_of, open_ends, with_controls
 from interp_lab.workflows.tracing.measure import Measured, doses, figures, measure, rows_of, strongest
 from interp_lab.workflows.tracing.opening import open_context, positives, prepared
 from interp_lab.workflows.tracing.records import record_lines
 from interp_lab.workflows.tracing.report import assemble, publish, reason_codes, short_form
-from interp_lab.workflows.tracing.screening import Screened, screen, screen_facts
-from interp_lab.workflows.tracing.shares import Share
+from interp_lab.workflows.tracing.shares import Share, ShareDone
 
 
 def trace_paths(
@@ -48,8 +47,10 @@ def _traced(
     ends = prepared(context, _ends(request, context, settings))
     inputs, plan = context.inputs, context.design
     explore = positives(plan, plan.split.rows("explore"))
-    screened = screen(context, ends, explore, chooses=len(ends.sources) > request.n_measured, share=share)
-    chosen = _chosen(screened, request.n_measured)
+    choice = choose(context, ends, request, explore, share=share)
+    if share is not None and share.stage != "edits":
+        raise ShareDone  # what it was to choose by did not need this stage
+    chosen = choice.chosen
     companions = with_controls(
         ends,
         chosen,
@@ -60,37 +61,22 @@ def _traced(
     )
     rows = rows_of(ends, chosen, request.scales, companions)
     measured = measure(context, ends, rows, explore, what="edits of explore prompts", share=share)
-    pairs, n_searched = strongest(measured, chosen, request.scales[0], request.top_k), screened.slopes.size
+    pairs, n_searched = strongest(measured, chosen, request.scales[0], request.top_k), choice.facts.n_pairs
     cards = _cards(context, measured, ends, pairs=pairs, n_searched=n_searched)
     texts = inputs.prompts.texts()
     report = assemble(
         context,
         cards,
         kind="trace",
-        screen=screen_facts(screened, measured, request.scales),
+        screen=choice.told(measured, request.scales),
         n_searched=n_searched,
-        n_runs=measured.n_runs,
+        n_runs=choice.n_runs + measured.n_runs,
         discovery_rows=[row_hash(texts[row]) for row in plan.split.rows("explore")],
     )
     artifact = publish(report, record_lines(report, measured, inputs.prompts, pairs=pairs, part="explore"), run)
     if request.shards == 1 and run.attempt < 2:  # of shards, and of a second attempt, only a part was done here
-        keep_pace(request, _amount(request, context, ends), inputs.loaded.facts, settings=settings, began=clock)
+        keep_pace(request, amount_of(request, context, ends), inputs.loaded.facts, settings=settings, began=clock)
     return short_form(report, (suggest.after(report, artifact) + report.agent_next_actions)[:3])
-
-
-def _amount(request: TracePathsRequest, context: Context, ends: Ends) -> Amount:
-    """As the plan counted it, so that its next one is corrected by what this took."""
-    lengths = [len(tokens) for tokens in context.inputs.tokens]
-    return Amount(
-        n_sources=len(ends.sources),
-        n_targets=len(ends.targets),
-        n_measured=min(len(ends.sources), request.n_measured),
-        n_prompts=(sum(context.inputs.prompts.positive(request.threshold)) + 1) // 2,
-        n_negatives=0,
-        tokens=sum(lengths) / len(lengths),
-        screens=True,
-        n_blocks=blocks_after(ends.route.source, context.inputs.loaded.facts.n_layers),
-    )
 
 
 def _ends(request: TracePathsRequest, context: Context, settings: Settings) -> Ends:
@@ -101,12 +87,6 @@ def _ends(request: TracePathsRequest, context: Context, settings: Settings) -> E
     for dictionary in request.target_dictionaries:
         targets += latents_of(dictionary, settings)
     return open_ends(sources, targets, request, loaded=context.inputs.loaded, settings=settings)
-
-
-def _chosen(screened: Screened, n: int) -> tuple[int, ...]:
-    """All sources if they are few, else those whose estimates are largest."""
-    n_sources = len(screened.slopes)
-    return tuple(range(n_sources)) if n_sources <= n else screened.best(n) or tuple(range(n))
 
 
 def _cards(

@@ -40,9 +40,15 @@ def run_shard(request: TracePathsRequest, run: PartRun, payload: JsonValue, *, s
 
 
 def _stages(request: TracePathsRequest, settings: Settings) -> tuple[Stage, ...]:
-    """A screen that does not choose is of a few prompts, and every process makes it itself."""
+    """A screen that does not choose is of a few prompts, and every process makes it itself.
+
+    Where a run has to count first, it may need none of the stages of an estimate; shards of those end at once.
+    """
     n_sources = len(request.sources)
     if request.source_dictionary is not None:
         (config,) = dictionary_configs([request.source_dictionary], settings)
         n_sources = config.n_latents
-    return ("screen", "edits") if n_sources > request.n_measured else ("edits",)
+    if n_sources <= request.n_measured:
+        return ("edits",)
+    is_exact = request.screen == "exact" or (request.screen == "auto" and request.source_dictionary is None)
+    return ("screen", "edits") if is_exact else ("screen", "drawn", "margin", "edits")

@@ -98,7 +98,7 @@ def _amount(context: Context, ends: Ends, *, n_prompts: Sequence[int]) -> Amount
         n_prompts=sum(n_prompts[:-1]),
         n_negatives=n_prompts[-1],
         tokens=sum(lengths) / len(lengths),
-        screens=False,
+        screen=None,
         n_blocks=blocks_after(ends.route.source, context.inputs.loaded.facts.n_layers),
     )
 

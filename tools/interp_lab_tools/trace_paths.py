@@ -56,8 +56,9 @@ def _plan(request: TracePathsRequest, lab: Lab) -> Plan:
             n_prompts=(n_positive + 1) // 2,
             n_negatives=0,
             tokens=tokens,
-            screens=True,
+            screen=request.screen,
             n_blocks=blocks_run(request.sources, request.source_dictionary, facts, lab.settings),
+            are_latents=request.source_dictionary is not None,
         ),
         facts,
         lab.settings,
@@ -188,14 +189,15 @@ TRACE_PATHS = JobCapability(
     name="trace_paths",
     title="Trace what units at one address do to later units",
     guidance=(
-        "How latents act on each other inside a model. Give sources at one address (units, or a whole dictionary) and "
-        "targets at later ones (units, dictionaries, and the behaviour, called output). Every source is scaled by "
+        "How latents act on each other inside a model. Give sources at one address (units, or a whole dictionary) and"
+        " targets at later ones (units, dictionaries, and the behaviour, called output). Every source is scaled by "
         "multiples of its own value and each target's exact change is split: what the residual stream merely passes "
-        "along (two directions that overlap) and what the blocks in between mediate. With hold or hold_units also the "
-        "direct effect. A gradient screen chooses among many sources; its error is reported. Random sources run "
-        "beside. Uses explore prompts only, so nothing is validated: call validate_paths with the artifact. Without "
-        "dry_run=false it only plans. Runs as a job: if state is not final, call job_wait. The artifact has "
-        "report.md, report.html, report.json, graph.json and paths.jsonl."
+        "along (two directions that overlap) and what the blocks in between mediate. With hold or hold_units also the"
+        " direct effect. Among many sources exact effects of all choose; where that costs too much a gradient, with "
+        "its error and the share it is expected to find. Random sources run beside. Uses explore prompts only, so "
+        "nothing is validated: call validate_paths with the artifact. Without dry_run=false it only plans. Runs as a "
+        "job: if state is not final, call job_wait. The artifact has report.md, report.html, report.json, graph.json "
+        "and paths.jsonl."
     ),
     request=TracePathsRequest,
     result=PathsResult,

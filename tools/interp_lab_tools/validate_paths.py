@@ -42,7 +42,7 @@ def _plan(request: ValidatePathsRequest, lab: Lab) -> Plan:
             n_prompts=-(-n_positive // twice),
             n_negatives=-(-(len(prompts.prompts) - n_positive) // twice),
             tokens=tokens,
-            screens=False,
+            screen=None,
             n_blocks=blocks_run(sources, None, facts, lab.settings),
         ),
         facts,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
+from interp_lab.contracts.path_report import HowScreened
 from interp_lab.contracts.trace_paths import PathPlan, PathRequest
 from interp_lab.errors import DoesNotFit
 from interp_lab.machine.hardware import memory
@@ -25,6 +27,12 @@ KIND = "paths"
 """Of runs whose speeds are kept together."""
 MOST_PROMPTS, FEW_PROMPTS = 64, 8
 """Prompts of a screen that chooses, and of one that only tells how good it would be."""
+N_DRAWN = 64
+"""Sources drawn at random whose exact effects tell how far estimates are off."""
+_WORTH = 4
+"""Exact effects choose where they take at most so many times the runs of everything else."""
+_FIRES, _FIRE_PER_TOKEN = 0.2, 16
+"""Share of latents that a prompt makes active, and how many at most per token, about."""
 _BACK, _UNEDITED, _SMALLER = 2, 3, 2.5
 """A run back beside one forward; unedited runs of a prompt, about; how much slower multiply-adds are than where prompts
 share passes."""
@@ -43,9 +51,12 @@ class Amount:
     n_negatives: int
     tokens: float
     """Mean tokens of a prompt."""
-    screens: bool
+    screen: Literal["auto", "exact", "gradient"] | None
+    """What chooses among sources, as asked; None for claims, which are all measured."""
     n_blocks: float
     """Blocks from the sources on, which run again."""
+    are_latents: bool = False
+    """Sources are the latents of a dictionary, of which a prompt makes few active."""
 
 
 def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, settings: Settings) -> PathPlan:
@@ -55,7 +66,7 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
         DoesNotFit: It takes more memory than this machine has.
     """
     passes = _passes(request, amount)
-    backward = _screened(amount) * amount.n_targets
+    backward = _estimated(request, amount) * amount.n_targets
     seconds, source = (None, None)
     if facts is not None:
         seconds, source = planned_seconds(work_of(request, amount, facts), request.model, settings, kind=KIND)
@@ -72,6 +83,7 @@ def plan(request: PathRequest, amount: Amount, facts: ModelFacts | None, setting
         n_prompts=amount.n_prompts + amount.n_negatives,
         n_passes=passes,
         n_backward=backward,
+        screen=how_screened(request, amount, likely_active(amount)),
         seconds=seconds,
         seconds_source=source,
         peak_bytes=peak,
@@ -87,8 +99,9 @@ def work_of(request: PathRequest, amount: Amount, facts: ModelFacts) -> Work:
     """Return the work: edited runs from the sources on, and of a screen the same back for every target."""
     again = (macs_per_token(facts, 0) or 0) * amount.n_blocks * amount.tokens
     whole = (macs_per_token(facts, None) or 0) * amount.tokens
-    passes, n_prompts = _passes(request, amount), amount.n_prompts + amount.n_negatives
-    backward = _BACK * _screened(amount) * amount.n_targets
+    passes = _edits(request, amount) + _compared(request, amount, likely_active(amount))
+    n_prompts = amount.n_prompts + amount.n_negatives
+    backward = _BACK * _estimated(request, amount) * amount.n_targets
     macs = _SMALLER * ((passes + backward) * again + _UNEDITED * n_prompts * whole)
     return Work(n_prompts, passes + backward, macs, 0, speeds=ONE_BY_ONE)
 
@@ -100,26 +113,65 @@ def keep_pace(
     record_pace(work_of(request, amount, facts), idle_seconds(began), request.model, settings, kind=KIND)
 
 
+def how_screened(request: PathRequest, amount: Amount, n_active: float) -> HowScreened | None:
+    """Return what chooses among the sources, of which so many are active on a prompt; None if all are measured."""
+    if amount.screen is None or amount.n_sources <= amount.n_measured:
+        return None
+    if amount.screen != "auto":
+        return amount.screen
+    return "exact" if not amount.are_latents or n_active <= affordable(request, amount) else "gradient"
+
+
+def affordable(request: PathRequest, amount: Amount) -> int:
+    """Return up to how many active sources of a prompt exact effects of all of them are worth it."""
+    return _WORTH * (_BACK * amount.n_targets + _rows(request, amount))
+
+
+def likely_active(amount: Amount) -> float:
+    """Return how many sources a prompt makes active, about; only a run can count them."""
+    if not amount.are_latents:
+        return amount.n_sources
+    return min(_FIRES * amount.n_sources, _FIRE_PER_TOKEN * amount.tokens)
+
+
 def _passes(request: PathRequest, amount: Amount) -> int:
+    most = amount.n_sources if amount.screen == "exact" else min(amount.n_sources, affordable(request, amount))
+    return _edits(request, amount) + _compared(request, amount, most)
+
+
+def _rows(request: PathRequest, amount: Amount) -> int:
+    return amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
+
+
+def _edits(request: PathRequest, amount: Amount) -> int:
     twice = 2 if request.hold or request.hold_units else 1
-    rows = amount.n_measured * (len(request.scales) + _CONTROL_KINDS * request.n_controls)
-    return twice * (amount.n_prompts * rows + amount.n_negatives * amount.n_measured)
+    return twice * (amount.n_prompts * _rows(request, amount) + amount.n_negatives * amount.n_measured)
 
 
-def _screened(amount: Amount) -> int:
-    """Prompts that a screen looks at: more where it chooses among sources."""
-    chooses = amount.n_sources > amount.n_measured
-    return min(amount.n_prompts, MOST_PROMPTS if chooses else FEW_PROMPTS) if amount.screens else 0
+def _compared(request: PathRequest, amount: Amount, n_active: float) -> int:
+    """Edited runs that choose, with so many active sources on a prompt."""
+    how = how_screened(request, amount, likely_active(amount))
+    each = {None: 0.0, "exact": n_active, "gradient": min(n_active, amount.n_measured + N_DRAWN)}[how]
+    return math.ceil(min(amount.n_prompts, MOST_PROMPTS) * each)
+
+
+def _estimated(request: PathRequest, amount: Amount) -> int:
+    """Prompts of which gradients are taken: more where they choose among sources."""
+    if amount.screen is None:
+        return 0
+    chooses = how_screened(request, amount, likely_active(amount)) == "gradient"
+    return min(amount.n_prompts, MOST_PROMPTS if chooses else FEW_PROMPTS)
 
 
 def in_words(found: PathPlan, model_id: str) -> str:
     """Return the plan as one sentence."""
     time = "time unknown" if found.seconds is None else f"about {found.seconds:.0f} s"
     peak = "memory unknown" if found.peak_bytes is None else f"up to {found.peak_bytes / 2**20:.0f} MiB"
-    screen = f", {found.n_backward:,} backward runs to choose" if found.n_backward else ""
+    chosen = {"exact": ", chosen by exact effects of all", "gradient": ", chosen by gradients", None: ""}[found.screen]
+    screen = f", {found.n_backward:,} backward runs" if found.n_backward else ""
     return (
-        f"{found.n_sources} sources of {model_id} to {found.n_targets} targets, {found.n_measured} measured exactly: "
-        f"at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
+        f"{found.n_sources} sources of {model_id} to {found.n_targets} targets, {found.n_measured} measured in full"
+        f"{chosen}: at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
     )
 
 

@@ -56,7 +56,7 @@ def assemble(
         n_runs=n_runs,
         discovery_rows=tuple(sorted(set(discovery_rows))),
         trace=trace,
-        caveats=tuple(_caveats(context, cards, kind)),
+        caveats=(*_caveats(context, cards, kind), *_missed(screen)),
         agent_next_actions=tuple(map(NextAction.model_validate_json, actions[:3])),
         run=run_facts(context.run, seed=context.request.seed, checks=context.inputs.checked),
     )
@@ -87,8 +87,10 @@ def short_form(report: PathReport, actions: tuple[NextAction, ...]) -> PathsResu
     for card in report.paths:
         counted[card.status] = counted.get(card.status, 0) + 1
     told = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counted.items()) or "no path"
+    chosen = how_chosen(report.screen)
+    searched = f"{report.n_searched} pairs searched" + (f" ({chosen})" if chosen else "")
     return PathsResult(
-        summary=f"{report.headline}\n{report.n_runs} edited runs, {report.n_searched} pairs searched; {told}.",
+        summary=f"{report.headline}\n{report.n_runs} edited runs, {searched}; {told}.",
         warnings=(*report.caveats, *_left_out(report)),
         agent_next_actions=actions,
         criterion=report.criterion,
@@ -142,6 +144,31 @@ def _caveats(context: Context, cards: Sequence[PathCard], kind: str) -> Iterator
         yield "Effects are total: other units in between may carry them; name hold or hold_units for direct effects."
     if not context.design.split.rows("confirm"):
         yield "There were too few independent prompt groups to set some aside, so nothing can be validated."
+
+
+def _missed(screen: ScreenFacts | None) -> Iterator[str]:
+    """What an estimate may have left out."""
+    if screen is None or screen.how != "gradient" or screen.n_checked is None:
+        return
+    begin = f"An estimate left {screen.n_sources - screen.n_checked:,} of {screen.n_sources:,} sources out"
+    if screen.recall is None or screen.recall_interval is None:
+        yield f"{begin}; nothing tells how many of those with the largest effects are among them. screen='exact' does."
+    elif screen.recall_interval.low < 1:
+        low, high = screen.recall_interval.low, screen.recall_interval.high
+        yield (
+            f"{begin}; about {screen.recall:.2f} [{low:.2f}, {high:.2f}] of those with the largest effects are among "
+            "the measured ones. screen='exact' compares all."
+        )
+
+
+def how_chosen(screen: ScreenFacts | None) -> str | None:
+    """Return in words how the measured sources were chosen; None where all were."""
+    if screen is None or screen.how is None:
+        return None
+    of = f"the {screen.n_measured:,} strongest of {screen.n_sources:,} sources"
+    if screen.how == "exact":
+        return f"{of}, all compared exactly"
+    return f"{of}, {screen.n_checked or 0:,} compared exactly and the others by gradients"
 
 
 def _short(card: PathCard) -> PathShort:

@@ -1,5 +1,5 @@
 # pyright: standard
-"""Which sources are measured: those whose estimated mediated effects are largest; and how good that is."""
+"""A linear estimate of the mediated effects of all pairs, and how good it is beside exact ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from interp_lab.contracts.path_report import ScreenError, ScreenFacts
+from interp_lab.contracts.path_report import ScreenError
 from interp_lab.engine.paths.screen import Screen
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.methods.path_effect import estimate_error
@@ -32,13 +32,6 @@ class Screened:
     """Typical size of every target, `(n_targets,)`."""
     n_prompts: int
     """The first of explore positives that the mean is over."""
-
-    def best(self, n: int) -> tuple[int, ...]:
-        """Return up to `n` sources, by their largest estimate as a share of each target's typical size."""
-        typical = np.where(self.scale > 1e-6 * float(self.scale.max(initial=0.0)), self.scale, np.inf)
-        strongest = (np.abs(self.slopes) / typical).max(axis=1)
-        order = np.argsort(-strongest, kind="stable")[:n]
-        return tuple(int(place) for place in order if strongest[place] > 0)
 
 
 def screen(
@@ -67,16 +60,10 @@ def screen(
     return Screened(total / len(used), typical_size(np.stack(bases)), len(used))
 
 
-def screen_facts(screened: Screened, measured: Measured, scales: Sequence[float]) -> ScreenFacts:
+def screen_errors(screened: Screened, measured: Measured, scales: Sequence[float]) -> tuple[ScreenError, ...]:
     """Return how the estimates compare with exact effects, strength by strength, over all pairs measured."""
     sources = list(dict.fromkeys(row.source for row in measured.rows if row.control is None))
-    return ScreenFacts(
-        n_sources=len(screened.slopes),
-        n_targets=screened.slopes.shape[1],
-        n_pairs=screened.slopes.size,
-        n_measured=len(sources),
-        errors=tuple(_error(screened, measured, sources, scale) for scale in sorted(scales, key=abs)),
-    )
+    return tuple(_error(screened, measured, sources, scale) for scale in sorted(scales, key=abs))
 
 
 def _error(screened: Screened, measured: Measured, sources: Sequence[int], scale: float) -> ScreenError:

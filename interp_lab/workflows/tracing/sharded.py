@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from interp_lab.jobs.parts.partrun import PartRun
 from interp_lab.store.joining import link
@@ -26,7 +26,7 @@ def run_share(run: PartRun, payload: JsonValue, n_shards: int, work: Callable[[S
         LabError: As for the work in one process.
     """
     assert isinstance(payload, list)
-    stage: Stage = "screen" if payload[0] == "screen" else "edits"
+    stage = TypeAdapter(Stage).validate_python(payload[0])
     for path in (path for path in run.gathered.iterdir() if path.is_file()):
         if not (run.checkpoint_dir / path.name).exists():
             link(path, run.checkpoint_dir / path.name)

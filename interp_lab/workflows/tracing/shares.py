@@ -24,7 +24,7 @@ from interp_lab.workflows.tracing.context import Context
 SUFFIX = ".safetensors"
 _NAMED = 16
 """Digits of the question's hash in the name of a file."""
-Stage = Literal["screen", "edits"]
+Stage = Literal["screen", "drawn", "margin", "edits"]
 Compute = Callable[[int], Mapping[str, Tensor]]
 
 

@@ -15,6 +15,7 @@ from interp_lab.jobs.run import LocalRun
 from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.settings import Settings
 from interp_lab.workflows.trace_paths import trace_paths
+from interp_lab.workflows.tracing import choosing
 from interp_lab.workflows.tracing.context import Suggest
 from interp_lab.workflows.validate_paths import validate_paths
 from interp_lab_server.worker import find_work
@@ -91,6 +92,20 @@ def test_a_screen_that_does_not_choose_costs_no_stage_and_no_prompt_is_run_twice
     assert place.started == ["lead-0-1", "shard-0-00000-1", "shard-0-00001-1", "lead-1-1"]
     assert len(seen) == len(set(seen)) >= 4
     assert published([sealed.folder for sealed in run.sealed]) == in_one(settings, request)
+
+
+def test_a_margin_in_shards_has_the_numbers_of_one_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "N_DRAWN", 1)
+    change = {"screen": "gradient", "n_measured": 1, "scales": [-1.0], "hold": [], "behaviour": False}
+    request: dict[str, Any] = {**REQUEST, **change}
+    run = job_of(settings, "trace_paths", request)
+    place = HerePlace(find_work, settings.to_env())
+    in_parts(run, settings, place)
+    stages = [(f"lead-{n}-1", f"shard-{n}-00000-1", f"shard-{n}-00001-1") for n in range(4)]
+    assert place.started == [*(task for stage in stages for task in stage), "lead-4-1"]
+    found, expected = published([sealed.folder for sealed in run.sealed]), in_one(settings, request)
+    assert found == expected
+    assert (expected["report"]["screen"]["how"], expected["report"]["screen"]["n_checked"]) == ("gradient", 3)
 
 
 CLAIMS: dict[str, Any] = {name: REQUEST[name] for name in REQUEST.keys() - {"sources", "targets", "n_measured"}} | {
