@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.compare import compare
 
 RESULTS = Path(__file__).parents[1] / "results" / "comparing.json"
-BY_EFFECTS = ("json-tool-call", "quoted-speech", "docstring", "person-name")
-"""Criteria of which some units respond alike, and one of which none does."""
+EFFECTS: dict[str, Any] = {"by": "effects", "n_units": 5, "n_controls": 10, "n_transfers": 1, "n_permutations": 499}
+"""Comparisons by effects edit both models many times, so they test fewer units than those by responses."""
 FOUND = ("needs_causal_evidence", "validated")
 
 
@@ -52,13 +53,14 @@ def pocket() -> list[dict[str, Any]]:
     return rows
 
 
-def effects() -> Iterator[dict[str, Any]]:
-    """Yield a row for some criteria: the same two models by what taking a unit away does, and a direction carried."""
-    few = {"by": "effects", "n_units": 5, "n_controls": 10, "n_transfers": 1, "n_permutations": 499}
+def effects(done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per criterion not yet done: the two models by what taking a unit away does, a direction carried."""
+    known = {row["criterion"] for row in done}
     with tempfile.TemporaryDirectory() as folder:
-        for name in BY_EFFECTS:
+        for name in (name for name in list_builtin_datasets() if name not in known):
+            began = time.process_time()
             sides = {"left": "builtin:pocket-gpt2", "right": "builtin:pocket-llama"}
-            report = compared(Path(folder), **sides, criterion=name, dataset=f"builtin:{name}", **few)
+            report = compared(Path(folder), **sides, criterion=name, dataset=f"builtin:{name}", **EFFECTS)
             best = report.matches[0]
             carried = next((match.transfer for match in report.matches if match.transfer is not None), None)
             yield {
@@ -74,24 +76,34 @@ def effects() -> Iterator[dict[str, Any]]:
                 "effects": [best.left.effect, best.right.effect],
                 "beyond_random": [best.left.effect_confirmed, best.right.effect_confirmed],
                 "carried": None if carried is None else carried.model_dump(mode="json"),
+                "cpu_s": round(time.process_time() - began),
             }
 
 
 def main() -> None:
-    """Write a row for every criterion, by responses and by effects."""
+    """Write a row for every criterion, by responses and by effects; a run that was ended goes on where it stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("responses", "effects"))
-    only = parser.parse_args().only
+    parser.add_argument("--anew", action="store_true", help="by effects: forget the criteria that are done")
+    asked = parser.parse_args()
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if only != "effects":
+    if asked.only != "effects":
         found["pocket"] = pocket()
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if only != "responses":
-        found["by_effects"] = []
-        for row in effects():
+        write(found)
+    if asked.only != "responses":
+        if asked.anew or found.get("effects_asked") != EFFECTS:
+            found |= {"effects_asked": EFFECTS, "by_effects": []}
+        for row in effects(found["by_effects"]):
             print(json.dumps(row), flush=True)
             found["by_effects"].append(row)
-            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            write(found)
+
+
+def write(found: dict[str, Any]) -> None:
+    """Put the rows found so far where the next run reads them, in one step."""
+    partial = RESULTS.with_suffix(".partial")
+    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    partial.replace(RESULTS)
 
 
 if __name__ == "__main__":
