@@ -177,7 +177,7 @@ class ScreenFacts(Contract):
     recall_interval: Interval | None = None
     """Of the recall; absent where it is known."""
     error_bound: FiniteFloat | None = None
-    """Times its estimate below which the exact effect of 95 % of sources drawn at random lies."""
+    """Times its estimate below which the exact effect of 98 % of sources drawn at random lies."""
     errors: tuple[ScreenError, ...]
     """Of the estimate, by size of edit."""
 

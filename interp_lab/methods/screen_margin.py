@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from interp_lab.statistics.arrays import Floats
 from interp_lab.statistics.wilson import wilson_interval
 
-LEVEL = 0.95
+LEVEL = 0.98
 Places = NDArray[np.intp]
 
 

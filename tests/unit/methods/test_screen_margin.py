@@ -23,7 +23,7 @@ def test_the_bound_holds_for_a_further_source_as_often_as_it_says() -> None:
         estimated = rng.lognormal(size=65)
         exact = estimated * rng.lognormal(sigma=1.5, size=65)
         held.append(bool(exact[64] <= error_bound(estimated[:64], exact[:64]) * estimated[64]))
-    assert 0.93 <= np.mean(held) <= 0.98
+    assert 0.96 <= np.mean(held) < 1.0
 
 
 def test_effects_that_the_estimate_does_not_see_leave_no_bound() -> None:
@@ -31,7 +31,7 @@ def test_effects_that_the_estimate_does_not_see_leave_no_bound() -> None:
     assert error_bound(estimated, exact) == 0
     exact[:8] = 1.0
     assert error_bound(estimated, exact) == float("inf")
-    assert error_bound(np.ones(5), np.ones(5)) == float("inf"), "five say nothing of 95 %"
+    assert error_bound(np.ones(5), np.ones(5)) == float("inf"), "five say nothing of 98 %"
 
 
 def test_what_the_error_leaves_open_is_kept_the_largest_first() -> None:
