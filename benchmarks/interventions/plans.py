@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 RESULTS = Path(__file__).parents[1] / "results" / "intervention_plans.json"
 WITHIN = 1.3
 MODELS = ("builtin:pocket-gpt2", "builtin:pocket-llama")
-KINDS = ("intervene", "patch_activations", "trace_paths", "validate_paths", "find_circuit")
+KINDS = (
+    "intervene",
+    "patch_activations",
+    "trace_paths",
+    "validate_paths",
+    "find_circuit",
+    "make_steering_vector",
+    "steer",
+)
 WRITING: dict[str, Any] = {"metric": "score", "scorer": {"name": "length", "max_new_tokens": 8}}
 FEWEST: dict[str, Any] = {"together": True, "alone": False, "smallest": True}
 SIZES: dict[str, tuple[dict[str, Any], ...]] = {
@@ -55,6 +64,16 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
         {"dataset": "question", "n_prompts": 6, "n_steps": 4, "n_controls": 19, "metric": "kl"},
         {"dataset": "person-name", "n_prompts": 4, "n_steps": 8, "n_controls": 39, "ablation": "zero", "metric": "kl"},
     ),
+    "make_steering_vector": (
+        {"dataset": "refusal"},
+        {"dataset": "question", "source": {"kind": "contrast", "method": "probe"}},
+        {"dataset": "negation", "source": {"kind": "contrast", "addresses": ["resid_post.1"]}},
+    ),
+    "steer": (
+        {"dataset": "refusal", "strengths": [0.2, 0.8], "max_new_tokens": 24},
+        {"dataset": "question", "strengths": [0.4], "max_new_tokens": 4, "n_controls": 2, "scorer": "target_logit"},
+        {"dataset": "negation", "strengths": [0.1, 0.4], "max_new_tokens": 8, "max_prompts": 60, "n_controls": 8},
+    ),
 }
 FIRST: dict[str, dict[str, Any]] = {
     "intervene": {"n_units": 3, "layer": 1, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "date-or-month"},
@@ -62,6 +81,8 @@ FIRST: dict[str, dict[str, Any]] = {
     "trace_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
     "validate_paths": {"n_sources": 2, "n_targets": 2, "layer": 1, "dataset": "date-or-month", "n_controls": 3},
     "find_circuit": {"dataset": "date-or-month", "n_prompts": 4, "n_steps": 4, "n_controls": 19, "metric": "kl"},
+    "make_steering_vector": {"dataset": "date-or-month"},
+    "steer": {"dataset": "date-or-month", "strengths": [0.4]},
 }
 ONE_MODEL = ("patch_activations", "validate_paths", "find_circuit")
 """Kinds whose runs are made in the first model only."""
@@ -78,6 +99,7 @@ def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
         "intervene": {"units": units[: size.get("n_units", 0)]},
         "trace_paths": {"sources": sources, "targets": targets},
         "validate_paths": {"pairs": [f"{_name(one)}={_name(other)}" for one in sources for other in targets]},
+        "steer": {"vector": _vector(model, f"builtin:{size['dataset']}")},
     }
     dataset = f"builtin:{size['dataset']}"
     return {
@@ -88,6 +110,11 @@ def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
         **named.get(kind, {}),
         **rest,
     }
+
+
+def _vector(model: str, dataset: str) -> str:
+    """Where the vector of a set lies that was made for a model."""
+    return f"directions/{'-'.join(each.rpartition(':')[2] for each in (model, dataset))}"
 
 
 def _name(unit: dict[str, Any]) -> str:
@@ -111,9 +138,13 @@ def carry_out(kind: str, request: dict[str, Any], workspace: Path) -> dict[str, 
     suggest = Suggest() if kind.endswith("_paths") else lambda _: ()
 
     clock, cpu = time.perf_counter(), time.process_time()
-    with tempfile.TemporaryDirectory() as out, LocalRun(Path(out), workspace=workspace) as run:
-        workflow(asked, run, settings=settings, suggest=suggest)
-    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    with tempfile.TemporaryDirectory() as out:
+        with LocalRun(Path(out), workspace=workspace) as run:
+            workflow(asked, run, settings=settings, suggest=suggest)
+        cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+        for vector in Path(out).rglob("direction.json"):  # for the runs that steer with it
+            kept = workspace / _vector(request["model"], request["dataset"])
+            shutil.copytree(vector.parent, kept, dirs_exist_ok=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     planned = {name: plan.get(name) for name in ("seconds", "peak_bytes", "n_passes")}
     return {"planned": planned, "cpu_s": cpu, "clock_s": clock, "peak_bytes": peak}

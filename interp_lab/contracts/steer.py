@@ -233,3 +233,11 @@ class SteerPlan(Contract):
     """Texts that would be written, at most."""
     n_tokens: NonNegativeInt
     """Tokens in them, at most."""
+    n_passes: NonNegativeInt
+    """Runs of the model: a few per text, and one for every token of it."""
+    seconds: PositiveFloat | None = None
+    """Estimated seconds on an otherwise idle processor core; absent before the model is on this machine."""
+    seconds_source: str | None = None
+    """What the estimate rests on."""
+    peak_bytes: NonNegativeInt | None = None
+    """Estimated memory at the peak."""

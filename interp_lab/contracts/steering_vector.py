@@ -184,3 +184,9 @@ class SteeringVectorPlan(Contract):
     """Prompts."""
     n_passes: NonNegativeInt
     """Runs of the model, a few per prompt."""
+    seconds: PositiveFloat | None = None
+    """Estimated seconds on an otherwise idle processor core; absent before the model is on this machine."""
+    seconds_source: str | None = None
+    """What the estimate rests on."""
+    peak_bytes: NonNegativeInt | None = None
+    """Estimated memory at the peak."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -24,10 +25,13 @@ from interp_lab.contracts.steering_vector import (
 )
 from interp_lab.errors import InvalidRequest, VectorNotValidated
 from interp_lab.jobs.run import Run
+from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import Inputs, model_facts, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.inspection.passes import pool_prompts
+from interp_lab.workflows.intervening.cost import idle_seconds, record_pace
+from interp_lab.workflows.steering.cost import VECTOR, vector_work
 from interp_lab.workflows.steering.directions import (
     Direction,
     Floats,
@@ -69,6 +73,7 @@ def make_steering_vector(
         VectorNotValidated: It must be validated and is not, or the steer report is about another direction.
         LabError: whatever is wrong with the request, the model or the prompts.
     """
+    clock = time.perf_counter(), time.process_time()
     run.progress(0, None, "opening the model and the prompts")
     given = given_direction(request, settings)
     inputs = _open(request, given, settings)
@@ -79,7 +84,12 @@ def make_steering_vector(
     seen = look(chosen.coordinates, plan, chosen.n_tried, explore_q=chosen.direction.explore_q)
     record = _record(request, inputs, chosen, seen=seen, norm=residual_norm(inputs, plan, chosen.direction.address))
     record = _graded(request, record, settings)
-    return _publish(record, inputs, chosen, run=run, suggest=suggest)
+    result = _publish(record, inputs, chosen, run=run, suggest=suggest)
+    if run.attempt < 2:  # of a second attempt only a part was done here
+        read = [each for each in inputs.sites if isinstance(each, Address)]
+        work = vector_work(inputs.loaded.facts, inputs.lengths, read)
+        record_pace(work, idle_seconds(clock), request.model, settings, kind=VECTOR)
+    return result
 
 
 def _open(request: MakeSteeringVectorRequest, given: Direction | None, settings: Settings) -> Inputs:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.intervene import InterveneRequest, UnitRef
 from interp_lab.contracts.steer import SteerReport, SteerRequest, SteerResult
-from interp_lab.errors import DiscoveryRowsReused, ShapeMismatch
 from interp_lab.evidence.facts import Effect, InterventionEvidence
 from interp_lab.evidence.grade import Grading, grade
 from interp_lab.jobs.run import Run
@@ -20,15 +20,16 @@ from interp_lab.workflows.inspection.inputs import Inputs, open_inputs
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.inspection.passes import pool_prompts
 from interp_lab.workflows.intervening.behaviour import Chosen, choose
+from interp_lab.workflows.intervening.cost import idle_seconds, record_pace
 from interp_lab.workflows.steering.arms import Desk
+from interp_lab.workflows.steering.checks import refuse_unfit
+from interp_lab.workflows.steering.cost import STEERING, Texts, instruction_of, steer_work
 from interp_lab.workflows.steering.directions import residual_norm
 from interp_lab.workflows.steering.evidence import Seen, look
 from interp_lab.workflows.steering.files import Saved, read_vector
 from interp_lab.workflows.steering.measure import Confirmed, Explored, Half, confirm, explore
 from interp_lab.workflows.steering.records import record_lines
 from interp_lab.workflows.steering.report import Suggest, assemble, finished, publish, short_form
-
-INSTRUCTION = "Write a text in which this is true: {criterion}.\n\n"
 
 
 def steer(request: SteerRequest, run: Run, *, settings: Settings, suggest: Suggest) -> SteerResult:
@@ -38,10 +39,11 @@ def steer(request: SteerRequest, run: Run, *, settings: Settings, suggest: Sugge
         DiscoveryRowsReused: The vector was made on rows that would grade it here.
         LabError: whatever is wrong with the request, the vector, the model or the prompts.
     """
+    clock = time.perf_counter(), time.process_time()
     run.progress(0, None, "opening the model, the vector and the prompts")
     saved = read_vector(request.vector, settings)
     inputs = open_inputs(_as_inspected(request, saved), settings)
-    _refuse_unfit(request, saved, inputs)
+    refuse_unfit(request, saved, inputs.prompts, inputs.loaded.facts)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
     run.inputs |= inputs.provenance() | {"vector": f"{request.vector} {saved.digest}"}
     plan = design(inputs)
@@ -59,6 +61,10 @@ def steer(request: SteerRequest, run: Run, *, settings: Settings, suggest: Sugge
     block = saved.address.layer if saved.address.point == "resid_post" else None
     records = () if block is None else record_lines(report, block=block, halves=halves, found=(explored, confirmed))
     publish(report, list(records), run)
+    if run.attempt < 2:  # of a second attempt only a part was done here
+        texts = Texts(inputs.lengths, *([len(prompt) for prompt in half.prompts] for half in halves))
+        work = steer_work(request, inputs.loaded.facts, texts, saved.address)
+        record_pace(work, idle_seconds(clock), request.model, settings, kind=STEERING)
     return short_form(report)
 
 
@@ -132,26 +138,9 @@ def _as_inspected(request: SteerRequest, saved: Saved) -> InspectRequest:
     )
 
 
-def _refuse_unfit(request: SteerRequest, saved: Saved, inputs: Inputs) -> None:
-    width = inputs.loaded.facts.width(saved.address)
-    if width is not None and width != saved.unit.size:
-        raise ShapeMismatch(f"The direction has {saved.unit.size} numbers; {saved.address} has {width}.")
-    record = saved.record
-    if record is None or record.dataset.rsplit(":", 1)[-1] != inputs.prompts.sha256:
-        return
-    n_positive = sum(inputs.prompts.positive(request.threshold))
-    if record.seed != request.seed or record.n_positive != n_positive:
-        raise DiscoveryRowsReused(
-            f"The direction was made from these prompts, split with seed {record.seed} and {record.n_positive} "
-            "positives; any other split would grade it on prompts that made it.",
-            remedy=f"Use seed {record.seed} and the same threshold.",
-        )
-
-
 def _desk(request: SteerRequest, inputs: Inputs, plan: Design, *, saved: Saved, run: Run) -> Desk:
     chosen = _words(request, inputs, plan, run)
     norm = saved.record.residual_norm if saved.record else residual_norm(inputs, plan, saved.address)
-    instruction = INSTRUCTION.format(criterion=request.criterion.rstrip("."))
     return Desk(
         inputs.loaded,
         request,
@@ -160,7 +149,7 @@ def _desk(request: SteerRequest, inputs: Inputs, plan: Design, *, saved: Saved, 
         norm,
         chosen.targets,
         chosen.alternatives,
-        instruction if request.instruction is None else request.instruction,
+        instruction_of(request),
         run.check,
     )
 

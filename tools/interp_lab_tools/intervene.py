@@ -24,7 +24,7 @@ from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.intervening.checks import CheckedModel, checked_model, read_units
-from interp_lab.workflows.intervening.cost import peak_bytes, planned_seconds
+from interp_lab.workflows.intervening.cost import cost_in_words, peak_bytes, planned_seconds
 from interp_lab.workflows.intervening.plan import n_sets, n_trials, refuse_unfit, strengths_of
 from interp_lab.workflows.intervening.registered import refuse_unregistered
 from interp_lab.workflows.intervening.sources import Found, find_units
@@ -254,10 +254,9 @@ def _advisories(request: InterveneRequest, found: Sequence[Found], groups: int |
 def _in_words(plan: IntervenePlan, model_id: str) -> str:
     groups = "" if plan.n_groups is None else f", {plan.n_groups} groups of positives to grade on"
     power = "" if plan.power is None else f"; effects from {plan.power:g} standard deviations on are found"
-    time = "" if plan.seconds is None else f", about {plan.seconds:g} s"
-    size = "" if plan.peak_bytes is None else f" and {plan.peak_bytes / 2**20:.0f} MiB"
+    cost = cost_in_words(plan.seconds, plan.peak_bytes)
     return (
-        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{time}{size}"
+        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{cost}"
         f"{groups}{power}."
     )
 

@@ -19,63 +19,79 @@ from interp_lab.contracts.steering_vector import (
 )
 from interp_lab.corpus.prompt_set import refuse_one_sided, refuse_without_spans
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable
-from interp_lab.models.preflight import preflight
-from interp_lab.models.reference import fingerprint, locate
+from interp_lab.models.facts import ModelFacts
+from interp_lab.models.reference import fingerprint
+from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_configs, dictionary_stamp
+from interp_lab.workflows.intervening.cost import cost_in_words, peak_bytes, planned_seconds
 from interp_lab.workflows.intervening.sources import learned_row
+from interp_lab.workflows.steering.cost import VECTOR, vector_work
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
+    from interp_lab.corpus.prompt_set import PromptSet
     from interp_lab.jobs.run import Run
 
 
 def _plan(request: MakeSteeringVectorRequest, lab: Lab) -> Plan:
+    from interp_lab.workflows.steering.checks import checked_model  # lazy: numpy is not needed to list tools
+
     settings, source = lab.settings, request.source
     prompts = open_prompts(request.dataset, settings)
     refuse_one_sided(prompts, request.threshold)
     if request.pooling == "span":
         refuse_without_spans(prompts)
-    inputs = {"prompts": prompts.sha256, "model": fingerprint(request.model, settings)}
-    addresses: tuple[str, ...] = ()
-    if isinstance(source, ContrastSource):
-        addresses = tuple(map(str, source.addresses))
-    elif isinstance(source, LatentSource):
-        dictionary_configs([source.dictionary], settings)
-        inputs[f"dictionary {source.dictionary}"] = dictionary_stamp(source.dictionary, settings)
-    elif isinstance(source, ReportSource):
-        found = learned_row(source.report, source.rank, request, prompts=prompts, settings=settings)
-        addresses = (found.kept.record.address,)
-        inputs["report"] = source.report
-    else:
-        path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
-        status = path.stat()
-        inputs["file"] = f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    addresses, read = _source(request, prompts, settings)
+    inputs = {"prompts": prompts.sha256, "model": fingerprint(request.model, settings), **read}
     if request.steered:
         inputs["steered"] = request.steered
-    _check_model(request, dict(zip(prompts.ids(), prompts.texts(), strict=True)), settings)
+    wanted = source.addresses if isinstance(source, ContrastSource) else ()
+    model = checked_model(request.model, prompts, settings, addresses=wanted)
     plan = SteeringVectorPlan(addresses=addresses, n_prompts=len(prompts.prompts), n_passes=2 * len(prompts.prompts))
+    if model is not None:
+        work = vector_work(model.facts, model.lengths, _read_at(addresses, request, model.facts))
+        seconds, told = planned_seconds(work, request.model, settings, kind=VECTOR)
+        peak = peak_bytes(model.facts)
+        plan = plan.model_copy(update={"seconds": seconds, "seconds_source": told, "peak_bytes": peak})
     where = ", ".join(addresses) or ("every layer but the last" if source.kind == "contrast" else "where it writes")
     return Plan(
-        summary=f"A {source.kind} direction at {where}, from {plan.n_prompts} prompts in about {plan.n_passes} passes.",
-        details=plan.model_dump(mode="json"),
+        summary=f"A {source.kind} direction at {where}, from {plan.n_prompts} prompts in about {plan.n_passes} passes"
+        f"{cost_in_words(plan.seconds, plan.peak_bytes)}.",
+        details=plan.model_dump(mode="json", exclude_none=True),
         label=f"direction of {request.criterion[:80]}",
         slot=slot_for(request.model.device, settings),
         inputs=inputs,
     )
 
 
-def _check_model(request: MakeSteeringVectorRequest, prompts: dict[str, str], settings: Settings) -> None:
-    found = locate(request.model, settings)
-    if found is None:
-        if settings.offline:
-            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return
-    wanted = request.source.addresses if isinstance(request.source, ContrastSource) else ()
-    preflight(found.directory, addresses=wanted, prompts=prompts, allow_remote_code=settings.trust_remote_code)
+def _source(
+    request: MakeSteeringVectorRequest, prompts: PromptSet, settings: Settings
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return where the direction is looked for, as far as files tell, and what is read for it."""
+    source = request.source
+    if isinstance(source, ContrastSource):
+        return tuple(map(str, source.addresses)), {}
+    if isinstance(source, LatentSource):
+        (config,) = dictionary_configs([source.dictionary], settings)
+        stamp = {f"dictionary {source.dictionary}": dictionary_stamp(source.dictionary, settings)}
+        return tuple(filter(None, (config.address_out,))), stamp
+    if isinstance(source, ReportSource):
+        found = learned_row(source.report, source.rank, request, prompts=prompts, settings=settings)
+        return (found.kept.record.address,), {"report": source.report}
+    path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
+    status = path.stat()
+    stamp = {"file": f"{path.name} {status.st_size} {status.st_mtime_ns}"}
+    return (() if source.layer is None else (f"resid_post.{source.layer}",)), stamp
+
+
+def _read_at(addresses: tuple[str, ...], request: MakeSteeringVectorRequest, facts: ModelFacts) -> list[Address]:
+    """Return the places that are read; of a contrast that names none, every block but the last."""
+    if not addresses and request.source.kind == "contrast":
+        return [Address("resid_post", max(0, facts.n_layers - 2))]
+    return [Address.parse(each) for each in addresses]
 
 
 def _handle(request: MakeSteeringVectorRequest, run: Run) -> MakeSteeringVectorResult:

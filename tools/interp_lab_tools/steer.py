@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interp_lab.artifacts.workspace import is_artifact_id
@@ -12,12 +13,13 @@ from interp_lab.contracts.steer import SteerPlan, SteerReport, SteerRequest, Ste
 from interp_lab.contracts.steering_vector import VECTOR_KIND
 from interp_lab.corpus.prompt_set import prompt_groups, refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
-from interp_lab.errors import HubUnreachable, InvalidRequest, SplitImpossible
+from interp_lab.errors import InvalidRequest, SplitImpossible
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
-from interp_lab.models.preflight import preflight
-from interp_lab.models.reference import fingerprint, locate
+from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
+from interp_lab.workflows.intervening.cost import cost_in_words, peak_bytes, planned_seconds
 from interp_lab.workflows.named_folders import named_folder
+from interp_lab.workflows.steering.cost import STEERING, Texts, n_arms, n_steered_passes, steer_work
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.slots import slot_for
@@ -31,19 +33,34 @@ GROUPED_AT_ONCE = 2000
 
 
 def _plan(request: SteerRequest, lab: Lab) -> Plan:
+    from interp_lab.workflows.steering.checks import checked_model, refuse_unfit  # lazy: numpy is not needed to list
+    from interp_lab.workflows.steering.files import read_vector  # lazy: likewise
+
     settings = lab.settings
     prompts = open_prompts(request.dataset, settings)
     refuse_one_sided(prompts, request.threshold)
-    folder = named_folder(request.vector, VECTOR_KIND, settings, refusal=InvalidRequest)
-    _check_model(request, dict(zip(prompts.ids(), prompts.texts(), strict=True)), settings)
-    explore, confirm = _sizes(request, prompts)
-    texts = (1 + 2 * len(request.strengths)) * (explore or request.max_prompts)
-    texts += (4 + request.n_controls) * (confirm or request.max_prompts)
-    plan = SteerPlan(n_explore=explore, n_confirm=confirm, n_texts=texts, n_tokens=texts * request.max_new_tokens)
-    stamps = [f"{p.name}:{(s := p.stat()).st_size}:{s.st_mtime_ns}" for p in sorted(folder.iterdir())]
+    saved = read_vector(request.vector, settings)
+    model = checked_model(request.model, prompts, settings, words=(*request.targets, *request.alternatives))
+    rows = _continued(request, prompts)
+    explore, confirm = (request.max_prompts if part is None else len(part) for part in rows)
+    texts = sum(arms * n for arms, n in zip(n_arms(request), (explore, confirm), strict=True))
+    plan = SteerPlan(
+        n_explore=None if rows[0] is None else explore,
+        n_confirm=None if rows[1] is None else confirm,
+        n_texts=texts,
+        n_tokens=texts * request.max_new_tokens,
+        n_passes=n_steered_passes(request, len(prompts.prompts), explore, confirm),
+    )
+    if model is not None:
+        refuse_unfit(request, saved, prompts, model.facts)
+        work = steer_work(request, model.facts, _texts(request, model.lengths, rows), saved.address)
+        seconds, source = planned_seconds(work, request.model, settings, kind=STEERING)
+        told = {"seconds": seconds, "seconds_source": source, "peak_bytes": peak_bytes(model.facts)}
+        plan = plan.model_copy(update=told)
     return Plan(
         summary=(
-            f"At most {texts} texts of {request.max_new_tokens} tokens: {len(request.strengths)} strengths on explore "
+            f"At most {texts} texts of {request.max_new_tokens} tokens in {plan.n_passes} passes"
+            f"{cost_in_words(plan.seconds, plan.peak_bytes)}: {len(request.strengths)} strengths on explore "
             "prompts; plain, steered, opposite, random directions and the instruction on confirm prompts."
         ),
         details=plan.model_dump(mode="json", exclude_none=True),
@@ -52,26 +69,19 @@ def _plan(request: SteerRequest, lab: Lab) -> Plan:
         inputs={
             "prompts": prompts.sha256,
             "model": fingerprint(request.model, settings),
-            "vector": request.vector if is_artifact_id(request.vector) else " ".join(stamps),
+            "vector": _stamp(request.vector, settings),
         },
     )
 
 
-def _check_model(request: SteerRequest, prompts: dict[str, str], settings: Settings) -> None:
-    found = locate(request.model, settings)
-    if found is None:
-        if settings.offline:
-            raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-        return
-    preflight(
-        found.directory,
-        prompts=prompts,
-        allow_remote_code=settings.trust_remote_code,
-        words=(*request.targets, *request.alternatives),
-    )
+def _stamp(vector: str, settings: Settings) -> str:
+    if is_artifact_id(vector):
+        return vector
+    folder = named_folder(vector, VECTOR_KIND, settings, refusal=InvalidRequest)
+    return " ".join(f"{p.name}:{(s := p.stat()).st_size}:{s.st_mtime_ns}" for p in sorted(folder.iterdir()))
 
 
-def _sizes(request: SteerRequest, prompts: PromptSet) -> tuple[int | None, int | None]:
+def _continued(request: SteerRequest, prompts: PromptSet) -> tuple[list[int] | None, list[int] | None]:
     """Return the prompts that are continued on explore and on confirm."""
     if len(prompts.prompts) > GROUPED_AT_ONCE:
         return None, None
@@ -81,8 +91,14 @@ def _sizes(request: SteerRequest, prompts: PromptSet) -> tuple[int | None, int |
     except SplitImpossible:
         split = split_groups(prompts.texts(), labels, groups, seed=request.seed, shares={"explore": 1.0})
     wanted = {"negatives": (False,), "positives": (True,), "all": (False, True)}[request.on]
-    kept = [sum(labels[i] in wanted for i in split.rows(part)) for part in ("explore", "confirm")]
-    return min(kept[0], request.max_prompts), min(kept[1], request.max_prompts)
+    kept = [[i for i in split.rows(part) if labels[i] in wanted] for part in ("explore", "confirm")]
+    return kept[0][: request.max_prompts], kept[1][: request.max_prompts]
+
+
+def _texts(request: SteerRequest, lengths: Sequence[int], rows: Sequence[list[int] | None]) -> Texts:
+    """Return the tokens of what is continued; of a set that is not split yet, of as many of its prompts."""
+    first, second = ([lengths[i] for i in (range(request.max_prompts) if part is None else part)] for part in rows)
+    return Texts(lengths, first, second)
 
 
 def _handle(request: SteerRequest, run: Run) -> SteerResult:

@@ -105,6 +105,12 @@ def planned_seconds(work: Work, model: ModelRef, settings: Settings, *, kind: st
     return round(work.seconds * pace[0], 1), pace[1]
 
 
+def cost_in_words(seconds: float | None, peak: int | None) -> str:
+    """Return what follows in a sentence on a plan: the time and the memory, as far as they are known."""
+    time = "" if seconds is None else f", about {seconds:g} s"
+    return time + ("" if peak is None else f" and {peak / 2**20:.0f} MiB")
+
+
 def earlier_pace(model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> tuple[float, str] | None:
     """Return how many times as long as on an ordinary core runs took here, and which; None before the first."""
     pace = _read(_file(model, settings, kind)) or _read(_file(model, settings, INTERVENE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from tests.unit.reports.test_steering_page import report
 def lab(tmp_path: Path) -> Iterator[Lab]:
     folder = tmp_path / "directions" / "person-name"
     folder.mkdir(parents=True)
-    save_file({"directions": np.ones((1, 4), dtype=np.float32)}, folder / "direction.safetensors")
+    save_file({"directions": np.ones((1, 128), dtype=np.float32)}, folder / "direction.safetensors")
     (folder / "direction.json").write_text(json.dumps({"address": "resid_post.1"}), encoding="utf-8")
     with Lab.open(Settings(workspace=tmp_path, offline=True, worker_command=("/bin/sleep", "600"))) as opened:
         yield opened
@@ -51,6 +52,36 @@ def test_the_plan_of_a_steer_run_counts_its_texts(lab: Lab) -> None:
     assert few["n_texts"] == 3 * 4 + 5 * 4
     assert few["n_tokens"] == 2 * (3 * 4 + 5 * 4)
     assert many["n_texts"] == 5 * 4 + 5 * 4
+
+
+def test_the_plan_of_a_steer_run_says_what_it_takes_and_more_text_takes_more(lab: Lab) -> None:
+    short, long, many = (
+        plan(lab, "steer", **STEER.example, strengths=strengths, max_new_tokens=new, max_prompts=12)
+        for strengths, new in (([0.5], 4), ([0.5], 64), ([0.1, 0.2, 0.5, 1.0], 4))
+    )
+    costs: list[Any] = [view.plan for view in (short, long, many)]
+    assert all(cost["seconds"] > 0 and cost["peak_bytes"] > 0 for cost in costs)
+    assert costs[0]["seconds"] < costs[2]["seconds"] < costs[1]["seconds"]
+    assert costs[1]["n_passes"] > 5 * costs[0]["n_passes"]
+    assert "MiB" in short.summary
+
+
+def test_a_direction_of_another_width_is_refused_before_anything_starts(lab: Lab) -> None:
+    folder = lab.settings.workspace / "directions" / "person-name"
+    save_file({"directions": np.ones((1, 4), dtype=np.float32)}, folder / "direction.safetensors")
+    with pytest.raises(errors.ShapeMismatch):
+        plan(lab, "steer", **STEER.example)
+
+
+def test_the_plan_of_a_vector_grows_with_its_prompts_and_with_the_blocks_that_are_read(lab: Lab) -> None:
+    def seconds(name: str, **asked: Any) -> float:
+        view = plan(lab, "make_steering_vector", **{**MAKE_STEERING_VECTOR.example, **asked, "dataset": name})
+        found: Any = view.plan
+        return float(found["seconds"])
+
+    first = {"source": {"kind": "contrast", "addresses": ["resid_post.0"]}}
+    assert seconds("builtin:refusal", **first) < seconds("builtin:refusal")
+    assert seconds("builtin:person-name") < seconds("builtin:refusal")
 
 
 def test_the_plan_of_a_vector_says_where_it_looks(lab: Lab) -> None:
