@@ -15,11 +15,13 @@ from scipy.stats import norm
 from interp_lab.statistics.sample import Sample
 
 Floats = NDArray[np.float64]
-Shape = Literal["normal", "skewed", "mostly zero"]
+Shape = Literal["normal", "skewed", "mostly zero", "tail towards none", "mostly near zero"]
 SHARED = 0.6
 """Share of the variance that the rows of a group have in common, where a group has several."""
 ACTIVE = 0.3
 """Share of groups in which an effect that is mostly zero shows."""
+NOISE = 0.1
+"""Spread of what is mostly near zero, beside an effect of 1 where it shows."""
 
 
 def own_groups(per_class: int, size: int) -> Sample:
@@ -77,8 +79,13 @@ def effects(rng: np.random.Generator, groups: NDArray[np.intp], shape: Shape) ->
         return _mixed(rng.normal(size=n)[groups], rng.normal(size=groups.size), n) + 1.0, 1.0
     if shape == "skewed":
         return _mixed(rng.exponential(size=n)[groups] - 1, rng.exponential(size=groups.size) - 1, n) + 1.0, 1.0
+    if shape == "tail towards none":
+        mirrored, truth = effects(rng, groups, "skewed")
+        return 2 - mirrored, truth
     shows = (rng.random(n) < ACTIVE)[groups]
-    return np.where(shows, 1 + 0.5 * _mixed(rng.normal(size=n)[groups], rng.normal(size=groups.size), n), 0.0), ACTIVE
+    size = 1 + 0.5 * _mixed(rng.normal(size=n)[groups], rng.normal(size=groups.size), n)
+    around = NOISE * rng.normal(size=groups.size) if shape == "mostly near zero" else 0.0
+    return np.where(shows, size, 0.0) + around, ACTIVE
 
 
 def group_codes(n: int, sizes: tuple[int, ...]) -> NDArray[np.intp]:

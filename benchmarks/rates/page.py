@@ -23,8 +23,7 @@ correlate at about 0.5. In brackets the share of planted columns that is found.
 """
 _AUROCS = """## Intervals of an AUROC
 
-Share of {draws:,} intervals that hold the AUROC of groups not yet seen, by that AUROC. Where groups differ much in size
-the variance of an AUROC is not corrected for it, as that of a mean is: a known fault, seen in the bold rows.
+Share of {draws:,} intervals that hold the AUROC of groups not yet seen, by that AUROC.
 """
 _DIFFERENCES = """## Paired differences of AUROCs
 
@@ -32,10 +31,18 @@ Share of {draws:,} intervals that hold the difference of two scores of the same 
 """
 _MEANS = """## Effects
 
-Share of {draws:,} intervals that hold the mean effect, by number of groups. *Skewed* effects are exponential, *mostly
-zero* are those that show in three of ten groups. With few groups no interval from the data alone knows a tail that it
-has not seen: those of skewed effects lie too low, and say too little of how large an effect may be. They are wrong on
-the other side, calling an effect larger than it is, in {over} of cases at most.
+Share of the intervals of {draws:,} draws that hold the mean effect, by number of groups. *Skewed* effects are
+exponential, *mostly zero* are those that show in three of ten groups. No interval is given where no group shows
+anything; a second number is how often that is. Intervals reach farther away from zero than towards it ([0013](
+decisions/0013-how-far-an-interval-of-a-mean-reaches.md)): an effect is called larger than it is in {over} of cases at
+most.
+"""
+_LIMITS = """## What few groups cannot know
+
+The same for effects that are not meant to be covered. *Tail towards none*: most groups show a large effect, a few
+little or the opposite (the skewed ones, mirrored). *Mostly near zero*: three of ten groups show an effect, the others
+noise of a tenth of its size, so that nothing tells a sample without any of the three from one of no effect. An effect
+that shows in a share s of groups is in none of n with probability (1 - s)^n, whatever the method.
 """
 _SHARES = """## Shares
 
@@ -59,6 +66,7 @@ def written(found: Mapping[str, Any]) -> str:
         ("means", _means),
         ("shares", _shares),
         ("contrasts", _contrasts),
+        ("limits", _limits),
     ):
         if name in found:
             parts.append(write(found[name]["rows"]))
@@ -82,10 +90,21 @@ def _differences(rows: Sequence[Row]) -> str:
 
 
 def _means(rows: Sequence[Row]) -> str:
-    skewed = [row for row in rows if row["design"] != "normal"]
-    over = max(row["truth_below"] / row["draws"] for row in skewed)
-    table = _table(rows, ("design", "rows"), "n_groups", "groups")
-    return _MEANS.format(draws=rows[0]["draws"], over=f"{100 * over:.1f} %") + table
+    over = max(row["truth_below"] / row["draws"] for row in rows)
+    return _MEANS.format(draws=_draws(rows), over=f"{100 * over:.1f} %") + _effects(rows)
+
+
+def _limits(rows: Sequence[Row]) -> str:
+    return _LIMITS + _effects(rows)
+
+
+def _draws(rows: Sequence[Row]) -> int:
+    return max(row["draws"] for row in rows)
+
+
+def _effects(rows: Sequence[Row]) -> str:
+    shown = [row | {"shown": _rate(row) + (f", none {row['none']:.2f}" if row["none"] else "")} for row in rows]
+    return _table(shown, ("design", "rows"), "n_groups", "groups", shown="shown")
 
 
 def _shares(rows: Sequence[Row]) -> str:

@@ -45,16 +45,27 @@ def aurocs(draws: int) -> Iterator[Row]:
 
 def means(draws: int) -> Iterator[Row]:
     """Yield the coverage of the interval of a mean effect by shape, number and size of groups."""
-    shapes: tuple[Shape, ...] = ("normal", "skewed", "mostly zero")
-    for number, (shape, size, n) in enumerate((a, b, c) for a in shapes for b in SIZES for c in (4, 6, 10, 20, 50)):
-        rng, groups = np.random.default_rng([2, number]), group_codes(n, size)
-        low, high = np.empty((2, draws))
+    return _means(draws, ("normal", "skewed", "mostly zero"), 2)
+
+
+def limits(draws: int) -> Iterator[Row]:
+    """Yield the same where few groups cannot show what their interval would have to know."""
+    return _means(draws, ("tail towards none", "mostly near zero"), 7)
+
+
+def _means(draws: int, shapes: tuple[Shape, ...], part: int) -> Iterator[Row]:
+    cases = ((shape, size, n) for shape in shapes for size in SIZES for n in (4, 6, 10, 20, 50))
+    for number, (shape, size, n) in enumerate(cases):
+        rng, groups = np.random.default_rng([part, number]), group_codes(n, size)
+        given: list[tuple[float, float]] = []
         truth = 0.0
-        for k in range(draws):
+        for _ in range(draws):
             values, truth = effects(rng, groups, shape)
-            found = clustered_mean(values, groups)
-            low[k], high[k] = found.low, found.high
-        yield {"design": shape, "rows": _sizes(size), "n_groups": n} | _covered(low, high, truth)
+            interval = clustered_mean(values, groups).interval
+            given += [] if interval is None else [interval]
+        row: Row = {"design": shape, "rows": _sizes(size), "n_groups": n, "none": round(1 - len(given) / draws, 4)}
+        ends = np.array(given)
+        yield row | _covered(ends[:, 0], ends[:, 1], truth)
 
 
 def shares(draws: int) -> Iterator[Row]:

@@ -140,13 +140,11 @@ def path_effect(
     sign = -1.0 if estimate.mean < 0 else 1.0
     p = max((one.p for one in against.values()), default=1.0)
     moved = mediated[mediated != 0]
-    half = (estimate.high - estimate.low) / 2
-    center = sign * (abs(estimate.mean) - floor)
     return PathEffect(
         mediated=estimate,
         against=against,
-        low=center - half,
-        high=center + half,
+        low=estimate.low - sign * floor,
+        high=estimate.high - sign * floor,
         p=max(p, estimate.p),
         consistency=float((np.sign(moved) == sign).mean()) if moved.size else 0.0,
     )

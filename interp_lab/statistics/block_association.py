@@ -17,6 +17,7 @@ from interp_lab.statistics.auroc import auroc_interval
 from interp_lab.statistics.blocks import Block
 from interp_lab.statistics.clusters import Clusters
 from interp_lab.statistics.distributions import student_critical, student_tail
+from interp_lab.statistics.side_balance import SideBalance
 from interp_lab.statistics.sides import NEGATIVE, POSITIVE, Sides
 from interp_lab.statistics.value_levels import Counts, Levels, Tally, below_twice
 
@@ -167,7 +168,7 @@ def _with_label(block: Block, target: Target, level: float) -> Association:
     return Association(estimate, np.where(known, low, 0.0), np.where(known, high, 1.0), p, d, rate_with, rate_without)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Sizes:
     """Positive and negative rows per group and in all."""
 
@@ -193,10 +194,9 @@ class _Sizes:
     def n_groups(self) -> int:
         return int(np.count_nonzero(self.positives + self.negatives))
 
-    @property
-    def pure(self) -> bool:
-        """Whether no group has rows of both sides."""
-        return not (self.positives * self.negatives).any()
+    @cached_property
+    def balance(self) -> SideBalance:
+        return SideBalance.of(self.positives, self.negatives)
 
 
 class _Below(NamedTuple):
@@ -213,33 +213,20 @@ def _auroc(levels: Levels, positives: Counts, negatives_below: Counts, sides: Si
 def _placement_variance(
     block: Block, sides: Sides, below: _Below, *, estimate: Floats, sizes: _Sizes
 ) -> tuple[Floats, Floats]:
-    """Variance of the AUROC from the group sums of its placements, and its degrees of freedom (Welch-Satterthwaite)."""
+    """Variance of the AUROC from the group sums of its placements, and its degrees of freedom."""
     m, n = sizes.m, sizes.n
     # A positive's placement is the share of negatives below it, a negative's the share of positives above it.
     centre = estimate.take(block.levels.column)
     placed = np.empty((centre.size, 2))
     placed[:, POSITIVE] = (below.negative / (2 * n) - centre) / m
     placed[:, NEGATIVE] = ((2 * m - below.positive) / (2 * m) - centre) / n
-    total, spread_p, spread_n = _spreads(block, sides, placed, sizes)
-    weight = spread_p**2 / (sizes.groups_p - 1) + spread_n**2 / (sizes.groups_n - 1)
-    least = float(min(sizes.groups_p, sizes.groups_n) - 1)
-    df = np.where(weight > 0, (spread_p + spread_n) ** 2 / np.where(weight > 0, weight, 1.0), least)
-    return total, np.clip(df, 1.0, sizes.n_groups - 1)
-
-
-def _spreads(block: Block, sides: Sides, placed: Floats, sizes: _Sizes) -> tuple[Floats, Floats, Floats]:
-    """Variance of the sums of both sides together, of the positives' and of the negatives'."""
-    factors = [k / (k - 1) for k in (sizes.n_groups, sizes.groups_p, sizes.groups_n)]
     sums = block.side_sums(placed, sides)
-    if sizes.pure:
-        of_p = np.einsum("ij,ij,j->i", sums, sums, (sizes.positives > 0).astype(np.float64))
-        of_n = np.maximum(_square_sum(sums) - of_p, 0.0)
-        return factors[1] * of_p + factors[2] * of_n, factors[1] * of_p, factors[2] * of_n
-    placed[:, NEGATIVE] = 0.0
-    positives = block.side_sums(placed, sides)
-    squares = (_square_sum(part) for part in (sums, positives, sums - positives))
-    total, of_p, of_n = (factor * square for factor, square in zip(factors, squares, strict=True))
-    return total, of_p, of_n
+    if sizes.balance.pure:
+        of_positives = sums * (sizes.positives > 0)
+    else:
+        placed[:, NEGATIVE] = 0.0
+        of_positives = block.side_sums(placed, sides)
+    return sizes.balance.variances(of_positives, sums - of_positives)
 
 
 def _rank_scores(below: _Below, sizes: _Sizes) -> Floats:

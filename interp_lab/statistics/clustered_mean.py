@@ -1,4 +1,4 @@
-"""The mean of dependent rows, with a Student-t interval over groups."""
+"""The mean of dependent rows, with a Student-t interval over groups that reaches farther on the side of a tail."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from interp_lab.errors import TooFewGroups
 from interp_lab.statistics.arrays import checked_vector
 from interp_lab.statistics.distributions import student_critical_value, student_tail
-from interp_lab.statistics.group_error import group_error
+from interp_lab.statistics.group_error import balance_of
+from interp_lab.statistics.tail_reach import reach, skewness_of
 
-INTERVAL_METHOD = "Student t on group sums, groups of unequal size allowed for"
+INTERVAL_METHOD = "Student t on group sums, unequal groups and a tail of effects allowed for"
 
 
 class MeanEstimate(NamedTuple):
@@ -27,6 +28,14 @@ class MeanEstimate(NamedTuple):
     n_groups: int
     n_rows: int
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval, or None where no group shows anything.
+
+        How large an effect is that no group has shown cannot be known from them; see `unseen_share`.
+        """
+        return None if self.mean == 0 and self.standard_error == 0 else (self.low, self.high)
+
 
 def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95) -> MeanEstimate:
     """Return the mean over rows with an interval that counts groups, not rows.
@@ -35,7 +44,7 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95)
         ShapeMismatch, NonFiniteInput: as `checked_vector`.
         TooFewGroups: there are fewer than two groups.
 
-    Source: linearised ratio mean, Cochran (1977, §9A); error and degrees of freedom as `group_error`.
+    Source: linearised ratio mean, Cochran (1977, §9A); error and degrees of freedom as `balance_of`, tails as `reach`.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
     rows = checked_vector(values, codes.size, "value")
@@ -43,8 +52,12 @@ def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95)
     if n_groups < 2:
         raise TooFewGroups(f"A mean over {n_groups} group has no interval.")
     mean = float(rows.mean())
-    sums = np.bincount(codes, weights=rows - mean)
-    error, df = group_error(sums / rows.size, np.bincount(codes) / rows.size)
+    sums = np.bincount(codes, weights=rows - mean) / rows.size
+    balance = balance_of(np.bincount(codes) / rows.size)
+    error, df = float(np.sqrt(sums**2 @ balance.inverse)), float(balance.df[0])
+    found = reach(np.array([mean]), np.array([error]), skewness_of(sums[None]), balance, level=level)
+    toward, away = float(found.toward[0]), float(found.away[0])
+    below, above = (toward, away) if mean > 0 else (away, toward) if mean < 0 else (away, away)
     half = student_critical_value(level, df) * error
-    p = 2 * float(student_tail(abs(mean) / error, df)) if error > 0 else float(mean == 0)
-    return MeanEstimate(mean, mean - half, mean + half, error, p, n_groups, rows.size)
+    p = 2 * float(student_tail(abs(mean) / error / toward, df)) if error > 0 else float(mean == 0)
+    return MeanEstimate(mean, mean - below * half, mean + above * half, error, p, n_groups, rows.size)

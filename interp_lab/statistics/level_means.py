@@ -8,8 +8,9 @@ import numpy as np
 
 from interp_lab.statistics.arrays import Floats, Ints
 from interp_lab.statistics.clusters import Clusters
-from interp_lab.statistics.distributions import student_critical, student_critical_value
-from interp_lab.statistics.group_error import degrees_of_freedom, inverse_rests
+from interp_lab.statistics.distributions import student_critical
+from interp_lab.statistics.group_error import balance_of
+from interp_lab.statistics.tail_reach import Reach, reach, skewness_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,17 +43,19 @@ def level_means(values: Floats, levels: Ints, groups: Ints, *, n_levels: int, le
     owner = cells // n_names
     off = np.bincount(cell.ravel(), weights=values - mean[levels], minlength=cells.size)
     n_groups = np.bincount(owner, minlength=n_levels)
-    spread = n_groups >= 2
     weights = np.bincount(cell.ravel(), minlength=cells.size) / count[owner]
-    inverse = inverse_rests(weights)
-    squares, *sums = (
-        np.bincount(owner, weights=each, minlength=n_levels)
-        for each in (off**2 * inverse, weights**2, weights**2 * inverse, (weights**2 * inverse) ** 2)
+    balance = balance_of(weights, owner, n_levels)
+    squares, plain, cubes = (
+        np.bincount(owner, weights=each, minlength=n_levels) for each in (off**2 * balance.inverse, off**2, off**3)
     )
-    df = np.where(spread, degrees_of_freedom(*(np.where(spread, each, 1.0) for each in sums)), 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skewness = np.where(plain > 0, cubes / plain**1.5, 0.0)
     error = np.sqrt(squares) / np.maximum(count, 1)
-    half = np.where(spread, student_critical(level, np.clip(df, 1.0, np.maximum(1, n_groups - 1))) * error, np.inf)
-    return LevelMeans(count, n_groups, mean, mean - half, high=mean + half, maximum=maximum)
+    found = reach(mean, error, skewness, balance, level=level)
+    low, high = _bounds(mean, error * student_critical(level, balance.df), found)
+    spread = n_groups >= 2
+    low, high = np.where(spread, low, -np.inf), np.where(spread, high, np.inf)
+    return LevelMeans(count, n_groups, mean, np.where(count, low, np.nan), np.where(count, high, np.nan), maximum)
 
 
 def mean_interval(values: Floats, clusters: Clusters, *, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
@@ -61,14 +64,18 @@ def mean_interval(values: Floats, clusters: Clusters, *, level: float = 0.95) ->
     Source: as `level_means`.
     """
     mean = values.mean(axis=-1)
-    n_groups = clusters.n_groups
-    if n_groups < 2:
+    if clusters.n_groups < 2:
         return mean, np.full_like(mean, -np.inf), np.full_like(mean, np.inf)
     off = clusters.sums(values - mean[..., None])
-    weights = clusters.sizes / clusters.n_rows
-    inverse = inverse_rests(weights)
-    pulls = inverse * weights**2
-    df = degrees_of_freedom(float(weights @ weights), float(pulls.sum()), float(pulls @ pulls))
-    error = np.sqrt((off**2 * inverse).sum(axis=-1)) / clusters.n_rows
-    half = student_critical_value(level, min(max(df, 1.0), n_groups - 1.0)) * error
-    return mean, mean - half, mean + half
+    balance = balance_of(clusters.sizes / clusters.n_rows)
+    error = np.sqrt((off**2 * balance.inverse).sum(axis=-1)) / clusters.n_rows
+    found = reach(mean, error, skewness_of(off), balance, level=level)
+    low, high = _bounds(mean, error * student_critical(level, balance.df), found)
+    return mean, low.reshape(mean.shape), high.reshape(mean.shape)
+
+
+def _bounds(mean: Floats, half: Floats, found: Reach) -> tuple[Floats, Floats]:
+    return (
+        mean - half * np.where(mean > 0, found.toward, found.away),
+        mean + half * np.where(mean < 0, found.toward, found.away),
+    )

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from interp_lab.statistics.arrays import Floats, Matrix, checked_matrix, column_blocks
+from interp_lab.statistics.arrays import Bools, Floats, Matrix, checked_matrix, column_blocks
 from interp_lab.statistics.auroc import auroc_interval
 from interp_lab.statistics.permutation import RankSumTest, rank_sum_test
 from interp_lab.statistics.relabelling import Relabelling
 from interp_lab.statistics.sample import Sample
+from interp_lab.statistics.side_balance import SideBalance
 from interp_lab.statistics.value_levels import below_twice, sorted_levels
 
 INTERVAL_METHOD = "Wilson interval on the effective size of a cluster-robust AUROC variance"
@@ -44,7 +45,7 @@ def separation(values: ArrayLike, sample: Sample, *, level: float = 0.95) -> Sep
     Raises:
         ShapeMismatch, NonFiniteInput: as `checked_matrix`.
 
-    Source: placements and their cluster sums, Obuchowski (1997); degrees of freedom Welch-Satterthwaite.
+    Source: placements and their cluster sums, Obuchowski (1997); variance and degrees of freedom as `SideBalance`.
     """
     matrix = checked_matrix(values, sample.n_rows)
     relabelling = Relabelling(sample)
@@ -91,24 +92,10 @@ def _cluster_variance(
         (negatives_below / n - estimate[:, None]) / m,
         ((m - below + negatives_below) / m - estimate[:, None]) / n,
     )
-    if relabelling.pure.all():
-        sums = sample.group_sums(centred)
-        sides = (relabelling.positives > 0).astype(np.float64)
-        part_p, part_n = (
-            _spread(sums, sample.n_positive_groups, sides),
-            _spread(sums, sample.n_negative_groups, 1 - sides),
-        )
-        total = part_p + part_n
-    else:
-        total = _spread(sample.group_sums(centred), sample.n_groups)
-        part_p = _spread(sample.group_sums(centred * positive), sample.n_positive_groups)
-        part_n = _spread(sample.group_sums(centred * ~positive), sample.n_negative_groups)
-    weight = part_p**2 / (sample.n_positive_groups - 1) + part_n**2 / (sample.n_negative_groups - 1)
-    least = float(min(sample.n_positive_groups, sample.n_negative_groups) - 1)
-    df = np.where(weight > 0, (part_p + part_n) ** 2 / np.where(weight > 0, weight, 1.0), least)
-    return total, np.clip(df, 1.0, sample.n_groups - 1)
+    return SideBalance.of(_rows_per_group(sample, sample.labels), _rows_per_group(sample, ~sample.labels)).variances(
+        sample.group_sums(centred * positive), sample.group_sums(centred * ~positive)
+    )
 
 
-def _spread(sums: Floats, n_groups: int, weights: Floats | None = None) -> Floats:
-    squares = np.einsum("ij,ij->i", sums, sums) if weights is None else np.einsum("ij,ij,j->i", sums, sums, weights)
-    return squares * n_groups / (n_groups - 1)
+def _rows_per_group(sample: Sample, side: Bools) -> Floats:
+    return np.bincount(sample.groups, weights=side, minlength=sample.n_groups).astype(np.float64)

@@ -74,3 +74,13 @@ def test_weights_make_it_a_weighed_share() -> None:
 def test_no_rows_have_no_share() -> None:
     with pytest.raises(TooFewGroups):
         clustered_share([], [])
+
+
+def test_one_more_fault_never_raises_the_lower_end_of_a_share_wherever_it_is() -> None:
+    rng = np.random.default_rng(5)
+    for n_groups, size in ((10, 4), (40, 5)):
+        groups, right = np.repeat(np.arange(n_groups), size), np.ones(n_groups * size, dtype=bool)
+        none = clustered_share(right, groups).low
+        for row in rng.permutation(right.size)[: right.size // 2]:
+            right[row] = False
+            assert clustered_share(right, groups).low <= none + 1e-12
