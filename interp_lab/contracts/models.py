@@ -20,7 +20,8 @@ class ModelRef(Contract):
     """'builtin:NAME', a hub id 'owner/name', or a model directory inside the workspace."""
     revision: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,100}$")] | None = None
     """Branch, tag or commit of a hub model; the resolved commit is recorded."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; 'auto' keeps the checkpoint's on an accelerator and float32 on a CPU."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    """Number format of the weights; 'auto' keeps the checkpoint's on an accelerator and float32 on a CPU; 'int8' rounds
+    linear weights."""
     device: DeviceName = "auto"
     """Where the model runs; 'auto' takes an accelerator when there is one."""

@@ -33,9 +33,10 @@ from interp_lab.models.blocks import find_blocks
 from interp_lab.models.facts import ModelFacts, facts_of
 from interp_lab.models.families import Family, PairPart
 from interp_lab.models.preflight import needs_remote_code, preflight
+from interp_lab.models.quantised import round_weights
 from interp_lab.models.resolve import ModelSource
 
-DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 _IDENTITY_SUFFIXES = frozenset({".json", ".txt", ".model", ".jinja", ".safetensors"})
 _loading = threading.Lock()
@@ -63,8 +64,22 @@ class LoadedModel:
     """Hashes of the files it was made from; empty for a hub model, whose commit says the same."""
     accepts: frozenset[str] = field(repr=False)
     """Names of the inputs that its forward pass takes."""
+    is_rounded: bool = False
+    """Whether the weights of the blocks' linear layers were rounded to 8 bits; products are in `dtype` still."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     """Held by whoever has hooks on the model or runs it."""
+
+    @property
+    def number_format(self) -> str:
+        """Number format it runs in, and that of its linear weights where these were rounded."""
+        plain = str(self.dtype).removeprefix("torch.")
+        return f"int8 weights, {plain}" if self.is_rounded else plain
+
+    @property
+    def version(self) -> str | None:
+        """What tells these weights from others of its id: commit or hash of the files, and whether it was rounded."""
+        read = self.source.commit or digest_of(self.files)
+        return f"{read} int8" if self.is_rounded else read
 
     @property
     def family(self) -> Family:
@@ -83,7 +98,8 @@ def load_model(
     """Return the model of `source` in evaluation mode on `device`.
 
     Of an encoder-decoder only its encoder is kept, as a model of its own; for its decoder the whole is.
-    `dtype="auto"` keeps the checkpoint's format on an accelerator and is float32 on a CPU.
+    `dtype="auto"` keeps the checkpoint's format on an accelerator and is float32 on a CPU; `"int8"` loads like that and
+    rounds the weights of the blocks' linear layers, see `round_weights`.
 
     Raises:
         InvalidModel: The directory lacks something, or transformers cannot build the model from it.
@@ -103,17 +119,21 @@ def load_model(
     facts = facts_of(model.config.to_dict() | {"architectures": [type(model).__name__]}, facts.weights, part=part)
     if facts.family.part == "encoder":
         model = model.get_encoder()
+    blocks = find_blocks(model, facts.n_layers)
+    if dtype == "int8":
+        round_weights(model, blocks, source.id)
     nn.Module.to(model.eval().requires_grad_(requires_grad=False), place)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         facts=facts,
         source=source,
-        blocks=find_blocks(model, facts.n_layers),
+        blocks=blocks,
         device=place,
         dtype=model.dtype,
         files=() if source.kind == "hub" else hash_files(source.directory, facts.weights.files),
         accepts=frozenset(inspect.signature(model.forward).parameters),
+        is_rounded=dtype == "int8",
     )
 
 
@@ -133,7 +153,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def _pick_dtype(name: DtypeName, device: torch.device) -> torch.dtype | str:
-    if name == "auto":
+    if name in ("auto", "int8"):
         return torch.float32 if device.type == "cpu" else "auto"
     return getattr(torch, name)
 

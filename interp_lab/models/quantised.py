@@ -11,32 +11,33 @@ Quantization, section 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from interp_lab.errors import InvalidRequest
-from interp_lab.models.load import LoadedModel
 
 _MOST = 127
 
 
-def round_weights(loaded: LoadedModel) -> tuple[str, ...]:
+def round_weights(model: nn.Module, blocks: Iterable[nn.Module], name: str) -> tuple[str, ...]:
     """Round the weights of every linear layer of the blocks to 8 bits, in place; return the names of the layers.
 
     Raises:
         InvalidRequest: The blocks have no linear layer.
     """
-    blocks = {module for block in loaded.blocks for module in block.modules()}
+    inside = {module for block in blocks for module in block.modules()}
     found: list[str] = []
-    for name, module in loaded.model.named_modules():
-        if module in blocks and isinstance(module, (nn.Linear, Conv1D)):
+    for layer, module in model.named_modules():
+        if module in inside and isinstance(module, (nn.Linear, Conv1D)):
             out = 0 if isinstance(module, nn.Linear) else 1  # Conv1D keeps its weight as (inputs, outputs)
             with torch.no_grad():
                 module.weight.copy_(rounded(module.weight, out))
-            found.append(name)
+            found.append(layer)
     if not found:
-        raise InvalidRequest(f"{loaded.source.id} has no linear layer in its blocks whose weights could be rounded.")
+        raise InvalidRequest(f"{name} has no linear layer in its blocks whose weights could be rounded.")
     return tuple(found)
 
 

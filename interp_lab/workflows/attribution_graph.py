@@ -28,7 +28,7 @@ from interp_lab.reports.graph_summary import summary_of
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.graphs.build import Drawn, draw, graph_edges, graph_nodes, open_dictionaries, supernodes
-from interp_lab.workflows.inspection.inputs import model_facts, weights_hash
+from interp_lab.workflows.inspection.inputs import model_facts
 
 MOST_TOKENS = 512
 """Tokens of a prompt."""
@@ -74,7 +74,7 @@ def _opened(request: AttributionGraphRequest, run: Run, settings: Settings) -> t
         raise InvalidRequest(f"The prompt has {len(prompt)} tokens; a graph has at most {MOST_TOKENS}.")
     run.device = str(loaded.device)
     source = loaded.source
-    run.inputs |= {"model": f"{source.id}@{source.commit}" if source.commit else f"{source.id} {weights_hash(loaded)}"}
+    run.inputs |= {"model": f"{source.id}{'@' if source.commit else ' '}{loaded.version}"}
     run.inputs |= {f"dictionary {name}": dictionary_stamp(name, settings) for name in request.dictionaries}
     return loaded, prompt
 

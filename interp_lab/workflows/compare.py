@@ -7,6 +7,7 @@ from interp_lab.contracts.compare import CompareRequest, CompareResult
 from interp_lab.errors import InvalidRequest
 from interp_lab.jobs.run import Run
 from interp_lab.settings import Settings
+from interp_lab.workflows.comparing.anchors import OTHER_PLACE, SAME_PLACE
 from interp_lab.workflows.comparing.by_effects import compare_effects, transfers
 from interp_lab.workflows.comparing.components import (
     direction_cosines,
@@ -74,10 +75,9 @@ def _inputs(left: ReadSide, right: ReadSide) -> list[tuple[str, str, str]]:
 
 
 def _refuse_same(left: ReadSide, right: ReadSide) -> None:
-    """A model beside itself at the same places would match every unit with itself."""
+    """A model beside itself at the same places, in the same number format, would match every unit with itself."""
     places = [{str(site) for site in side.table.columns} for side in (left, right)]
-    if left.identity == right.identity and places[0] & places[1]:
-        raise InvalidRequest(
-            "Both sides look at the same place of the same model, where every unit is its own counterpart.",
-            remedy="Compare another model, or addresses that differ.",
-        )
+    is_run = left.side.evidence is None and right.side.evidence is None  # values on disk have a format of their own
+    differ = is_run and left.inputs.facts.dtype != right.inputs.facts.dtype
+    if left.identity == right.identity and not differ and places[0] & places[1]:
+        raise InvalidRequest(SAME_PLACE, remedy=OTHER_PLACE)

@@ -96,7 +96,9 @@ def _read(
     )
     inputs = open_inputs(asked, settings)
     if quantise:
-        run.inputs["changed quantised"] = f"int8 weights of {len(round_weights(inputs.loaded))} linear layers"
+        loaded = inputs.loaded
+        n = len(round_weights(loaded.model, loaded.blocks, loaded.source.id))
+        run.inputs["changed quantised"] = f"int8 weights of {n} linear layers"
     side = Side(model=model, addresses=request.addresses, dictionaries=request.dictionaries)
     return ReadSide(side, inputs, design(inputs), table_of(inputs, None, run), settings, inputs.prompts.sha256)
 

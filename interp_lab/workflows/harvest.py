@@ -16,7 +16,6 @@ from interp_lab.workflows.harvesting.publish import Tally, publish, remember_rat
 from interp_lab.workflows.harvesting.reading import Reading
 from interp_lab.workflows.harvesting.record import prompt_parts, shard_rows, store_header
 from interp_lab.workflows.harvesting.sharded import refuse_unfit
-from interp_lab.workflows.inspection.inputs import weights_hash
 
 
 def harvest(
@@ -34,7 +33,7 @@ def harvest(
     loaded = inputs.loaded
     run.seed, run.device = request.seed, str(loaded.device)
     run.inputs |= {
-        "model": f"{loaded.source.id}@{loaded.source.commit or weights_hash(loaded)}",
+        "model": f"{loaded.source.id}@{loaded.version}",
         "dataset": f"{inputs.corpus.name} sha256:{inputs.corpus.sha256}",
     }
     decided = decide(inputs, run.checkpoint_dir)

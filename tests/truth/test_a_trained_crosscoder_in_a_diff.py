@@ -18,6 +18,7 @@ from interp_lab.contracts.train_sae import TrainSaeRequest
 from interp_lab.errors import DictionaryMismatch
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
+from interp_lab.store.reader import open_store
 from interp_lab.workflows.diff_models import diff_models
 from interp_lab.workflows.harvest import harvest
 from interp_lab.workflows.train_sae import train_sae
@@ -26,7 +27,6 @@ PLACE = "resid_post.1"
 WORDS = ("the", "cat", "dog", "sat", "ran", "one", "more", "it", "was", "there")
 Load = Callable[[str], Any]
 BASE = {"id": "base"}
-ROUNDED = {"id": "base", "dtype": "bfloat16"}
 EDITED = {"id": "edited"}
 
 
@@ -94,10 +94,18 @@ def diffed(folder: Path, base: dict[str, str], changed: dict[str, str], name: st
     return ModelDiffReport.model_validate_json((run.written[0] / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_a_crosscoder_of_a_model_and_its_rounded_self_has_no_latent_of_one_of_them_and_the_headline_says_so(
-    folder: Path,
+    folder: Path, dtype: str
 ) -> None:
-    report = diffed(folder, BASE, ROUNDED, crosscoder(folder, ROUNDED))
+    rounded = {"id": "base", "dtype": dtype}
+    report = diffed(folder, BASE, rounded, crosscoder(folder, rounded))
+    assert report.changed.dtype == ("bfloat16" if dtype == "bfloat16" else "int8 weights, float32")
+    models = [
+        open_store(next((folder / name).glob("*/manifest.json")).parent).manifest.model for name in ("one", "two")
+    ]
+    assert [model.weights_hash for model in models] == [report.base.weights_sha256, report.changed.weights_sha256]
+    assert report.weights, "rounded weights differ"
     assert (report.n_crosscoder_latents or 0) > 10
     assert (report.n_exclusive, report.n_artefacts, report.exclusive) == (0, 0, ())
     assert "crosscoder latents that fire none looks exclusive to one model" in report.headline

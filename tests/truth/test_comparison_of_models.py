@@ -116,6 +116,16 @@ def test_a_model_is_not_compared_with_itself_at_the_same_place(pair: Any, tmp_pa
         report_of(settings, tmp_path / "out", "left", "again")
 
 
+def test_a_model_in_8_bits_is_another_version_in_which_every_unit_is_where_it_was(pair: Any, tmp_path: Path) -> None:
+    settings, _, _ = pair
+    left, right = ({"model": {"id": "left", "dtype": d}, "addresses": [PLACE]} for d in ("float32", "int8"))
+    report = report_of(settings, tmp_path / "out", left, right)
+    assert (report.left.dtype, report.right.dtype) == ("float32", "int8 weights, float32")
+    own = [match for match in report.matches if match.kind == "one_to_one"]
+    assert sum(match.left.index == match.right.index for match in own) >= len(own) - 1
+    assert all(match.grade == "needs_causal_evidence" for match in own if match.left.index == match.right.index)
+
+
 def test_what_is_missing_is_left_out_and_said_and_the_page_shows_hostile_names_as_text(
     pair: Any, tmp_path: Path
 ) -> None:

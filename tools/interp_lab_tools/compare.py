@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 from pydantic import JsonValue
@@ -19,12 +19,13 @@ from interp_lab.contracts.compare import (
 from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet
-from interp_lab.errors import HubUnreachable
+from interp_lab.errors import HubUnreachable, InvalidRequest
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.models.text_files import local_source, refuse_other_pooling
+from interp_lab.points import Address
 from interp_lab.settings import Settings
-from interp_lab.workflows.comparing.anchors import asked_of, named_anchors
+from interp_lab.workflows.comparing.anchors import OTHER_PLACE, SAME_PLACE, asked_of, named_anchors
 from interp_lab.workflows.comparing.described import described
 from interp_lab.workflows.comparing.match_file import pairs_in_file
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
@@ -50,6 +51,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
     for name, side in (("left", request.left), ("right", request.right)):
         described(side, request, prompts, lab.settings)
         inputs[name] = _check_side(side, request, prompts, lab)
+    _refuse_same(request, inputs, lab.settings)
     n_named = len(pairs_in_file(request, lab.settings))
     pairs = n_named or 2 * request.n_units
     plan = ComparePlan(
@@ -57,7 +59,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
         n_pairs_at_most=pairs,
         n_edited=_n_edited(request, prompts, n_named),
         least_q=_least_q(request, n_named),
-        advisories=tuple(_advisories(request)),
+        advisories=tuple(_advisories(request, is_one_model=_is_one_model(request, inputs))),
     )
     dictionaries = dict.fromkeys((*request.left.dictionaries, *request.right.dictionaries))
     names = {name: dictionary_stamp(name, lab.settings) for name in dictionaries}
@@ -78,6 +80,34 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
         },
         warnings=plan.advisories,
     )
+
+
+def _refuse_same(request: CompareRequest, stamps: Mapping[str, str], settings: Settings) -> None:
+    """Refuse one model beside itself at the same places in one number format, as far as files and request tell."""
+    if not _is_one_model(request, stamps) or len({_format(side, settings) for side in _sides(request)}) > 1:
+        return
+    left, right = (
+        {*side.addresses, *side.dictionaries} if side.addresses or side.dictionaries else {None}
+        for side in _sides(request)
+    )
+    streams = {place for place in (*left, *right) if isinstance(place, Address) and place.point == "resid_post"}
+    if left & right or (None in left | right and streams):  # no place named is the stream of every layer
+        raise InvalidRequest(SAME_PLACE, remedy=OTHER_PLACE)
+
+
+def _is_one_model(request: CompareRequest, stamps: Mapping[str, str]) -> bool:
+    recorded = any(side.evidence is not None or side.report is not None for side in _sides(request))
+    return not recorded and stamps["left"] == stamps["right"]
+
+
+def _sides(request: CompareRequest) -> tuple[Side, Side]:
+    return request.left, request.right
+
+
+def _format(side: Side, settings: Settings) -> str:
+    """Number format of a side; 'auto' is float32 on a processor."""
+    auto = side.model.dtype == "auto" and slot_for(side.model.device, settings) == "cpu"
+    return "float32" if auto else side.model.dtype
 
 
 def _n_edited(request: CompareRequest, prompts: PromptSet | None, n_named: int) -> int | None:
@@ -117,7 +147,9 @@ def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, 
     return fingerprint(side.model, settings)
 
 
-def _advisories(request: CompareRequest) -> Iterator[str]:
+def _advisories(request: CompareRequest, *, is_one_model: bool) -> Iterator[str]:
+    if is_one_model and request.left.model != request.right.model:
+        yield "Both sides are one model in two number formats; diff_models says what became of each unit in its place."
     if isinstance(request.dataset, InlinePrompts):
         yield "Prompts written into the request cannot be named again; a file can."
     if request.by == "responses" and not (request.left.interventions and request.right.interventions):

@@ -185,7 +185,8 @@ def _time(request: HarvestRequest, facts: ModelFacts | None, n_tokens: int | Non
     if not macs:
         return _Time(None, None, None)
     slot = slot_for(request.model.device, settings)
-    dtype = request.model.dtype if request.model.dtype != "auto" else "float32" if slot == "cpu" else str(facts.dtype)
+    named = request.model.dtype not in ("auto", "int8")  # rounded weights are multiplied in the format of "auto"
+    dtype = request.model.dtype if named else "float32" if slot == "cpu" else str(facts.dtype)
     key = device_key("cuda" if slot == "gpu" else "cpu", dtype, settings.threads_per_slot())
     rate = known_rate(WorkspacePaths.of(settings).root, fingerprint(request.model, settings), key)
     if rate is None and slot == "cpu" and request.dry_run and facts.weights.n_bytes <= PROBED_BYTES:

@@ -13,6 +13,11 @@ from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import DifferentAnchors
 from interp_lab.settings import Settings
 
+SAME_PLACE = (
+    "Both sides look at the same place of the same model in one number format, where every unit is its own counterpart."
+)
+OTHER_PLACE = "Compare another model, addresses that differ, or another dtype of the model."
+
 
 def named_anchors(request: CompareRequest, settings: Settings) -> PromptSet | None:
     """Return the prompts of the dataset; None for a request whose prompts come with values on disk.

@@ -25,7 +25,6 @@ from interp_lab.workflows.evaluation.places import Places, Training, overlap_by_
 from interp_lab.workflows.evaluation.tokens import Block, Tokens, Wholes, chosen_prompts
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
 from interp_lab.workflows.harvesting.tokens import HeldTokens, held_tokens
-from interp_lab.workflows.inspection.inputs import weights_hash
 from interp_lab.workflows.training.split import split_tokens
 
 
@@ -66,7 +65,7 @@ class TextTokens(Tokens):
         corpus, model = self._inputs.corpus, self.loaded.source
         self.data = f"{corpus.name} read by {model.id}"
         self.inputs = {
-            "model": f"{model.id}@{model.commit or weights_hash(self.loaded)}",
+            "model": f"{model.id}@{self.loaded.version}",
             "dataset": f"{corpus.name} sha256:{corpus.sha256}",
         }
         self.texts, self.overlap = self._choose(training, request)

@@ -60,7 +60,7 @@ def store_header(inputs: Inputs, decided: Decisions) -> StoreHeader:
             revision=loaded.source.commit,
             weights_hash=weights_hash(loaded),
             architecture=loaded.facts.architecture,
-            dtype=str(loaded.dtype).removeprefix("torch."),
+            dtype=loaded.number_format,
             device=str(loaded.device),
         ),
         tokenizer_hash=_tokenizer_hash(inputs),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from interp_lab.artifacts.canonical import sha256_hex
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.inspect_evidence import FeaturesEvidence
 from interp_lab.contracts.inspect_report import ModelFacts
@@ -70,7 +71,7 @@ class Inputs:
     def provenance(self) -> dict[str, str]:
         """Return what the run read, by name: a hash, or a commit for a hub model."""
         source = self.loaded.source
-        model = f"{source.id}@{source.commit}" if source.commit else f"{source.id} sha256:{weights_hash(self.loaded)}"
+        model = f"{source.id}{'@' if source.commit else ' sha256:'}{self.loaded.version}"
         read = {"model": model, "prompts": f"{self.prompts.name} sha256:{self.prompts.sha256}"}
         return read | dict(self.dictionaries)
 
@@ -128,8 +129,11 @@ def _sites(
 
 
 def weights_hash(loaded: LoadedModel) -> str | None:
-    """Return one hash over the names and contents of the model's files; None for a hub model, which has a commit."""
-    return digest_of(loaded.files)
+    """Return one hash over the names and contents of the model's files; None for a hub model, which has a commit.
+
+    Rounded weights have a hash of their own, so that nothing that asks whose weights they are takes them for others.
+    """
+    return sha256_hex(str(loaded.version).encode()) if loaded.is_rounded else digest_of(loaded.files)
 
 
 def model_facts(loaded: LoadedModel) -> ModelFacts:
@@ -141,7 +145,7 @@ def model_facts(loaded: LoadedModel) -> ModelFacts:
         n_layers=loaded.facts.n_layers,
         d_model=loaded.facts.d_model,
         n_parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
-        dtype=str(loaded.dtype).removeprefix("torch."),
+        dtype=loaded.number_format,
         device=str(loaded.device),
         weights_sha256=weights_hash(loaded),
     )

@@ -144,7 +144,7 @@ def seconds_for(
 
 
 def _device(model: ModelRef, settings: Settings) -> str:
-    dtype = model.dtype if model.dtype != "auto" else "float32"
+    dtype = "float32" if model.dtype in ("auto", "int8") else model.dtype
     return device_key("cpu", dtype, settings.threads_per_slot())
 
 

@@ -21,7 +21,6 @@ from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.decisions import as_decided, decide
 from interp_lab.workflows.harvesting.inputs import Inputs, open_inputs
 from interp_lab.workflows.harvesting.tokens import held_tokens
-from interp_lab.workflows.inspection.inputs import weights_hash
 from interp_lab.workflows.training.feed import Feed, HeldOut, Position, Values
 from interp_lab.workflows.training.plan import Origin
 from interp_lab.workflows.training.split import Ints, split_tokens
@@ -63,9 +62,11 @@ class StreamFeed(Feed):
         self._measured: tuple[Values, Ints] | None = None
         self.n_train = sum(sum(piece.keep) for piece in train)
         self.n_train_groups = len({piece.group for piece in train})
-        commit = loaded.source.commit or weights_hash(loaded)
         corpus = self._inputs.corpus
-        self.inputs = {"model": f"{loaded.source.id}@{commit}", "dataset": f"{corpus.name} sha256:{corpus.sha256}"}
+        self.inputs = {
+            "model": f"{loaded.source.id}@{loaded.version}",
+            "dataset": f"{corpus.name} sha256:{corpus.sha256}",
+        }
         self.origin = Origin((loaded.source.id,), corpus.name)
         self.widths = self._decided.widths
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from interp_lab.models.load import load_model
 from interp_lab.models.quantised import round_weights, rounded
+from interp_lab.workflows.inspection.inputs import model_facts, weights_hash
 
 
 @pytest.mark.parametrize("out", [0, 1])
@@ -33,7 +35,7 @@ def test_embeddings_norms_and_the_unembedding_are_left_alone(family: str, load_t
     loaded = load_tiny(family)
     before = {name: tensor.clone() for name, tensor in loaded.model.named_parameters()}
     try:
-        named = round_weights(loaded)
+        named = round_weights(loaded.model, loaded.blocks, "tiny")
         changed = {n for n, tensor in loaded.model.named_parameters() if not torch.equal(tensor, before[n])}
     finally:
         with torch.no_grad():
@@ -41,3 +43,19 @@ def test_embeddings_norms_and_the_unembedding_are_left_alone(family: str, load_t
                 tensor.copy_(before[name])
     assert changed == {f"{name}.weight" for name in named}
     assert not [name for name in named if "embed" in name or "wte" in name or "lm_head" in name]
+
+
+def test_a_model_loaded_as_int8_has_rounded_weights_and_is_told_from_the_one_it_was_made_of(
+    load_tiny: Callable[[str], Any],
+) -> None:
+    plain = load_tiny("llama")
+    made = load_model(plain.source, dtype="int8", device="cpu")
+    expected = load_model(plain.source, dtype="float32", device="cpu")
+    round_weights(expected.model, expected.blocks, "tiny")
+    states = zip(made.model.named_parameters(), expected.model.named_parameters(), strict=True)
+    assert all(torch.equal(one, other) for (_, one), (_, other) in states)
+    assert made.dtype is torch.float32
+    assert model_facts(made).dtype == "int8 weights, float32"
+    assert model_facts(plain).dtype == "float32"
+    assert len({made.version, plain.version}) == 2
+    assert len({weights_hash(made), weights_hash(plain)}) == 2
