@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
+from interp_lab.artifacts.manifest import Manifest
 from interp_lab.errors import LabError, WrongArtifact
 from interp_lab.jobs.engine import JobEngine
 
@@ -48,12 +50,29 @@ def of_other_sort(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[M
 
 
 def of_kind(arguments: Mapping[str, Any], wrong: WrongArtifact, engine: JobEngine) -> Iterator[Mended]:
-    """Yield the arguments with the latest artifacts of a kind that would do in the place of the one that does not."""
-    found = [made for kind in wrong.kinds for made in engine.list_artifacts(kind=kind, limit=_MOST).items]
-    for made in found[:_MOST]:
+    """Yield the arguments with the latest artifacts of a kind that would do in the place of the one that does not.
+
+    Only those of the model and the criterion that the arguments name, and none that they name already.
+    """
+    named = json.dumps(arguments, default=str)
+    latest = [made for kind in wrong.kinds for made in engine.list_artifacts(kind=kind, limit=_LOOKED_AT).items]
+    fitting = [made for made in latest if made.id not in named and _of_question(made, arguments)]
+    for made in fitting[:_MOST]:
         changed = _replaced(dict(arguments), wrong.artifact, made.id)
         if changed != arguments:
-            yield Mended(changed, f"the latest {made.kind}s: {_shown(made.title)}")
+            yield Mended(changed, f"{made.kind} {_shown(made.title)}")
+
+
+def _of_question(made: Manifest, arguments: Mapping[str, Any]) -> bool:
+    asked = made.spec.get("request")
+    if not isinstance(asked, dict):
+        return True
+    both = [(asked[name], arguments[name]) for name in ("model", "criterion") if name in asked and name in arguments]
+    return all(_name(one) == _name(other) for one, other in both)
+
+
+def _name(value: Any) -> Any:
+    return cast("dict[str, Any]", value).get("id") if isinstance(value, dict) else value
 
 
 def _job_of(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[Mended]:

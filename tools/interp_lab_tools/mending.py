@@ -8,7 +8,6 @@ call of the tool that works as it stands.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ from interp_lab.models.reference import known_models
 from interp_lab.settings import Settings
 from interp_lab_tools.as_reported import as_reported
 from interp_lab_tools.catalogue import BY_NAME, find
+from interp_lab_tools.examples import filled_example, own_example, plain_example, what_it_names
 from interp_lab_tools.handles import Mended, of_kind, of_other_sort, whole_ids
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.offers import checked
+from interp_lab_tools.other_ways import directions_first, named_after_criterion, one_of_two
 from interp_lab_tools.repair import repaired
 from interp_lab_tools.views import as_said
 
 _MOST = 2
-_MADE_UP = re.compile(r"([0-9])\1{31}")
-"""An id in an example, which stands for one of the reader's own."""
 _MAKER: Final = {
     "inspect_report": "inspect",
     "intervention_report": "intervene",
@@ -40,9 +39,6 @@ _MAKER: Final = {
     "direction": "make_steering_vector",
     "patch_report": "patch_activations",
 }
-_OWN = ("model", "criterion", "dataset", "store")
-_FILLERS = frozenset({"a", "an", "the", "is", "are", "of", "to", "that", "it"})
-_WORKS = "A call of this tool that works as it stands; put your own words in."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ def after_failure(view: JobView, request: Mapping[str, Any], lab: Lab) -> JobVie
 
 
 def _first_held(refused: Refused, lab: Lab) -> tuple[NextAction, ...]:
-    rows = (*CALLS.get(refused.code, ()), _own_example, _example)
+    rows = (*CALLS.get(refused.code, ()), *_EXAMPLES)
     for row in rows:
         with suppress(LabError):  # what a row looks up may be what the refusal is about
             if held := checked(row(refused), lab, asked=refused.tool if refused.tool in BY_NAME else ""):
@@ -146,22 +142,28 @@ def _of(tool: str, why: str, *names: str) -> Calls:
     return made
 
 
-def _example(refused: Refused) -> Iterator[NextAction]:
-    capability = BY_NAME.get(refused.tool)
-    if capability is None or _MADE_UP.search(str(capability.example)):
-        return
-    if dict(capability.example) != dict(refused.arguments):
-        yield NextAction(tool=refused.tool, arguments=dict(capability.example), why=_WORKS)
+def _filled_example(refused: Refused) -> Iterator[NextAction]:
+    yield from filled_example(refused.tool, refused.arguments, refused.lab.engine)
 
 
 def _own_example(refused: Refused) -> Iterator[NextAction]:
-    """The example with the model, the criterion and the prompts that the caller named."""
-    for example in _example(refused):
-        own = {name: value for name, value in refused.arguments.items() if name in _OWN and name in example.arguments}
-        said = ", ".join(name for name in _OWN if name in own)
-        if own:
-            why = f"A call of this tool that works as it stands, with your {said}; put your own words in for the rest."
-            yield example.model_copy(update={"arguments": {**example.arguments, **own}, "why": why})
+    yield from own_example(refused.tool, refused.arguments, refused.lab.engine)
+
+
+def _example(refused: Refused) -> Iterator[NextAction]:
+    yield from plain_example(refused.tool, refused.arguments, refused.lab.engine)
+
+
+def _what_it_names(refused: Refused) -> Iterator[NextAction]:
+    yield from what_it_names(refused.tool)
+
+
+def _other_way(made: Callable[[str, Mapping[str, Any]], Iterable[NextAction]]) -> Calls:
+    return lambda refused: made(refused.tool, refused.arguments)
+
+
+_OTHER_WAYS = (_other_way(named_after_criterion), _other_way(directions_first), _other_way(one_of_two))
+_EXAMPLES = (_filled_example, _own_example, _example, _what_it_names)
 
 
 def _mended_fields(refused: Refused) -> Iterator[NextAction]:
@@ -220,8 +222,11 @@ def _handles(mend: Callable[[Refused], Iterable[Mended]]) -> Calls:
 
 
 def _other_kinds(refused: Refused) -> Iterator[Mended]:
+    """One of the kind that is wanted, in its own terms where the call has others."""
     if isinstance(refused.error, WrongArtifact):
-        yield from of_kind(refused.arguments, refused.error, refused.lab.engine)
+        for mended in of_kind(refused.arguments, refused.error, refused.lab.engine):
+            termed = [*as_reported(refused.tool, mended.arguments, refused.settings)]
+            yield from (Mended(each.arguments, f"{mended.said}, {each.said}") for each in termed or [mended])
 
 
 _near_ids = _handles(lambda refused: whole_ids(refused.arguments, refused.lab.engine))
@@ -234,16 +239,8 @@ def _makers(refused: Refused) -> Iterator[NextAction]:
     """What makes an artifact of the kind that is wanted, asked about what the refused call named."""
     for kind in refused.error.kinds if isinstance(refused.error, WrongArtifact) else ():
         if kind in _MAKER:
-            tool, why = _MAKER[kind], f"Nothing here is of kind {kind} yet: {_MAKER[kind]} makes it."
+            tool, why = _MAKER[kind], f"Nothing of kind {kind} here is of this question: {_MAKER[kind]} makes it."
             yield from _of(tool, why, "model", "criterion", "dataset")(refused)
-
-
-def _named_after_criterion(refused: Refused) -> Iterator[NextAction]:
-    """The same set under a name made of its criterion, where it was given none."""
-    words = re.findall("[a-z0-9]+", str(refused.arguments.get("criterion", "")).lower())
-    name = "-".join(word for word in words if word not in _FILLERS)[:40].strip("-")
-    if refused.tool == "build_prompts" and "name" not in refused.arguments and name:
-        yield _again(refused, f"The same with name {name!r}.", {"name": name}, ())
 
 
 def _not_spans(refused: Refused) -> Iterator[NextAction]:
@@ -329,7 +326,7 @@ def _rows(row: tuple[Calls, ...], *codes: str) -> dict[str, tuple[Calls, ...]]:
 
 
 CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
-    "invalid_request": (_mended_fields, _near_ids, _other_sort, _as_reported, _named_after_criterion),
+    "invalid_request": (_mended_fields, _near_ids, _other_sort, _as_reported, *_OTHER_WAYS),
     "wrong_artifact": (
         _right_kind,
         _makers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_PER_SIDE, _LEAST_PER_SIDE = 500, 8
 _ACTIONS = 3
+_ASKS = "build_prompts"
 _SETTLED_SHOWN = 10
 _PLANNED = 6
 """Calls that are planned for their exact cost; others of their kind are taken to cost the same."""
@@ -41,7 +42,7 @@ def _handle(request: PlanEvidenceRequest, lab: Lab) -> PlanEvidenceResult:
     return PlanEvidenceResult(
         summary=_in_words(evidence.criterion, shown, len(ranked), len(evidence.settled)),
         warnings=("Chance and power are expectations, not findings; a call that fails to move a grade is one, too.",),
-        agent_next_actions=_distinct([each.call for each in shown if each.call is not None])[:_ACTIONS],
+        agent_next_actions=tuple(_offered(shown))[:_ACTIONS],
         criterion=evidence.criterion,
         model=evidence.model,
         experiments=shown,
@@ -157,7 +158,7 @@ def _prompts(candidate: Candidate) -> NextAction | None:
         "source": {"kind": "ask", "n_per_side": min(max(candidate.n_per_side, _LEAST_PER_SIDE), _MOST_PER_SIDE)},
     }
     BuildPromptsRequest.model_validate(arguments)
-    return NextAction(tool="build_prompts", arguments=arguments, why=candidate.remedy.why + _in_turns(candidate))
+    return NextAction(tool=_ASKS, arguments=arguments, why=candidate.remedy.why + _in_turns(candidate))
 
 
 def _in_turns(candidate: Candidate) -> str:
@@ -183,14 +184,16 @@ _CALLS: dict[ExperimentKind, Callable[[Candidate], NextAction | None]] = {
 }
 
 
-def _distinct(actions: list[NextAction]) -> tuple[NextAction, ...]:
-    """Return different experiments, best first; new prompts only for the claim that they are worth most to."""
-    found: list[NextAction] = []
-    for action in actions:
-        asks = action.tool == "build_prompts" and any(each.tool == action.tool for each in found)
-        if action not in found and not asks:
-            found.append(action)
-    return tuple(found)
+def _offered(shown: tuple[Experiment, ...]) -> Iterator[NextAction]:
+    """Yield the best call of each kind of experiment; those for other units stand beside their units."""
+    best = {(each.kind, each.call.tool): each for each in reversed(shown) if each.call is not None}
+    tools: set[str] = set()
+    for each in shown:
+        call = each.call
+        if call is None or best[each.kind, call.tool] is not each or (call.tool == _ASKS and _ASKS in tools):
+            continue
+        tools.add(call.tool)
+        yield call.model_copy(update={"why": f"{each.unit}: {call.why}"})
 
 
 def _in_words(criterion: str, shown: tuple[Experiment, ...], n: int, n_settled: int) -> str:

@@ -142,7 +142,8 @@ def test_an_id_that_was_cut_off_or_has_a_slip_is_offered_whole_and_a_file_by_its
 
 
 def test_an_example_with_made_up_ids_is_no_call_that_works(lab: Lab) -> None:
-    assert after(lab, "job_wait", {"job_id": 7}) == [("lab_overview", {})]
+    assert after(lab, "job_wait", {"job_id": 7}) == [("lab_overview", {"sections": ["jobs"]})]
+    assert after(lab, "explain_latent", {}) == [("lab_overview", {"sections": ["stores"]})]
     example = dict(BY_NAME["inspect"].example)
     assert after(lab, "inspect", {"threshold": "high"}) == [("inspect", example)]
 
@@ -153,6 +154,10 @@ def test_an_example_of_a_tool_is_about_the_model_and_prompts_that_the_caller_nam
     (works,) = after(lab, "trace_paths", {**NAMES, "pooling": "last", "model": "builtin:pocket-gpt2"})
     assert works[1]["model"] == "builtin:pocket-gpt2"
     assert works[1]["sources"] == BY_NAME["trace_paths"].example["sources"]
+    asked = {"base": "builtin:pocket-gpt2", "changed": "builtin:pocket-gpt2", "quantise": "int8_weights"}
+    example = BY_NAME["diff_models"].example
+    lacks = {name: example[name] for name in ("criterion", "dataset")}
+    assert after(lab, "diff_models", asked) == [("diff_models", asked | lacks)]
 
 
 @pytest.fixture
@@ -194,16 +199,38 @@ def test_an_artifact_of_another_kind_leads_to_what_makes_the_kind_that_is_wanted
 
 def test_an_artifact_of_another_kind_leads_to_those_of_the_kind_that_is_wanted(lab: Lab) -> None:
     page = call(lab, "gallery", {}).artifacts[0].id
-    wrong = WrongArtifact("no", artifact=page, kinds=("gallery",))
+    wrong = WrongArtifact("no", artifact=page, kinds=("note",))
     for title in ("first", "second", "third"):
-        publish(lab, "gallery", title)
+        publish(lab, "note", title)
     asked = {"left": page, "others": [{"right": page}], "name": "x"}
-    second, first = list(of_kind(asked, wrong, lab.engine))
-    assert "third" in second.said
-    assert "second" in first.said
-    other = second.arguments["left"]
+    latest, before = list(of_kind(asked, wrong, lab.engine))
+    assert "third" in latest.said
+    assert "second" in before.said
+    other = latest.arguments["left"]
     assert other != page
-    assert second.arguments == {"left": other, "others": [{"right": other}], "name": "x"}
+    assert latest.arguments == {"left": other, "others": [{"right": other}], "name": "x"}
+    assert list(of_kind(asked | {"criterion": "another"}, wrong, lab.engine)) == [], "of another question"
+    without = [each.arguments["left"] for each in of_kind(asked | {"known": [other]}, wrong, lab.engine)]
+    assert other not in without, "one that the call names already is not offered again"
+
+
+def test_a_row_that_is_no_direction_leads_to_the_inspection_that_learns_some(lab: Lab) -> None:
+    page = call(lab, "gallery", {}).artifacts[0].id
+    asked = NAMES | {"source": {"kind": "report", "report": page, "rank": 1}}
+    (offered,) = mending("invalid_request", "make_steering_vector", asked, lab)
+    assert (offered.tool, offered.arguments) == ("inspect", NAMES | {"evidence": "directions"})
+
+
+def test_prompts_beside_values_that_bring_their_own_lead_to_one_of_both(lab: Lab) -> None:
+    assert after(lab, "inspect", NAMES | {"evidence": "store:" + "0" * 64}) == [("inspect", NAMES)]
+
+
+def test_an_example_names_the_latest_of_what_the_workspace_has(tmp_path: Path) -> None:
+    with Lab.open(Settings(workspace=tmp_path, cpu_slots=1, gpu_slots=0, ballast_bytes=0), ALL) as opened:
+        assert after(opened, "query_activations", {}) == [("lab_overview", {"sections": ["stores"]})]
+        publish(opened, "activation_store", "first")
+        latest = publish(opened, "activation_store", "second")
+        assert after(opened, "query_activations", {}) == [("query_activations", {"store": latest, "query": "overview"})]
 
 
 def test_a_report_under_other_terms_is_offered_with_its_own(lab: Lab) -> None:
