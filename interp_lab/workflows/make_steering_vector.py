@@ -178,7 +178,7 @@ def _publish(
     run: Run,
     suggest: Callable[[str], tuple[NextAction, ...]],
 ) -> MakeSteeringVectorResult:
-    with run.artifact(VECTOR_KIND, f"Direction of {record.criterion[:120]} at {record.address}") as files:
+    with run.artifact(VECTOR_KIND, f"Direction of {record.criterion[:120].rstrip('.')} at {record.address}") as files:
         written, notes = write_vector(
             files,
             record,

@@ -154,7 +154,7 @@ def _publish(dossier: Dossier, request: DossierRequest, lab: Lab) -> ArtifactRef
         request,
         {f"report {n}": run.run for n, run in enumerate(dossier.parts.runs) if run.state == "succeeded"},
     )
-    title = f"Dossier: {dossier.criterion[:120]} in {dossier.model}"[:200]
+    title = f"Dossier: {dossier.criterion[:120].rstrip('.')} in {dossier.model}"[:200]
     with lab.engine.inline.artifact(DOSSIER_KIND, title, origin) as writer:
         writer.write_json("dossier.json", dossier.model_dump(mode="json"))
         writer.write_text("dossier.md", render_dossier_markdown(dossier))

@@ -63,7 +63,7 @@ def assemble(context: Context, found: Found, measured: Measured, actions: tuple[
 
 def publish(report: CircuitReport, run: Run) -> str:
     """Write the report as JSON, Markdown and HTML; return the artifact's id."""
-    with run.artifact(CIRCUIT_KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
+    with run.artifact(CIRCUIT_KIND, f"{report.criterion[:120].rstrip('.')} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_circuit_markdown(report))
         files.write_text("report.html", render_circuit(report))

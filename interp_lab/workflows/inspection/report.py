@@ -79,7 +79,7 @@ def assemble(
 
 def publish(report: InspectReport, findings: Findings, pooled: Table, run: Run) -> None:
     """Write the report as JSON, Markdown and HTML, and the statistics of every coordinate as tensors."""
-    with run.artifact(KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
+    with run.artifact(KIND, f"{report.criterion[:120].rstrip('.')} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_markdown(report))
         files.write_text("report.html", render_html(report))

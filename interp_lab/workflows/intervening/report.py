@@ -86,7 +86,7 @@ def assemble(
 
 def publish(report: InterveneReport, records: Sequence[str], run: Run) -> None:
     """Write the report as JSON, Markdown and HTML, and every run as a record."""
-    with run.artifact(REPORT_KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
+    with run.artifact(REPORT_KIND, f"{report.criterion[:120].rstrip('.')} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_intervention_markdown(report))
         files.write_text("report.html", render_intervention(report))

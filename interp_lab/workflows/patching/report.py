@@ -87,7 +87,7 @@ def assemble(request: PatchRequest, found: Found, run: Run, suggest: Suggest) ->
 
 def publish(report: PatchReport, run: Run) -> None:
     """Write the report as JSON, Markdown and HTML."""
-    with run.artifact(PATCH_KIND, f"{report.criterion[:120]} in {report.model.id}") as files:
+    with run.artifact(PATCH_KIND, f"{report.criterion[:120].rstrip('.')} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_patching_markdown(report))
         files.write_text("report.html", render_patching(report))

@@ -90,7 +90,9 @@ def finished(report: SteerReport, *, caveats: tuple[str, ...], suggest: Suggest,
 
 def publish(report: SteerReport, records: Sequence[str], run: Run) -> None:
     """Write the report as JSON, Markdown and HTML, and every steered text's score as a record, if there are any."""
-    with run.artifact(STEER_KIND, f"Steering towards {report.criterion[:120]} in {report.model.id}"[:200]) as files:
+    with run.artifact(
+        STEER_KIND, f"Steering towards {report.criterion[:120].rstrip('.')} in {report.model.id}"[:200]
+    ) as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_steering_markdown(report))
         files.write_text("report.html", render_steering(report))

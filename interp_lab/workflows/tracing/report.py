@@ -70,7 +70,7 @@ def reason_codes(reasons: Sequence[PathReason]) -> tuple[ReasonCode, ...]:
 def publish(report: PathReport, records: Iterator[str], run: Run) -> str:
     """Write the report as JSON, Markdown and HTML, its graph, and every run as a record; return the artifact's id."""
     kind = TRACE_KIND if report.kind == "trace" else VALIDATION_KIND
-    with run.artifact(kind, f"{report.criterion[:120]} in {report.model.id}") as files:
+    with run.artifact(kind, f"{report.criterion[:120].rstrip('.')} in {report.model.id}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_paths_markdown(report))
         files.write_text("report.html", render_paths(report))

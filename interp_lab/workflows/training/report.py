@@ -21,6 +21,8 @@ IMPROVING: Final = 0.05
 FEW_PER_LATENT: Final = 100
 OFF_TARGET: Final = 0.25
 
+_TITLE = 200
+"""Characters of a title."""
 _WORDS: Final[dict[Flag, str]] = {
     "many_dead_latents": f"over {DEAD:.0%} of the latents did not fire in the last window of training",
     "poor_reconstruction": f"over {POOR:.0%} of the variance is unexplained on held-out prompts",
@@ -90,7 +92,8 @@ def dead_unknown(report: TrainingReport) -> str:
 
 def publish(report: TrainingReport, lines: Sequence[Line], run: Run) -> None:
     """Write the report as JSON, Markdown and HTML, and every kept row of measurements."""
-    with run.artifact(REPORT_KIND, report.headline[:200]) as files:
+    title = f"Training of {', '.join(row.name for row in report.dictionaries)}"
+    with run.artifact(REPORT_KIND, title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_training_markdown(report))
         files.write_text("report.html", render_training(report, lines))
