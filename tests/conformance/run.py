@@ -111,7 +111,7 @@ def _inspect(era: str, workspace: Path, method: str, *options: str) -> str:
     asked = [
         "--cli",
         "--connect-timeout",
-        "60000",
+        "240000",
         "--protocol-era",
         era,
         server,
