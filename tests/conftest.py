@@ -13,9 +13,20 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as drawn
 from jaxtyping import install_import_hook
 
 install_import_hook(["interp_lab.engine", "interp_lab.methods"], "beartype.beartype")
+
+# A busy machine fails no test, and neither does a draw that nobody has seen before: `make faults` draws new ones.
+drawn.register_profile(
+    "lab",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("INTERP_LAB_FAULTS") != "long",
+)
+drawn.load_profile("lab")
 
 if TYPE_CHECKING:
     from interp_lab.models.load import LoadedModel

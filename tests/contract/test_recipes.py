@@ -48,7 +48,7 @@ def extras_of(text: str) -> set[str]:
 
 def run_in(home: Path, script: str) -> None:
     environment = {"HOME": str(home), "PATH": f"{home / 'bin'}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-euc", script], env=environment, check=True, timeout=60)
+    subprocess.run(["bash", "-euc", script], env=environment, check=True, timeout=900)
 
 
 def stand_in(path: Path, notes: Path) -> None:

@@ -87,7 +87,7 @@ async def _from_sentence_to_report(workspace: Path, mode: str) -> None:
         plan = await agent.call("inspect", **REQUEST, dry_run=True)
         assert plan["state"] == "planned"
         assert plan["plan"]["n_forward_passes"] == plan["plan"]["n_prompts"]
-        view = await agent.finish(await agent.call("inspect", **REQUEST, wait_s=1))
+        view = await agent.finish(await agent.call("inspect", **REQUEST, wait_s=20))
         assert view["state"] == "succeeded"
         assert view["result"]["n_tested"] == plan["plan"]["n_coordinates"]
         assert len(view["result"]["ranking"]) == REQUEST["top_k"]

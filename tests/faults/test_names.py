@@ -35,7 +35,9 @@ HOSTILE = [
 ]  # fmt: skip
 REFUSALS = (InvalidPath, PathOutsideWorkspace)
 examples = settings(
-    max_examples=3000 if LONG else 150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3000 if LONG else 150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 

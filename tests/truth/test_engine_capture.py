@@ -119,7 +119,7 @@ def test_threads_take_turns_on_one_model(gpt2, batch) -> None:
     gate = threading.Barrier(3)
 
     def work(layer: int) -> None:
-        gate.wait(timeout=30)
+        gate.wait(timeout=900)
         for _ in range(5):
             with capture(gpt2, [Address("resid_post", layer)]) as run:
                 inside[0] += 1
@@ -131,7 +131,7 @@ def test_threads_take_turns_on_one_model(gpt2, batch) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=900)
     assert most == [1]
     assert wrong == [False] * 15
 

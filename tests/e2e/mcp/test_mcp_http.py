@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import counting_lab
@@ -41,6 +41,7 @@ class Served(NamedTuple):
 
     url: str
     token: str
+    workspace: Path
 
     @property
     def port(self) -> int:
@@ -59,7 +60,7 @@ class Served(NamedTuple):
             "Mcp-Method": "tools/list",
         }
         given: Mapping[str, str] = {**right, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         connection.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
         data = json.dumps(LIST).encode() if body is None else body
         for name, value in {**given, "Content-Length": str(len(data))}.items():
@@ -85,10 +86,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         text=True,
     )
     try:
-        yield Served(_url(process), (workspace / ROOT_NAME / TOKEN_NAME).read_text().strip())
+        url = _url(process)
+        yield Served(url, (workspace / ROOT_NAME / TOKEN_NAME).read_text().strip(), workspace)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=600)
 
 
 def _url(process: subprocess.Popen[str]) -> str:
@@ -163,19 +165,23 @@ def test_a_routing_header_that_names_another_task_is_refused(served: Served) -> 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_the_real_client_drives_a_job(served: Served, era: str) -> None:
     headers = {"Authorization": f"Bearer {served.token}"}
-    seen: list[Any] = []
+    calls: list[list[float]] = []
 
     async def watch(progress: float, total: float | None, message: str | None) -> None:
-        seen.append(progress)
+        calls[-1].append(progress)
+        (served.workspace / f"go-{era}").touch()  # the job counts on until it has been seen to
 
-    async with httpx2.AsyncClient(headers=headers, timeout=60) as session:
+    async with httpx2.AsyncClient(headers=headers, timeout=600) as session:
         transport = streamable_http_client(served.url, http_client=session)
         async with Client(transport, mode=era) as client:
-            arguments = {"steps": 20, "step_s": 0.1, "wait_s": 45, "request_key": era}
-            result = await client.call_tool("count", arguments, progress_callback=watch)
-    assert result.structured_content["state"] == "succeeded"
-    assert seen == sorted(seen)
-    assert seen
+            view = {"state": "queued"}
+            while view["state"] in {"queued", "starting", "running"}:
+                arguments = {"until": f"go-{era}", "wait_s": 45, "request_key": era}
+                calls.append([])
+                view = (await client.call_tool("count", arguments, progress_callback=watch)).structured_content
+    assert view["state"] == "succeeded"
+    assert all(seen == sorted(seen) for seen in calls)
+    assert any(calls)
 
 
 def test_a_token_file_that_others_can_read_stops_the_server(tmp_path: Path) -> None:
@@ -194,7 +200,7 @@ def test_a_token_file_that_others_can_read_stops_the_server(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode
     assert "UnsafeToken" in done.stderr

@@ -36,6 +36,6 @@ print(sorted(name for name in {HEAVY!r} if name in sys.modules))
 def test_the_server_process_never_imports_torch_or_its_like() -> None:
     environment = {**os.environ, "PYTHONPATH": counting_lab.python_path()}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False, timeout=1800
     )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]

@@ -63,7 +63,9 @@ def publish(paths: WorkspacePaths, store: ArtifactStore, files: dict[str, bytes]
     return artifact.id
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9]{0,8}\.(txt|bin)", fullmatch=True).filter(lambda n: not n.startswith("con")),

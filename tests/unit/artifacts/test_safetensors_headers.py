@@ -85,7 +85,7 @@ def test_a_huge_header_and_a_flood_of_tensors_are_refused(tmp_path: Path) -> Non
         check_safetensors_header(write(tmp_path / "x", flood))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80))
 def test_any_bytes_are_sound_or_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x"

@@ -40,7 +40,9 @@ def test_a_log_under_its_cap_is_left_alone(tmp_path: Path) -> None:
     assert not cap_log(tmp_path / "none.txt", CAP)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(1, 150))
 def test_every_byte_read_is_the_one_written_at_that_position(tmp_path: Path, sizes: list[int], page_size: int) -> None:
     log = tmp_path / "log.txt"

@@ -123,5 +123,5 @@ def test_the_lock_of_a_model_can_be_taken_again_by_its_holder_only(load_tiny) ->
     with lock, lock:
         other = threading.Thread(target=lambda: answers.append(lock.acquire(blocking=False)))
         other.start()
-        other.join(timeout=30)
+        other.join(timeout=900)
     assert answers == [False]

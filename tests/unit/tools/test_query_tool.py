@@ -84,7 +84,9 @@ def test_every_answer_is_bounded_says_its_n_and_its_caveat_and_leads_on(lab: Lab
 
 
 @given(st.sampled_from(EVERY), st.integers(9, 60))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_pages_of_any_size_join_to_the_whole(lab: Lab, query: dict[str, Any], limit: int) -> None:
     whole = ask(lab, query, limit=100)
     wanted, cursor = list(whole.table.rows), None

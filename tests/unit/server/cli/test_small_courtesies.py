@@ -53,5 +53,5 @@ def test_a_reader_that_stops_early_ends_the_command_without_a_traceback(tmp_path
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert process.wait(timeout=60) == 141
+    assert process.wait(timeout=600) == 141
     assert said == b""

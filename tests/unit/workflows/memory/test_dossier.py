@@ -69,7 +69,7 @@ def test_reports_of_two_processes_are_in_one_dossier(settings: Settings) -> None
         "units = [unit_card('resid_post.2 #5', 'validated', [edit_card(1.0)], ('effect_confirmed',))]\n"
         "publish(workspace(Path(sys.argv[1])), intervene_report(units), at=1, investigator='grace')\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(settings.workspace)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(settings.workspace)], check=True, timeout=900)
     answer = ask(settings)
     assert answer.counts is not None
     assert answer.parts is not None

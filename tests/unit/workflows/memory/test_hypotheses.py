@@ -129,7 +129,7 @@ def test_processes_that_register_at_once_lose_nothing(settings: Settings) -> Non
         "for n in range(4): register(workspace(Path(sys.argv[1])), least_effect=float(sys.argv[2]) + n)\n"
     )
     started = [subprocess.Popen([sys.executable, "-c", code, str(settings.workspace), first]) for first in ("10", "20")]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [process.wait(timeout=900) for process in started] == [0, 0]
     assert len(read_registry(settings)) == 8
 
 

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from pydantic import ValidationError
@@ -27,6 +29,8 @@ from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
 from interp_lab.workflows import train_together
 from interp_lab.workflows.train_sae import train_sae
+from interp_lab.workflows.training import ranks
+from tests.unit.workflows.training import gated_ranks
 
 ASKED: dict[str, Any] = {
     "source": "store",
@@ -76,7 +80,7 @@ def torchrun(workspace: Path, asked: dict[str, Any]) -> None:
         *("--workspace", str(workspace), "--output", str(workspace / "command")),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_LAB_WORKSPACE": str(workspace)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -94,19 +98,36 @@ def kill_a_rank() -> None:
     raise AssertionError("no second process is at work")
 
 
+def can_act(pid: int) -> bool:
+    """Return whether a process can still do something: one that is ending has no memory, and so no environment."""
+    try:
+        return bool(psutil.Process(pid).environ())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def interrupt() -> None:
     raise InterruptedJob
 
 
 def test_two_ranks_one_of_which_is_killed_give_the_bytes_of_the_command_and_nearly_those_of_one(
-    tmp_path: Path, make_store: Callable[..., Path], settings: Settings
+    tmp_path: Path, make_store: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_store()
     torchrun(tmp_path, ASKED)
+    monkeypatch.setattr(ranks, "_MODULE", gated_ranks.__name__)
+    patient, gate = replace(settings, kill_grace_s=3600), tmp_path / gated_ranks.GATE
+    gate.touch()
     with pytest.raises(InterruptedJob):
-        trained(tmp_path / "job", settings, ASKED, interrupt)
+        trained(tmp_path / "job", patient, ASKED, interrupt)
     assert list((tmp_path / "job" / "ckpt").glob("*/state.json")), "what was done when the job was interrupted is kept"
-    trained(tmp_path / "job", settings, ASKED, kill_a_rank)
+
+    def break_the_group() -> None:
+        kill_a_rank()
+        gate.unlink()
+
+    trained(tmp_path / "job", patient, ASKED, break_the_group)
+    assert not gate.exists()
     command, job = weights(tmp_path / "command"), weights(tmp_path / "job")
     assert all(torch.equal(job[name], tensor) for name, tensor in command.items())
 
@@ -125,28 +146,28 @@ def test_processes_that_break_every_time_are_given_up(tmp_path: Path) -> None:
 
 
 def test_a_group_that_broke_is_gone_before_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stays = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(120)"
+    stays = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
     breaks = (
         "import pathlib, subprocess, sys; "
         "left = subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True); "
         "pathlib.Path(sys.argv[2]).write_text(str(left.pid)); sys.exit(1)"
     )
-    ranks: list[Path] = []
+    started: list[Path] = []
     met: list[int] = []
 
     def start(gang: Gang) -> subprocess.Popen[bytes]:
-        met.extend(int(rank.read_text()) for rank in ranks if rankrun.lives(int(rank.read_text())))
-        ranks.append(tmp_path / f"rank-{len(ranks)}")
-        command = [sys.executable, "-c", breaks, stays, str(ranks[-1])]
+        met.extend(int(rank.read_text()) for rank in started if can_act(int(rank.read_text())))
+        started.append(tmp_path / f"rank-{len(started)}")
+        command = [sys.executable, "-c", breaks, stays, str(started[-1])]
         return subprocess.Popen(command, env=os.environ | {OWNER: str(os.getpid())}, start_new_session=True)
 
     monkeypatch.setattr(Gang, "_start", start)
     gang = Gang(module="", arguments=(), n=1, crash_budget=2, grace_s=1)
     with LocalRun(tmp_path / "run") as run, pytest.raises(WorkerKilled, match="broke 2 times"):
         gang.work(run)
-    assert len(ranks) == 2
+    assert len(started) == 2
     assert met == []
-    assert not [rank for rank in ranks if rankrun.lives(int(rank.read_text()))]
+    assert not [rank for rank in started if can_act(int(rank.read_text()))]
 
 
 def test_a_rank_that_is_out_of_memory_says_so_and_is_not_tried_again(
