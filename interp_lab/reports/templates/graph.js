@@ -19,7 +19,13 @@
 
   const root = el("g", {}, view);
   graph.lanes.forEach(([x1, y1, x2, y2]) => el("line", { class: "lane", x1, y1, x2, y2 }, root));
-  graph.captions.forEach(({ x, y, text, anchor }) => { el("text", { x, y, "text-anchor": anchor }, root).textContent = text; });
+  const captions = graph.captions.map(caption => {
+    const text = el("text", { x: caption.x, y: caption.y, "text-anchor": caption.anchor }, root);
+    text.textContent = caption.text;
+    return { ...caption, node: text };
+  });
+  graph.marks.forEach(mark => { mark.force = 0; });
+  graph.links.forEach(link => [link.source, link.target].forEach(id => { const mark = byId.get(id); mark.force = Math.max(mark.force, link.size); }));
   const links = graph.links.map((link, rank) => {
     const line = el("path", { class: ["edge", link.style, ...link.tags].join(" "), "stroke-width": (0.6 + 4.4 * link.size).toFixed(2) }, root);
     el("title", {}, line).textContent = `${byId.get(link.source).label} → ${byId.get(link.target).label}: ${link.value}. ${link.told}`;
@@ -45,12 +51,11 @@
       const several = members.length > 1, r = mark.r * (several ? 1.5 : 1), name = several ? `${group.label} ×${members.length}` : mark.label;
       mark.dot.setAttribute("cx", mark.cx);
       mark.dot.setAttribute("cy", mark.cy);
-      mark.dot.setAttribute("r", r);
+      mark.reach = r;
       mark.dot.classList.toggle("several", several);
       mark.title.textContent = `${name}. ${mark.told}`;
-      mark.text.setAttribute("x", mark.cx);
-      mark.text.setAttribute("y", mark.cy - r - 5);
-      mark.text.textContent = name.length > 30 ? `${name.slice(0, 29)}…` : name;
+      const said = captions.find(caption => name.startsWith(`${caption.text} `)), short = said ? name.slice(said.text.length + 1) : name;
+      mark.text.textContent = short.length > 30 ? `${short.slice(0, 29)}…` : short;
       mark.always = mark.named || several;
     });
     links.forEach(link => {
@@ -88,11 +93,11 @@
       mark.dot.style.display = gone ? "none" : "";
       mark.dot.classList.toggle("dim", dim);
       mark.dot.classList.toggle("pinned", pinned.has(mark.id));
-      mark.text.style.display = gone || !(mark.always || pinned.has(mark.id) || (pinned.size > 0 && !dim)) ? "none" : "";
+      mark.gone = gone || (dim && !mark.always);
       mark.text.classList.toggle("dim", dim);
     });
     const asked = get("search").value.trim() !== "", hit = new Map(graph.marks.map(mark => [mark.id, found(mark)]));
-    clear();
+    letter();
     links.forEach(link => {
       const on = pinned.size > 0 && through(link), missed = asked && !hit.get(link.source) && !hit.get(link.target);
       link.line.style.display = link.off || link.inside ? "none" : "";
@@ -101,14 +106,41 @@
     });
   };
 
-  // Of names that would lie on one another, those of pinned and large marks are written; a title has the others.
-  const clear = () => {
-    const taken = [], weight = mark => (pinned.has(mark.id) ? 1000 : 0) + (mark.text.classList.contains("dim") ? 0 : 100) + mark.r;
-    graph.marks.filter(mark => mark.text.style.display !== "none").sort((a, b) => weight(b) - weight(a)).forEach(mark => {
-      const half = mark.text.textContent.length * 3.1, y = Number(mark.text.getAttribute("y"));
-      const hides = taken.some(one => Math.abs(one.x - mark.cx) < one.half + half && Math.abs(one.y - y) < 11);
-      if (hides) mark.text.style.display = "none";
-      else taken.push({ x: mark.cx, y, half });
+  // Letters keep their size on the screen, dots at least half of theirs. Of names that would lie on one another, and of
+  // more than there is room for, those of pinned, named and strongly linked marks are written; nearer, there is more room.
+  let box = [...graph.box];
+  const unit = () => Math.max(box[2] / Math.max(1, view.clientWidth), box[3] / Math.max(1, view.clientHeight));
+  const letter = () => {
+    const px = unit(), taken = [], wide = view.clientWidth * px, high = view.clientHeight * px;
+    const left = box[0] + (box[2] - wide) / 2, top = box[1] + (box[3] - high) / 2, grow = Math.max(1, Math.min(2, px / 1.6));
+    const fits = (x, y, half, apart) => !taken.some(one => Math.abs(one.x - x) < one.half + half + apart && Math.abs(one.y - y) < 11.5 * px);
+    const held = (x, half) => Math.max(left + half + 3 * px, Math.min(left + wide - half - 3 * px, x));
+    view.style.setProperty("--unit", px);
+    captions.forEach(caption => {
+      const half = caption.text.length * 3.4 * px, side = { start: half, end: -half, middle: 0 }[caption.anchor];
+      const away = side === 0 && (caption.x < left || caption.x > left + wide);  // of lanes, but not of columns, it stays at the edge
+      const x = held(caption.x + side, half), shown = !away && fits(x, caption.y, half, 4 * px);
+      caption.node.style.display = shown ? "" : "none";
+      caption.node.setAttribute("x", x);
+      caption.node.setAttribute("text-anchor", "middle");
+      if (shown) taken.push({ x, y: caption.y, half });
+    });
+    const weight = mark => (pinned.has(mark.id) ? 1000 : 0) + (mark.text.classList.contains("dim") ? 0 : 100) + (mark.always ? 10 : 0) + mark.force + mark.r / 100;
+    let room = Math.max(8, Math.round(view.clientWidth * view.clientHeight / 3600));
+    graph.marks.forEach(mark => {
+      mark.dot.setAttribute("r", mark.reach * grow);
+      mark.text.style.display = "none";
+    });
+    const near = graph.marks.filter(mark => !mark.gone && mark.cx > left && mark.cx < left + wide && mark.cy > top && mark.cy < top + high);
+    near.sort((a, b) => weight(b) - weight(a)).forEach(mark => {
+      const half = mark.text.textContent.length * 3.1 * px, r = mark.reach * grow, beside = graph.across && mark.cx + r + 3 * px + 2 * half < left + wide;
+      const x = held(mark.cx + (beside ? r + 3 * px + half : 0), half), y = mark.cy + (beside ? 4 * px : -r - 4 * px);
+      if ((room <= 0 && !pinned.has(mark.id)) || !fits(x, y, half, 5 * px)) return;
+      room -= 1;
+      mark.text.style.display = "";
+      mark.text.setAttribute("x", x);
+      mark.text.setAttribute("y", y);
+      taken.push({ x, y, half });
     });
   };
 
@@ -156,8 +188,7 @@
   }
 
   // Moving and zooming: wheel, buttons, one finger or two.
-  let box = [...graph.box];
-  const put = next => { box = next; view.setAttribute("viewBox", box.join(" ")); };
+  const put = next => { box = next; view.setAttribute("viewBox", box.join(" ")); letter(); };
   const around = (x, y, scale) => put([x - (x - box[0]) * scale, y - (y - box[1]) * scale, box[2] * scale, box[3] * scale]);
   const at = event => {
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(view.getScreenCTM().inverse());
@@ -205,8 +236,11 @@
   get("unpin").addEventListener("click", () => { pinned.clear(); update(); });
   view.style.height = `${Math.max(300, Math.min(innerHeight * 0.78, view.clientWidth * box[3] / box[2]))}px`;
   panel.style.maxHeight = innerWidth > 900 ? view.style.height : "";
-  put(box);
+  window.addEventListener("resize", () => letter());
   place();
   update();
+  // A small screen begins at the end that everything leads to, where names can be read; Fit shows all.
+  const least = Math.min(1, 3.5 / unit());
+  put([graph.box[0] + graph.box[2] * (1 - least), graph.box[1] + graph.box[3] * (1 - least) / 2, graph.box[2] * least, graph.box[3] * least]);
 })();
 //]]>
