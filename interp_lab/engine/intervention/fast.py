@@ -17,7 +17,7 @@ from torch.nn import functional
 from interp_lab.engine.fused import fused_activations
 from interp_lab.engine.intervention.attend import attention_of_runs, can_share, passing_cache, sharing
 from interp_lab.engine.intervention.resume import BaseRun, base_runs, copied_prefix, only_last_position, resumed
-from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.precision import matmul_of_runs
 from interp_lab.errors import HookPointUnavailable
 from interp_lab.models.load import LoadedModel
 
@@ -73,7 +73,7 @@ def in_use(loaded: LoadedModel, path: FastPath, *, tokens: Sequence[int] | None)
     """
     with ExitStack() as stack:
         if loaded.device.type == "cpu":
-            stack.enter_context(matmul_precision())
+            stack.enter_context(matmul_of_runs(loaded.facts.d_model))
         stack.enter_context(fused_activations(loaded))
         if path.attention:
             stack.enter_context(attention_of_runs(loaded))

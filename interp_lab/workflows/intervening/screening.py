@@ -16,7 +16,7 @@ from interp_lab.engine.intervention.attribution import EstimateError, estimate, 
 from interp_lab.engine.intervention.measures import Behaviour
 from interp_lab.engine.intervention.run import Subject
 from interp_lab.engine.lens import Site
-from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.precision import matmul_of_runs
 from interp_lab.errors import InvalidRequest
 from interp_lab.points import Address
 from interp_lab.settings import Settings
@@ -59,7 +59,7 @@ def screened(
     place = _place(asked, inputs, settings)
     explore = [i for i in design.split.rows("explore") if labels[i]][:MOST_PROMPTS]
     subjects = [Subject(inputs.tokens[i], i) for i in explore]
-    with matmul_precision():
+    with matmul_of_runs(loaded.facts.d_model):
         found = estimate(loaded, subjects, behaviour, place.site, writes=place.writes, rows=place.rows)
         best = found.top(asked.n)
         sample = _drawn(place.n_units, best, asked.n_sample, seed)

@@ -16,7 +16,7 @@ from interp_lab.engine.edits import Slice, Target, Unit
 from interp_lab.engine.harvest import token_values
 from interp_lab.engine.lens import Site
 from interp_lab.engine.pooling import poolable
-from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.precision import matmul_of_runs
 from interp_lab.errors import NonFiniteActivations
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import Span, TokenizedPrompt
@@ -107,7 +107,7 @@ def read(
         site, indices = _place(target)
         wanted[site] = sorted({*wanted.get(site, []), *indices})
     found: dict[Target, list[NDArray[np.float32]]] = {t: [np.zeros(0, np.float32)] * len(prompts) for t in targets}
-    with matmul_precision():
+    with matmul_of_runs(loaded.facts.d_model):
         for row in token_values(loaded, prompts, wanted):
             check()
             for target in targets:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interp_lab.contracts.path_report import ScreenError
 from interp_lab.engine.paths.screen import Screen
-from interp_lab.engine.precision import matmul_precision
+from interp_lab.engine.precision import matmul_of_runs
 from interp_lab.methods.path_effect import estimate_error
 from interp_lab.workflows.tracing.context import Context
 from interp_lab.workflows.tracing.cost import FEW_PROMPTS, MOST_PROMPTS
@@ -53,7 +53,7 @@ def screen(
 
     passes = Passes.of(context, "screen", [subject.key for subject in ends.sources])
     told = "estimating all pairs"
-    with matmul_precision():
+    with matmul_of_runs(context.inputs.loaded.facts.d_model):
         for found in passes.over(used, estimate, context.run, share if chooses else None, what=told):
             total += found["slopes"].double().numpy()
             bases.append(found["base"].double().numpy())

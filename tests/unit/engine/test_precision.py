@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from interp_lab.engine import precision
-from interp_lab.engine.precision import MatmulPrecision, matmul_precision, probe_matmul
+from interp_lab.engine.precision import WIDE, MatmulPrecision, matmul_of_runs, matmul_precision, probe_matmul
 
 
 def setting() -> str:
@@ -72,3 +72,16 @@ def test_a_path_that_is_exact_and_faster_is_chosen(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(precision, "_seconds", lambda *_: next(times))
     monkeypatch.setattr(precision, "MAX_RELATIVE_ERROR", 1.0)
     assert probe_matmul.__wrapped__()[::2] == ("onednn", 2.0)
+
+
+@pytest.mark.parametrize(("width", "used"), [(WIDE, "bf16"), (WIDE - 1, "ieee")])
+def test_passes_of_many_shapes_through_a_narrow_model_take_the_usual_path_even_inside_the_faster_one(
+    forced, width: int, used: str
+) -> None:
+    forced("onednn")
+    before = setting()
+    with matmul_precision():
+        with matmul_of_runs(width):
+            assert setting() == used
+        assert setting() == "bf16"
+    assert setting() == before
