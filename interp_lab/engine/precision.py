@@ -13,17 +13,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from interp_lab.artifacts.durable import write_durably
+from interp_lab.engine.pass_sizes import WIDE
 
 MAX_RELATIVE_ERROR = 2e-6
-WIDE: Final = 512
-"""Width of a model from which oneDNN pays where shapes differ: measured 0.6, 0.8, 1.1 and 1.2 times as fast at 160,
-256, 512 and 768."""
 _SIZE = 256
 _REPEATS = 5
 

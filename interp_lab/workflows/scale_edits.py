@@ -31,7 +31,7 @@ def planned_edits(request: PlanScaleRequest, shape: Shape) -> Edits:
         each = (work.n_rows, work.macs, fixed, work.seconds - fixed)
         found = [total + n * one for total, one in zip(found, each, strict=True)]
     d_mlp, n_vocab = 4 * shape.d_model, shape.head // shape.d_model
-    return Edits(*found, memory=bytes_beside_weights(d_mlp, n_vocab))
+    return Edits(*found, memory=bytes_beside_weights(shape.d_model, d_mlp, n_vocab))
 
 
 def edited_work(request: PlanScaleRequest, shape: Shape, n_units: int) -> Work:

@@ -26,15 +26,13 @@ from interp_lab.engine.intervention.fast import Beginning, fast_path, in_use, ru
 from interp_lab.engine.intervention.measures import Measures
 from interp_lab.engine.intervention.order import Group, groups_of
 from interp_lab.engine.intervention.resume import BaseRun, base_runs, entering
+from interp_lab.engine.pass_sizes import edited_tokens
 from interp_lab.models.load import LoadedModel
 from interp_lab.models.tokens import TokenizedPrompt
 from interp_lab.points import Address
 
 CPU_TOKENS = 1024
 """Tokens of one unedited pass on a processor."""
-_CPU_VALUES, _CPU_LEAST, _CPU_MOST = 2**19, 512, 2048
-"""Values in the stream of one edited pass on a processor, and tokens at least and at most: what is larger leaves its
-cache, and what is smaller spends more on calls than on products."""
 ACCELERATOR_TOKENS = 16_384
 ROUNDING = 1e-5
 """Relative difference up to which a run that changes nothing is the unedited run, computed in another shape."""
@@ -220,7 +218,7 @@ class Runner:
 def _tokens_of_pass(loaded: LoadedModel) -> int:
     if loaded.device.type != "cpu":
         return ACCELERATOR_TOKENS
-    return min(max(_CPU_VALUES // loaded.facts.d_model, _CPU_LEAST), _CPU_MOST)
+    return edited_tokens(loaded.facts.d_model)
 
 
 @dataclass(frozen=True, eq=False)

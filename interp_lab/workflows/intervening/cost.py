@@ -21,6 +21,7 @@ from interp_lab.artifacts.durable import write_durably
 from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.contracts.base import Contract
 from interp_lab.contracts.models import ModelRef
+from interp_lab.engine.pass_sizes import WIDE, edited_tokens
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import known_rate, macs_per_token
 from interp_lab.models.reference import fingerprint
@@ -39,8 +40,15 @@ _SECONDS: Speeds = (2.8, 3e-3, 3.7e-5, 3.7e-11, 4.2e-4, 2e-9)
 ONE_BY_ONE: Final[Speeds] = (2.0, 1e-2, 3e-5, 2.7e-11, 6e-4, 0.0)
 """Of runs that take prompts one by one, so that each costs passes of its own."""
 _KEPT: Final = 8
-_LIBRARIES, _PASS_TOKENS, _ALIVE = 1300 * 2**20, 1024, 8
-"""Memory of libraries; tokens of a pass; tensors of the MLP's width that are alive in one."""
+LIBRARIES: Final = 440 * 2**20
+"""Resident memory of a process that has opened a small model."""
+_KERNELS: Final = 600 * 2**20
+"""What the kernels take that oneDNN makes for shapes of products and keeps, 1,024 at most, where passes use it."""
+_LOGITS, _READ, _READ_TOKENS = 4, 2, 2048
+"""Logits of every token of a pass that are there at once: as they come, as they are read, and while their probabilities
+are summed; the same in the pass that reads the units' own values, and its tokens."""
+_ALIVE = 8
+"""Tensors of the MLP's width that are alive in a pass."""
 
 
 INTERVENE: Final = "intervene"
@@ -85,13 +93,24 @@ class Work:
 
 
 def peak_bytes(facts: ModelFacts) -> int:
-    """Return the estimated memory at the peak: libraries, the weights while they are read, and one pass."""
-    return 2 * facts.weights.n_bytes + bytes_beside_weights(facts.d_mlp or 4 * facts.d_model, facts.n_vocab or 0)
+    """Return the estimated memory at the peak: libraries, the weights, and one pass."""
+    beside = bytes_beside_weights(facts.d_model, facts.d_mlp or 4 * facts.d_model, facts.n_vocab or 0)
+    return facts.weights.n_bytes + beside
 
 
-def bytes_beside_weights(d_mlp: int, n_vocab: int) -> int:
-    """Return the estimated memory of libraries and one pass."""
-    return _LIBRARIES + 4 * _PASS_TOKENS * (_ALIVE * d_mlp + n_vocab)
+def bytes_beside_weights(d_model: int, d_mlp: int, n_vocab: int) -> int:
+    """Return the estimated memory of libraries and one pass, however many units are edited: runs go in passes.
+
+    Largest are passes over negatives, of which the logits of every token are read.
+    """
+    tokens = edited_tokens(d_model)
+    logits = max(_LOGITS * tokens, _READ * _READ_TOKENS) * n_vocab
+    return LIBRARIES + kernel_bytes(d_model) + 4 * (_ALIVE * tokens * d_mlp + logits)
+
+
+def kernel_bytes(d_model: int) -> int:
+    """Return the memory of compiled products, which a model that wide has made."""
+    return _KERNELS if d_model >= WIDE else 0
 
 
 def planned_seconds(work: Work, model: ModelRef, settings: Settings, *, kind: str = INTERVENE) -> tuple[float, str]:

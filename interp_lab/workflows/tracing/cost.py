@@ -13,11 +13,17 @@ from interp_lab.machine.hardware import memory
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import macs_per_token
 from interp_lab.settings import Settings
-from interp_lab.workflows.intervening.cost import ONE_BY_ONE, Work, idle_seconds, planned_seconds, record_pace
+from interp_lab.workflows.intervening.cost import (
+    LIBRARIES,
+    ONE_BY_ONE,
+    Work,
+    idle_seconds,
+    kernel_bytes,
+    planned_seconds,
+    record_pace,
+)
 
 _FLOAT = 4
-_BASE = 800 * 2**20
-"""Libraries."""
 _PASS_TOKENS = 2048
 _COPIES = 6
 _CONTROL_KINDS = 2
@@ -192,4 +198,4 @@ def _peak(facts: ModelFacts, amount: Amount, tokens: int) -> int:
     working = _COPIES * _PASS_TOKENS * width + _BACKWARD_ROWS * tokens * facts.d_model * 8
     kept = 3 * amount.n_prompts * amount.n_measured * 20 * amount.n_targets * 2
     directions = amount.n_sources * facts.d_model + amount.n_targets * tokens * facts.d_model
-    return _BASE + 2 * facts.weights.n_bytes + _FLOAT * (working + kept + directions)
+    return LIBRARIES + kernel_bytes(facts.d_model) + facts.weights.n_bytes + _FLOAT * (working + kept + directions)

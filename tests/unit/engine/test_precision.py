@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from interp_lab.engine import precision
-from interp_lab.engine.precision import WIDE, MatmulPrecision, matmul_of_runs, matmul_precision, probe_matmul
+from interp_lab.engine.pass_sizes import WIDE
+from interp_lab.engine.precision import MatmulPrecision, matmul_of_runs, matmul_precision, probe_matmul
 
 
 def setting() -> str:
