@@ -11,8 +11,9 @@ import stat
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from interp_lab.artifacts.names import is_windows_device
 from interp_lab.artifacts.workspace import ROOT_NAME
@@ -44,7 +45,7 @@ def resolve_input(workspace: Path, user_path: str, *, read_roots: Sequence[Path]
 @contextmanager
 def open_input(
     workspace: Path, user_path: str, *, read_roots: Sequence[Path] = (), max_bytes: int | None = None
-) -> Generator[BinaryIO]:
+) -> Generator[BufferedReader[FileIO]]:
     """Open a regular file that an agent named, for reading; see `resolve_input`.
 
     Raises:
@@ -55,7 +56,7 @@ def open_input(
         size = os.fstat(fd).st_size
         if max_bytes is not None and size > max_bytes:
             raise FileTooLarge(f"{real.name!r} has {size} bytes; at most {max_bytes} are read.")
-        with os.fdopen(os.dup(fd), "rb", buffering=_BUFFER_BYTES) as file:
+        with BufferedReader(FileIO(os.dup(fd)), _BUFFER_BYTES) as file:
             yield file
 
 

@@ -54,7 +54,9 @@ def one_hot(categories: Sequence[str]) -> Floats:
 
 
 def _shares(text: str) -> tuple[float, float, float]:
-    kinds = Counter(unicodedata.category(character) for character in text)
+    kinds = Counter[str]()
+    for character, n in Counter(text).items():
+        kinds[unicodedata.category(character)] += n
     total = max(1, len(text))
     marks = sum(n for kind, n in kinds.items() if kind[0] in "PS")
     return marks / total, kinds["Nd"] / total, kinds["Lu"] / total

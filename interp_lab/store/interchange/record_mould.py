@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from interp_lab.artifacts.reading import parse_json
 from interp_lab.errors import MalformedFile
+from interp_lab.store.interchange.line_buffer import Line
 
 LEAST_BYTES = 128
 """Bytes per feature from which comparing is faster than parsing."""
@@ -34,8 +35,8 @@ class Mould:
 
     head: bytes
     """From the key `features` to the first value."""
-    between: tuple[bytes, ...]
-    """What follows each value; the last one closes the list."""
+    between: tuple[tuple[bytes, bytes, int], ...]
+    """What follows each value: its first byte, all of it and its length; the last one closes the list."""
     metadata: bytes
     """Key and value of `feature_metadata`; empty where there is none."""
     metadata_first: bool
@@ -58,21 +59,23 @@ class Mould:
         ends = [each.end() for each in found]
         starts = [each.start(1) for each in found]
         stops = [*starts[1:], whole[1]]
-        between = tuple(line[end:stop] for end, stop in zip(ends, stops, strict=True))
+        rests = [line[end:stop] for end, stop in zip(ends, stops, strict=True)]
+        between = tuple((rest[:1], rest, len(rest)) for rest in rests)
         mould = cls(line[whole[0] : starts[0]], between, line[slice(*metadata)], metadata[0] < whole[0])
         return mould if mould._holds(line, whole, value) else None
 
-    def read(self, line: bytes) -> tuple[dict[str, Any], NDArray[np.float64]] | None:
+    def read(self, line: Line) -> tuple[dict[str, Any], NDArray[np.float64]] | None:
         """Return a line's record with an empty `features` and no `feature_metadata`, and its values.
 
         None for a line of another form, or with something else than numbers in the places of values.
         """
-        said = self._metadata(line, 0) if self.metadata_first else (0, 0)
-        start = line.find(self.head, said[1])
-        numbers, stop = self._numbers(line, start)
+        said = self._metadata(line, line.start) if self.metadata_first else (line.start, line.start)
+        start = line.buffer.find(self.head, said[1], line.stop)
+        numbers, stop = self._numbers(line.buffer, start)
         if not self.metadata_first:
             said = self._metadata(line, stop)
-        if not numbers or said[1] - said[0] != len(self.metadata):
+        # The buffer goes on after the line: what matched there is none of its own.
+        if not numbers or max(stop, said[1]) > line.stop or said[1] - said[0] != len(self.metadata):
             return None
         cuts = [(start, stop, b'"features": "%b"' % _CUT.encode())]
         if self.metadata:
@@ -83,30 +86,31 @@ class Mould:
             return None
         return record | {"features": []}, np.array(values, dtype=np.float64)
 
-    def _metadata(self, line: bytes, start: int) -> tuple[int, int]:
+    def _metadata(self, line: Line, start: int) -> tuple[int, int]:
         """Where what is said of all features stands from `start` on; nowhere if it is something else."""
-        place = line.find(_METADATA, start) if self.metadata else -1
-        if place < 0 or not line.startswith(self.metadata, place):
+        place = line.buffer.find(_METADATA, start, line.stop) if self.metadata else -1
+        if place < 0 or not line.buffer.startswith(self.metadata, place):
             return start, start
         return place, place + len(self.metadata)
 
-    def _numbers(self, line: bytes, start: int) -> tuple[list[bytes], int]:
+    def _numbers(self, buffer: bytearray, start: int) -> tuple[list[bytearray], int]:
         """Return the text in the places of values, and where the list ends; nothing if the bytes between differ."""
-        numbers: list[bytes] = []
+        numbers: list[bytearray] = []
         at = start + len(self.head)
         if start < 0:
             return [], at
-        for rest in self.between:
-            end = line.find(rest[:1], at, at + _LONGEST_NUMBER)
-            if end < 0 or not line.startswith(rest, end):
+        find, continues, take = buffer.find, buffer.startswith, numbers.append  # looked up once, not 512 times
+        for first, rest, size in self.between:
+            end = find(first, at, at + _LONGEST_NUMBER)
+            if end < 0 or not continues(rest, end):
                 return [], at
-            numbers.append(line[at:end])
-            at = end + len(rest)
+            take(buffer[at:end])
+            at = end + size
         return numbers, at
 
     def _holds(self, line: bytes, whole: tuple[int, int], value: Mapping[str, Any]) -> bool:
         n = len(self.between)
-        filled = self.head + b"".join(b"%d%b" % (place, rest) for place, rest in enumerate(self.between))
+        filled = self.head + b"".join(b"%d%b" % (place, rest) for place, (_, rest, _) in enumerate(self.between))
         record: dict[str, Any] = _parsed(line[: whole[0]] + filled + line[whole[1] :]) or {}
         entries: list[dict[str, Any]] = record.pop("features", None) or []
         if record != {key: said for key, said in value.items() if key != "features"} or len(entries) != n:
@@ -142,13 +146,13 @@ def _are_numbers(values: Any, n: int) -> bool:
     return len(found) == n and set(map(type, found)) <= {float, int}
 
 
-def _without(line: bytes, cuts: Sequence[tuple[int, int, bytes]]) -> bytes:
-    parts: list[bytes] = []
-    at = 0
+def _without(line: Line, cuts: Sequence[tuple[int, int, bytes]]) -> bytes:
+    parts: list[bytes | bytearray] = []
+    at = line.start
     for start, stop, instead in cuts:
-        parts += [line[at:start], instead]
+        parts += [line.buffer[at:start], instead]
         at = stop
-    return b"".join([*parts, line[at:]])
+    return b"".join([*parts, line.buffer[at : line.stop]])
 
 
 def _parsed(data: bytes) -> Any:

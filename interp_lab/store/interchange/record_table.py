@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interp_lab.errors import AbsentFeature, DuplicateRows, MalformedFile, SeveralModels
-from interp_lab.store.interchange.lines import line_object, numbered_lines
+from interp_lab.store.interchange.line_buffer import HashedLines, Line, Source
+from interp_lab.store.interchange.lines import line_object
 from interp_lab.store.interchange.record import Record, read_record
 from interp_lab.store.interchange.record_mould import Mould
 
@@ -36,6 +37,8 @@ class RecordTable:
     """`(n_records, n_features)`."""
     n_absent: int
     """Values that were left out and count as 0."""
+    sha256: str
+    """Of the file, as it was read."""
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class _Reading:
 
 
 def read_record_table(
-    file: BinaryIO, *, name: str, model: str, absent: Literal["refuse", "zero"] = "refuse"
+    file: Source, *, name: str, model: str, absent: Literal["refuse", "zero"] = "refuse"
 ) -> RecordTable:
     """Return the records of a model; records of other models are left alone.
 
@@ -63,28 +66,31 @@ def read_record_table(
         DuplicateRows: Two records have one id.
     """
     reading, others = _Reading(), set[str]()
-    for number, line in numbered_lines(file, where=name):
-        value, plain = _read(line, number, reading, name)
+    hashed = HashedLines(file, where=name)
+    for line in hashed.lines():
+        value, plain = _read(line, reading, name)
         if isinstance(value.get("model"), str) and value["model"] != model:
             others.add(str(value["model"]))
             continue
         if not reading.records:
-            reading.mould = Mould.of(line, value)
-        _take(number, value, plain, reading, where=name)
+            reading.mould = Mould.of(line.data, value)
+        _take(line.number, value, plain, reading, where=name)
     if not reading.records:
         found = ", ".join(sorted(repr(other[:80]) for other in others)) or "no model"
         raise SeveralModels(f"{name} has no record of {model!r}; its records are of {found}.")
     _refuse_twice(reading.records, name)
     values, n_absent = _filled(reading, name, absent)
-    return RecordTable(model, tuple(reading.records), tuple(reading.names), reading.metadata, values, n_absent)
+    return RecordTable(
+        model, tuple(reading.records), tuple(reading.names), reading.metadata, values, n_absent, hashed.sha256
+    )
 
 
-def _read(line: bytes, number: int, reading: _Reading, name: str) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
+def _read(line: Line, reading: _Reading, name: str) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
     """Return the record of a line, and its values where it names the features of the first record in their order."""
     known = reading.mould.read(line) if reading.mould else None
     if known is not None and _fit(known[1]):
         return known
-    value = line_object(line, number, where=name)
+    value = line_object(line.data, line.number, where=name)
     return value, _plain_values(value.get("features"), reading.first)
 
 

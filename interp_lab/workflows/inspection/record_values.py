@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interp_lab.artifacts.paths import open_input, resolve_input
-from interp_lab.artifacts.writer import hash_file
+from interp_lab.artifacts.paths import open_input
 from interp_lab.contracts.inspect_evidence import RecordsEvidence
 from interp_lab.contracts.pooling import Pooling
 from interp_lab.errors import DuplicateRows, InvalidPrompts
@@ -31,7 +30,6 @@ def read_record_values(source: RecordsEvidence, model: str, pooling: Pooling, se
     """
     if pooling == "span":
         raise InvalidPrompts("Activation records say nothing of spans.", remedy="Choose pooling max, mean or last.")
-    path = resolve_input(settings.workspace, source.path, read_roots=settings.read_roots, kind="file")
     with open_input(settings.workspace, source.path, read_roots=settings.read_roots) as file:
         read = read_record_table(file, name=source.path, model=model, absent=source.absent)
     order, units, columns = _columns(read)
@@ -46,7 +44,7 @@ def read_record_values(source: RecordsEvidence, model: str, pooling: Pooling, se
         table=Pooled(pooled, np.asarray((values > 0).mean(axis=0)), columns, units),
         lengths=None if whole else [len(own) for own in rows],
         facts=unloaded(model, f"activation records of {source.path}"),
-        sources={"records": f"{source.path} sha256:{hash_file(path)[0]}"},
+        sources={"records": f"{source.path} sha256:{read.sha256}"},
         tokens=None if whole else _Tokens(read, values, rows),
         notes=notes,
         names=tuple(read.features[place] for place in order),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp_lab.errors import MalformedFile
+from interp_lab.store.interchange.line_buffer import Line
 from interp_lab.store.interchange.record_mould import Mould
 from interp_lab.store.interchange.record_table import read_record_table
 
@@ -33,6 +34,10 @@ def lines(records: list[dict[str, Any]], **how: Any) -> list[bytes]:
     return [json.dumps(each, **how).encode() + b"\n" for each in records]
 
 
+def placed(line: bytes, *, before: bytes = b"", after: bytes = b"") -> Line:
+    return Line(1, bytearray(before + line + after), len(before), len(before) + len(line))
+
+
 def mould_of(line: bytes) -> Mould:
     made = Mould.of(line, json.loads(line))
     assert made is not None
@@ -49,7 +54,7 @@ def test_the_bytes_between_values_stand_for_what_parsing_gives(
     written = lines(records, **how)
     mould = mould_of(written[0])
     for line, was in zip(written, records, strict=True):
-        found = mould.read(line)
+        found = mould.read(placed(line, before=written[0], after=written[-1]))
         assert found is not None
         rest, numbers = found
         assert numbers.tolist() == [each["activation"] for each in was["features"]]
@@ -70,8 +75,8 @@ def test_the_bytes_between_values_stand_for_what_parsing_gives(
 )
 def test_a_line_that_says_anything_else_of_its_features_is_left_to_parsing(changed: dict[str, Any]) -> None:
     first, other = lines([record(0, [1.0, 2.0, 3.0]), record(1, [4.0, 5.0, 6.0]) | changed], sort_keys=True)
-    assert mould_of(first).read(first) is not None
-    assert mould_of(first).read(other) is None
+    assert mould_of(first).read(placed(first)) is not None
+    assert mould_of(first).read(placed(other)) is None
 
 
 def test_features_inside_something_else_are_not_those_of_the_record() -> None:
@@ -79,14 +84,21 @@ def test_features_inside_something_else_are_not_those_of_the_record() -> None:
     start, end = other.index(b', "features"'), other.rindex(b"}")
     inside = other[:start] + b', "f\\u0065atures": [], "metadata": {' + other[start + 2 : end] + b"}}\n"
     assert json.loads(inside)["features"] == []
-    assert mould_of(first).read(other) is not None
-    assert mould_of(first).read(inside) is None
+    assert mould_of(first).read(placed(other)) is not None
+    assert mould_of(first).read(placed(inside)) is None
+
+
+def test_what_follows_a_line_in_memory_is_no_part_of_it() -> None:
+    first, other = lines([record(0, [1.0, 2.0, 3.0]), record(1, [4.0, 5.0, 6.0])], sort_keys=True)
+    for cut in range(0, len(other), 97):
+        assert mould_of(first).read(placed(other[:cut], after=other[cut:])) is None
+    assert mould_of(first).read(placed(other, after=other)) is not None
 
 
 def test_text_that_looks_like_a_feature_is_text() -> None:
     shown = 'he wrote "features": [{"activation": 7, "feature_metadata": {} }] and left'
     first, second = lines([record(n, [1.0, 2.0, 3.0], text=shown) for n in range(2)], sort_keys=True)
-    found = mould_of(first).read(second)
+    found = mould_of(first).read(placed(second))
     assert found is not None
     assert found[0]["text"] == shown
     assert found[1].tolist() == [1.0, 2.0, 3.0]
