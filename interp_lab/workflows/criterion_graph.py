@@ -38,7 +38,7 @@ from interp_lab.workflows.memory.evidence_edges import (
     prompts_of,
     settled,
 )
-from interp_lab.workflows.memory.history import PastRun, read_run, same_words, weights_of
+from interp_lab.workflows.memory.history import PastRun, contents_of, read_run, same_words, weights_of
 
 _MAX_BYTES = 64 * 2**20
 _MOST_EDGES, _MOST_GROUPS, _MOST_CANDIDATES, _MOST_ACTIONS = 12, 20, 10, 8
@@ -116,7 +116,7 @@ def strength(edge: EvidenceEdge) -> float:
 
 
 def _fuse(runs: Sequence[PastRun], paths: Sequence[tuple[str, PathReport]], settings: Settings) -> Fused:
-    fused = Fused()
+    fused = Fused(contents_of(settings).unit)
     inspections = _inspections(runs, settings)
     for run in runs:
         if isinstance(run.report, InspectReport):

@@ -38,8 +38,7 @@ from interp_lab.workflows.inspection.recorded import for_every_criterion, open_r
 from interp_lab.workflows.inspection.registered import with_memory
 from interp_lab.workflows.inspection.report import Suggest, assemble, publish, short_form
 from interp_lab.workflows.inspection.tables import Pooled, Table
-from interp_lab.workflows.memory.encoded import dictionaries_behind
-from interp_lab.workflows.memory.history import manifests
+from interp_lab.workflows.memory.history import contents_of
 
 
 class _Asked(NamedTuple):
@@ -163,7 +162,7 @@ def _published(asked: Sequence[_Asked], run: Run, *, settings: Settings, suggest
 
 def _codes(request: InspectRequest, settings: Settings) -> Mapping[str, str]:
     """The dictionary of each column of codes, where the values are those of a store."""
-    return dictionaries_behind(request.model_dump(mode="json"), manifests(settings), settings)
+    return contents_of(settings).behind(request.model_dump(mode="json"))
 
 
 def _sources(edits: Sequence[Edits]) -> dict[str, str]:

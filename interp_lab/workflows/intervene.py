@@ -33,6 +33,7 @@ from interp_lab.workflows.intervening.units import Subject, open_subjects, with_
 from interp_lab.workflows.intervening.values import read
 from interp_lab.workflows.intervening.work import Halves, blocks_after, work_of
 from interp_lab.workflows.intervening.writing import Writer
+from interp_lab.workflows.memory.contents import input_name, read_input
 
 
 def intervene(
@@ -55,6 +56,8 @@ def intervene(
     subjects = open_subjects(found, inputs.loaded, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
     run.inputs |= inputs.provenance() | ({"report": request.report} if request.report else {})
+    named = {each.ref.dictionary for each in found if each.ref.dictionary is not None}
+    run.inputs |= {input_name(name): read_input(name, settings) for name in sorted(named)}
     explore = plan.split.rows("explore")
     subjects = with_companions(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed

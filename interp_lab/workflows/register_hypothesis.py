@@ -19,7 +19,7 @@ from interp_lab.evidence.split import Split as Halves
 from interp_lab.evidence.split import split_groups
 from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.history import PastRun, read_history, same_words
+from interp_lab.workflows.memory.history import PastRun, contents_of, read_history, same_words
 from interp_lab.workflows.memory.looks import Split, earlier_looks
 from interp_lab.workflows.memory.registry import append
 from interp_lab.workflows.memory.units import coordinate_ids, unit_id
@@ -50,7 +50,7 @@ def register_hypothesis(request: RegisterHypothesisRequest, settings: Settings) 
     prompts = open_prompts(request.dataset, settings)
     refuse_one_sided(prompts, request.threshold)
     halves = _halves(prompts, request.threshold, request.seed)
-    unit = unit_id(request.unit)
+    unit = contents_of(settings).unit(unit_id(request.unit))
     runs = read_history(settings).runs
     found_in = _described(runs, request, unit)
     unknown = tuple(_refuse_discovery(request, prompts, halves, found_in=found_in, settings=settings))

@@ -1,4 +1,4 @@
-"""Long lines of a file, found in memory that is used again, and hashed on a thread of their own on the way.
+"""Long lines of a file, found in memory that is used again, and hashed on the way.
 
 A line that becomes an object of its own costs more than comparing it: its memory is new to the process and is filled
 from a copy. Here a line is a place in a buffer that stays, and every byte is read from the file once.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Protocol
 
 from interp_lab.errors import FileTooLarge
@@ -66,28 +65,21 @@ class HashedLines:
         self._file.seek(0)
         self._digest = hashlib.sha256()
         self._number = 0
-        buffer, spare = bytearray(2 * self._chunk), bytearray(2 * self._chunk)
-        filled = fresh = self._read(buffer, 0)
-        with ThreadPoolExecutor(1) as beside:
-            while fresh:
-                hashed = beside.submit(self._digest.update, memoryview(buffer)[filled - fresh : filled])
-                begun = buffer.rfind(b"\n", 0, filled) + 1
-                kept = filled - begun
-                if kept > MAX_LINE_BYTES:
-                    self._refuse(self._number + 1 + buffer.count(b"\n", 0, begun))
-                if kept + self._chunk > len(spare):
-                    spare = bytearray(2 * kept + self._chunk)
-                memoryview(spare)[:kept] = memoryview(buffer)[begun:filled]
-                # Hashing begins while this waits for the file: comparing would not let it begin.
-                fresh = self._read(spare, kept)
-                yield from self._whole(buffer, begun)
-                hashed.result()
-                buffer, spare, filled = spare, buffer, kept + fresh
-        if filled:
-            yield from self._found(buffer, 0, filled)
-
-    def _read(self, buffer: bytearray, at: int) -> int:
-        return self._file.readinto(memoryview(buffer)[at : at + self._chunk])
+        buffer, kept = bytearray(2 * self._chunk), 0
+        while fresh := self._file.readinto(memoryview(buffer)[kept : kept + self._chunk]):
+            filled = kept + fresh
+            self._digest.update(memoryview(buffer)[kept:filled])
+            begun = buffer.rfind(b"\n", 0, filled) + 1
+            yield from self._whole(buffer, begun)
+            kept = filled - begun
+            if kept > MAX_LINE_BYTES:
+                self._refuse(self._number + 1)
+            rest = memoryview(buffer)[begun:filled]
+            if kept + self._chunk > len(buffer):
+                buffer = bytearray(2 * kept + self._chunk)
+            memoryview(buffer)[:kept] = rest
+        if kept:
+            yield from self._found(buffer, 0, kept)
 
     def _whole(self, buffer: bytearray, stop: int) -> Generator[Line]:
         start = 0

@@ -20,9 +20,9 @@ from interp_lab.models.reference import fetch
 from interp_lab.models.tokens import TokenizedPrompt, tokenize
 from interp_lab.points import every_layer
 from interp_lab.settings import Settings
-from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.inspection.lenses import dictionary_lenses
 from interp_lab.workflows.inspection.listed import listed_lenses
+from interp_lab.workflows.memory.contents import input_name, read_input
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +92,7 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         allow_remote_code=settings.trust_remote_code,
     )
     sites, notes = _sites(request, loaded, settings)
-    named = enumerate(dict.fromkeys(request.dictionaries))
-    stamps = {f"dictionary {i} {name}": dictionary_stamp(name, settings) for i, name in named}
+    stamps = {input_name(name): read_input(name, settings) for name in request.dictionaries}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
     return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps, notes)
 

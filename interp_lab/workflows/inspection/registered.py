@@ -8,8 +8,7 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.confirming import Intended, looks_before, outcome, refuse_other_run
-from interp_lab.workflows.memory.encoded import dictionaries_behind
-from interp_lab.workflows.memory.history import manifests
+from interp_lab.workflows.memory.history import contents_of
 from interp_lab.workflows.memory.units import ids_of_coordinates
 
 
@@ -32,8 +31,11 @@ def with_memory(
         return report
     asked = request.model_dump(mode="json", exclude=set(RUN_CONTROLS))
     looks = looks_before(intended, asked, settings, edits=False).get(record.unit, 0)
-    codes = dictionaries_behind(asked, manifests(settings), settings)
-    names = {unit: name for name, unit in ids_of_coordinates(report, request.dictionaries, codes).items()}
+    contents = contents_of(settings)
+    ids = ids_of_coordinates(
+        report, request.dictionaries, contents.behind(asked), same=contents.names(request.dictionaries)
+    )
+    names = {unit: name for name, unit in ids.items()}
     return report.model_copy(update={"hypothesis": outcome(record, report, name_of=names.get, looks=looks)})
 
 

@@ -11,6 +11,8 @@ from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.sources import Found
 from interp_lab.workflows.memory.confirming import Intended, looks_before, outcome, refuse_other_run
+from interp_lab.workflows.memory.contents import Contents
+from interp_lab.workflows.memory.history import contents_of
 
 
 def refuse_unregistered(
@@ -21,7 +23,7 @@ def refuse_unregistered(
     Raises:
         UnknownHypothesis, HypothesisMismatch, RegistryBroken: see `refuse_other_run`.
     """
-    refuse_other_run(request.hypothesis, _intended(request, prompts, found), settings)
+    refuse_other_run(request.hypothesis, _intended(request, prompts, found, settings), settings)
 
 
 def earlier_looks_of(
@@ -29,8 +31,9 @@ def earlier_looks_of(
 ) -> dict[str, int]:
     """Return by name of each unit how many runs graded it on these confirm prompts before, with other settings."""
     asked = request.model_dump(mode="json", exclude=set(RUN_CONTROLS))
-    by_id = looks_before(_intended(request, prompts, found), asked, settings, edits=True)
-    counted = {each.key: max(by_id.get(unit, 0) for unit in each.ids) for each in found}
+    by_id = looks_before(_intended(request, prompts, found, settings), asked, settings, edits=True)
+    contents = contents_of(settings)
+    counted = {each.key: max(by_id.get(unit, 0) for unit in _ids(each, contents)) for each in found}
     return {name: n for name, n in counted.items() if n}
 
 
@@ -44,8 +47,9 @@ def with_memory(
     settings: Settings,
 ) -> InterveneReport:
     """Return the report with what was registered and with the looks that it counted."""
-    record = refuse_other_run(request.hypothesis, _intended(request, prompts, found), settings)
-    names = {unit: each.key for each in found for unit in each.ids}
+    record = refuse_other_run(request.hypothesis, _intended(request, prompts, found, settings), settings)
+    contents = contents_of(settings)
+    names = {unit: each.key for each in found for unit in _ids(each, contents)}
     tested = None
     if record is not None:
         tested = outcome(record, report, name_of=names.get, looks=looks.get(names.get(record.unit, ""), 0))
@@ -59,7 +63,13 @@ def with_memory(
     )
 
 
-def _intended(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found]) -> Intended:
+def _ids(found: Found, contents: Contents) -> tuple[str, ...]:
+    """Ids that mean the unit, whatever its dictionary is called."""
+    return tuple(dict.fromkeys(contents.unit(unit) for unit in found.ids))
+
+
+def _intended(request: InterveneRequest, prompts: PromptSet, found: Sequence[Found], settings: Settings) -> Intended:
+    contents = contents_of(settings)
     return Intended(
         model=request.model,
         criterion=request.criterion,
@@ -67,5 +77,5 @@ def _intended(request: InterveneRequest, prompts: PromptSet, found: Sequence[Fou
         n_positive=sum(prompts.positive(request.threshold)),
         seed=request.seed,
         metric=request.metric,
-        units={unit for each in found for unit in each.ids},
+        units={unit for each in found for unit in _ids(each, contents)},
     )

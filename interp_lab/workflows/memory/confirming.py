@@ -19,8 +19,8 @@ from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.evidence.looks import corrected_q, level_at
 from interp_lab.models.reference import fingerprint
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.history import read_history, same_words
-from interp_lab.workflows.memory.looks import Split, earlier_looks
+from interp_lab.workflows.memory.history import contents_of, read_history, same_words
+from interp_lab.workflows.memory.looks import Split, dictionaries_of, earlier_looks
 from interp_lab.workflows.memory.observations import clearest
 from interp_lab.workflows.memory.registry import find_hypothesis
 
@@ -36,11 +36,13 @@ class Intended:
     seed: int
     metric: HypothesisMetric | Metric
     units: Collection[str] | None
-    """Ids of the units; None where the run ranks whatever it finds."""
+    """Ids of the units, dictionaries by their one name; None where the run ranks whatever it finds."""
 
 
 def refuse_other_run(hypothesis: str | None, intended: Intended, settings: Settings) -> HypothesisRecord | None:
     """Return the hypothesis that a run names, None for none, after checking that this is the run it is about.
+
+    Its unit has the one name that its dictionary has now: it may have been registered under another.
 
     Raises:
         UnknownHypothesis, RegistryBroken: see `find_hypothesis`.
@@ -48,7 +50,8 @@ def refuse_other_run(hypothesis: str | None, intended: Intended, settings: Setti
     """
     if hypothesis is None:
         return None
-    record = find_hypothesis(hypothesis, settings)
+    found = find_hypothesis(hypothesis, settings)
+    record = found.model_copy(update={"unit": contents_of(settings).unit(found.unit)})
     asked = record.request
     for name, registered, here in (
         ("model", asked.model.id, intended.model.id),
@@ -77,7 +80,8 @@ def looks_before(
         n_positive=intended.n_positive,
         seed=intended.seed,
     )
-    return earlier_looks(read_history(settings).runs, split, request, edits=edits)
+    same = contents_of(settings).names(dictionaries_of(request))
+    return earlier_looks(read_history(settings).runs, split, request, edits=edits, same=same)
 
 
 def registered_words(found: HypothesisOutcome | None) -> tuple[str, ...]:

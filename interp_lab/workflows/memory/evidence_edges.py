@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from interp_lab.contracts.criterion_graph import (
@@ -28,6 +28,8 @@ _HASH_CHARS = 12
 class Fused:
     """Everything that reports say, edge by edge."""
 
+    one_id: Callable[[str], str]
+    """The id of a unit with the one name of its dictionary."""
     names: dict[str, str] = field(default_factory=dict[str, str])
     """Name of every unit by id; the last report counts."""
     places: dict[str, str] = field(default_factory=dict[str, str])
@@ -201,7 +203,7 @@ def _of(name: str, ids: Mapping[str, str], fused: Fused) -> str:
 def _end(end: PathEnd, fused: Fused) -> str:
     if end.unit is None:
         return BEHAVIOUR_NODE
-    unit = unit_id(end.unit)
+    unit = fused.one_id(unit_id(end.unit))
     fused.names.setdefault(unit, end.key)
     fused.places.setdefault(unit, end.address)
     return unit

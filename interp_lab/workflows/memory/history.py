@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from interp_lab.contracts.intervene import REPORT_KIND as INTERVENTION_KIND
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.errors import ArtifactCorrupt, ArtifactTooNew, InvalidRequest, UnknownArtifact
 from interp_lab.settings import Settings
-from interp_lab.workflows.memory.encoded import dictionaries_behind
+from interp_lab.workflows.memory.contents import Contents
 
 INSPECT_KIND = "inspect_report"
 REPORT_FILE = "report.json"
@@ -34,6 +34,8 @@ class PastRun:
     report: InspectReport | InterveneReport
     codes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Dictionary of each column of codes that it ranked, where its values came from a store."""
+    same: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The one name of every dictionary that it names, which another run may have called otherwise."""
 
     @property
     def id(self) -> str:
@@ -93,13 +95,14 @@ def read_history(settings: Settings) -> History:
     others: list[Manifest] = []
     unreadable: list[str] = []
     known = sorted(manifests(settings), key=lambda found: (found.ended, found.id))
+    contents = Contents(known, settings)
     for manifest in known:
         kind = _KINDS.get(manifest.kind)
         if kind is None:
             others.append(manifest)
             continue
         try:
-            runs.append(_past(manifest, _read(store, manifest.id, kind), known, settings))
+            runs.append(_past(manifest, _read(store, manifest.id, kind), contents))
         except (ArtifactCorrupt, ArtifactTooNew, UnknownArtifact, ValidationError):
             unreadable.append(manifest.id)
     return History(tuple(runs), tuple(others), tuple(unreadable))
@@ -116,18 +119,30 @@ def read_run(artifact_id: str, settings: Settings) -> PastRun:
     manifest = store.open_as(artifact_id, *_KINDS)
     kind = _KINDS[manifest.kind]
     try:
-        return _past(manifest, _read(store, artifact_id, kind), manifests(settings), settings)
+        return _past(manifest, _read(store, artifact_id, kind), contents_of(settings))
     except ValidationError as error:
         raise InvalidRequest(f"The report of artifact {artifact_id} is not one this version reads.") from error
 
 
-def _past(
-    manifest: Manifest, report: InspectReport | InterveneReport, known: Iterable[Manifest], settings: Settings
-) -> PastRun:
+def contents_of(settings: Settings) -> Contents:
+    """Return the dictionaries of a workspace by their content."""
+    return Contents(manifests(settings), settings)
+
+
+def _past(manifest: Manifest, report: InspectReport | InterveneReport, contents: Contents) -> PastRun:
     run = PastRun(manifest, report)
-    if "evidence" not in run.request:
-        return run
-    return PastRun(manifest, report, dictionaries_behind(run.request, known, settings))
+    return replace(
+        run, codes=contents.behind(run.request), same=contents.names(_named_dictionaries(run), manifest.inputs)
+    )
+
+
+def _named_dictionaries(run: PastRun) -> set[str]:
+    asked, units = run.request.get("dictionaries"), run.request.get("units")
+    named = list(asked) if isinstance(asked, list) else []
+    named += [unit.get("dictionary") for unit in units if isinstance(unit, dict)] if isinstance(units, list) else []
+    if isinstance(run.report, InterveneReport):
+        named += [card.ref.dictionary for card in run.report.units if card.ref is not None]
+    return {name for name in named if isinstance(name, str)}
 
 
 def _read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pydantic import JsonValue
 
@@ -13,6 +14,7 @@ from interp_lab.contracts.jobs import RUN_CONTROLS
 from interp_lab.workflows.memory.history import PastRun, same_words
 from interp_lab.workflows.memory.units import coordinate_ids, edited_ids
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _WHICH = frozenset(
     {"report", "ranks", "units", "hypothesis", "top_k", "n_contexts", "addresses", "interventions", "also"}
 )
@@ -43,28 +45,44 @@ class Split:
         )
 
 
-def settings_key(request: Mapping[str, JsonValue]) -> bytes:
-    """Return what tells two ways of measuring a unit apart; asking the same again is no new look."""
+def settings_key(request: Mapping[str, JsonValue], same: Mapping[str, str] = _NOTHING) -> bytes:
+    """Return what tells two ways of measuring a unit apart; asking the same again is no new look.
+
+    `same` has the one name of every dictionary: to call it otherwise is no other way.
+    """
     left_out = _WHICH | RUN_CONTROLS
-    return canonical_json(
-        {name: value for name, value in request.items() if name not in left_out and value is not None}
-    )
+    asked = {name: value for name, value in request.items() if name not in left_out and value is not None}
+    if asked.get("dictionaries"):
+        asked["dictionaries"] = [same.get(name, name) for name in dictionaries_of(request)]
+    return canonical_json(asked)
+
+
+def dictionaries_of(request: Mapping[str, JsonValue]) -> list[str]:
+    """Return the dictionaries that an inspect request names."""
+    asked = request.get("dictionaries")
+    return [str(name) for name in asked] if isinstance(asked, list) else []
 
 
 def earlier_looks(
-    runs: Sequence[PastRun], split: Split, request: Mapping[str, JsonValue], *, edits: bool
+    runs: Sequence[PastRun],
+    split: Split,
+    request: Mapping[str, JsonValue],
+    *,
+    edits: bool,
+    same: Mapping[str, str] = _NOTHING,
 ) -> dict[str, int]:
     """Return for each unit by how many other settings it was graded on these confirm prompts before.
 
-    `edits` counts interventions, else correlations: an edit is no second look at a correlation.
+    `edits` counts interventions, else correlations: an edit is no second look at a correlation. `same` has the one
+    name of the request's dictionaries.
     """
-    own = settings_key(request)
+    own = settings_key(request, same)
     by_id = {run.id: run for run in runs}
     looked: dict[str, set[bytes]] = {}
     for run in runs:
         if isinstance(run.report, InspectReport) is edits or Split.of(run) != split or not run.report.dataset.n_confirm:
             continue
-        key = settings_key(run.request)
+        key = settings_key(run.request, run.same)
         ids = edited_ids(run, by_id.get) if edits else coordinate_ids(run)
         for unit in ids.values() if key != own else ():
             looked.setdefault(unit, set()).add(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -13,14 +14,15 @@ from interp_lab.contracts.intervene import UnitRef
 from interp_lab.contracts.intervene_report import InterveneReport
 from interp_lab.workflows.memory.history import PastRun
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _NAME = 60
 """Characters of a name that a unit of a report keeps."""
 
 
-def unit_id(ref: UnitRef) -> str:
-    """Return the id of a unit that a request names."""
+def unit_id(ref: UnitRef, same: Mapping[str, str] = _NOTHING) -> str:
+    """Return the id of a unit that a request names; `same` has the one name of its dictionary."""
     if ref.dictionary is not None:
-        return f"{ref.dictionary}#{ref.index}"
+        return f"{same.get(ref.dictionary, ref.dictionary)}#{ref.index}"
     if ref.head is not None:
         return f"{ref.address}.head{ref.head}"
     if ref.direction is not None:
@@ -44,17 +46,23 @@ def coordinate_ids(run: PastRun) -> dict[str, str]:
     report, asked = run.report, run.request.get("dictionaries")
     if not isinstance(report, InspectReport):
         return {}
-    return ids_of_coordinates(report, [str(name) for name in asked] if isinstance(asked, list) else [], run.codes)
+    names = [str(name) for name in asked] if isinstance(asked, list) else []
+    return ids_of_coordinates(report, names, run.codes, same=run.same)
 
 
 def ids_of_coordinates(
-    report: InspectReport, dictionaries: Sequence[str], codes: Mapping[str, str] | None = None
+    report: InspectReport,
+    dictionaries: Sequence[str],
+    codes: Mapping[str, str] | None = None,
+    *,
+    same: Mapping[str, str] = _NOTHING,
 ) -> dict[str, str]:
     """Return the id of every described coordinate by its name, given the dictionaries in the order of the request.
 
-    `codes` has the dictionary of each column of a store that was ranked.
+    `codes` has the dictionary of each column of a store that was ranked, `same` the one name of each dictionary.
     """
-    behind = {**(codes or {}), **_dictionaries(report, dictionaries)}
+    named = {address: same.get(name, name) for address, name in _dictionaries(report, dictionaries).items()}
+    behind = {**(codes or {}), **named}
     return {
         name_of(card.address, card.index): f"{behind.get(card.address, card.address)}#{card.index}"
         for card in report.coordinates
@@ -72,12 +80,12 @@ def edited_ids(run: PastRun, inspected: Callable[[str], PastRun | None]) -> dict
         return {} if found is None else {name[:_NAME]: unit for name, unit in coordinate_ids(found).items()}
     named: dict[str, str] = {}
     if isinstance(run.report, InterveneReport):
-        named = {card.unit: unit_id(card.ref) for card in run.report.units if card.ref is not None}
+        named = {card.unit: unit_id(card.ref, run.same) for card in run.report.units if card.ref is not None}
     units = run.request.get("units")
     for raw in units if isinstance(units, list) else []:
         try:
             ref = UnitRef.model_validate(raw)
-            named[called(ref)] = unit_id(ref)
+            named[called(ref)] = unit_id(ref, run.same)
         except ValidationError:
             continue
     return named

@@ -191,7 +191,7 @@ def path_report(part: str, status: str, grade: str, prompts: str = "prompts") ->
 
 
 def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
-    fused = Fused()
+    fused = Fused(str)
     add_paths(fused, "a" * 64, path_report("explore", "candidate", "plausible"))
     (path,) = open_candidates(fused)
     assert path.nodes == ("resid_post.1#5", "resid_post.2#5")
@@ -204,7 +204,7 @@ def test_a_candidate_stays_one_until_a_report_has_rerun_it() -> None:
 
 
 def test_a_rerun_on_other_prompts_settles_no_candidate_and_stays_apart() -> None:
-    fused = Fused()
+    fused = Fused(str)
     add_paths(fused, "a" * 64, path_report("explore", "candidate", "plausible"))
     add_paths(fused, "b" * 64, path_report("confirm", "validated", "validated", prompts="others"))
     assert [path.report for path in open_candidates(fused)] == ["a" * 64]
@@ -296,7 +296,7 @@ def test_units_lead_from_the_left_to_the_criterion_and_the_behaviour(settings: S
     ("part", "told"), [("explore", "not rerun (like controls)"), ("confirm", "like controls, 12 groups")]
 )
 def test_a_path_that_was_not_rerun_is_said_to_be_so(settings: Settings, part: str, told: str) -> None:
-    fused = Fused()
+    fused = Fused(str)
     add_paths(fused, "a" * 64, path_report(part, "like_controls", "weak"))
     (report,) = both(settings)[1:]
     request = CriterionGraphRequest(reports=(report,))
