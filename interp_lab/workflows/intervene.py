@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from interp_lab.contracts.inspect import InspectRequest
@@ -55,9 +56,7 @@ def intervene(
     found, facts = _found(request, inputs, plan, chosen=chosen, settings=settings)
     subjects = open_subjects(found, inputs.loaded, settings)
     run.seed, run.device = request.seed, str(inputs.loaded.device)
-    run.inputs |= inputs.provenance() | ({"report": request.report} if request.report else {})
-    named = {each.ref.dictionary for each in found if each.ref.dictionary is not None}
-    run.inputs |= {input_name(name): read_input(name, settings) for name in sorted(named)}
+    run.inputs |= inputs.provenance() | _units_read(request, found, settings)
     explore = plan.split.rows("explore")
     subjects = with_companions(
         subjects, inputs.loaded, [inputs.tokens[i] for i in explore], n=request.n_controls, seed=request.seed
@@ -189,6 +188,13 @@ def _found(
         return find_units(request, inputs.prompts, settings), None
     behaviour = chosen.behaviour(cross_entropy=False, distribution=False)
     return screened(request.screen, inputs, plan, behaviour=behaviour, settings=settings, seed=request.seed)
+
+
+def _units_read(request: InterveneRequest, found: Sequence[Found], settings: Settings) -> dict[str, str]:
+    """The report and the dictionaries that the units come from, as the run notes them."""
+    named = dict.fromkeys(each.ref.dictionary for each in found if each.ref.dictionary is not None)
+    report = {"report": request.report} if request.report else {}
+    return report | {input_name(name): read_input(name, settings) for name in named}
 
 
 def _downstream(request: InterveneRequest, inputs: Inputs, settings: Settings) -> Downstream | None:

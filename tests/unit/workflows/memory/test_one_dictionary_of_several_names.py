@@ -122,10 +122,12 @@ def test_the_other_name_of_a_dictionary_buys_no_fresh_look_and_costs_none(settin
         InterveneRequest.model_validate(run(folder)).model, CRITERION, prompts.sha256,
         n_positive=sum(prompts.positive(0.5)), seed=0, metric="auroc", units=None,
     )  # fmt: skip
-    asked: Json = {"model": MODEL, "criterion": CRITERION, "dataset": DATASET, "seed": 0, "pooling": "mean"}
-    for name in (folder, artifact):
-        assert looks_before(intended, asked | {"dictionaries": [name]}, settings, edits=False) == {f"{artifact}#5": 1}
-    assert looks_before(intended, asked | {"dictionaries": [other]}, settings, edits=False) == {f"{artifact}#5": 2}
+    for name, n in ((folder, 1), (artifact, 1), (other, 2)):
+        asked: Json = {
+            "model": MODEL, "criterion": CRITERION, "dataset": DATASET, "seed": 0, "pooling": "mean",
+            "dictionaries": [name],
+        }  # fmt: skip
+        assert looks_before(intended, asked, settings, edits=False) == {f"{artifact}#5": n}
 
 
 def run(dictionary: str, **changes: Any) -> Json:
