@@ -184,7 +184,8 @@ def _run_install(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(configuration._asdict()))
     else:
-        print(f"{configuration.where}\n\n{configuration.text}")
+        instead = f"\n\nOr run:\n{configuration.instead}" if configuration.instead else ""
+        print(f"{configuration.where}\n\n{configuration.text}{instead}")
     return 0
 
 

@@ -80,6 +80,7 @@ def _conclude(view: dict[str, Any], workspace: Path) -> None:
         )
     report = next(a for a in view["artifacts"] if any(f["name"] == "report.html" for f in a["files"]))
     print(f"\nreport: {workspace / report['path'] / 'report.html'}")
+    print("next:   interp-lab install --client claude-code (or another) connects an agent; see README.md")
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -20,11 +21,18 @@ class Client(NamedTuple):
     shape: Literal["mcpServers", "servers", "toml"]
     toolsets: str = "core,evidence"
     """What the server is started with: everything where a client loads tools as it needs them, or takes many."""
+    adds: str = ""
+    """Its own command that adds a server, up to the server's command."""
 
 
 CLIENTS: Final[dict[str, Client]] = {
-    "claude-code": Client("Save as .mcp.json in the project folder.", "mcpServers", "all"),
-    "claude-desktop": Client("Merge into claude_desktop_config.json (Settings, Developer, Edit Config).", "mcpServers"),
+    "claude-code": Client(
+        "Save as .mcp.json in the project folder.", "mcpServers", "all", f"claude mcp add {SERVER_NAME} --"
+    ),
+    "claude-desktop": Client(
+        "Merge into claude_desktop_config.json (Settings, Developer, Edit Config), then start Claude Desktop again.",
+        "mcpServers",
+    ),
     "cursor": Client("Save as .cursor/mcp.json in the project folder.", "mcpServers"),
     "vscode": Client("Save as .vscode/mcp.json in the project folder.", "servers", "all"),
     "codex": Client("Append to ~/.codex/config.toml.", "toml"),
@@ -36,6 +44,8 @@ class Configuration(NamedTuple):
 
     where: str
     text: str
+    instead: str = ""
+    """A command of the client that does the same; empty if it has none."""
 
 
 def client_configuration(name: str, workspace: Path) -> Configuration:
@@ -52,7 +62,8 @@ def client_configuration(name: str, workspace: Path) -> Configuration:
     if client.shape == "toml":
         return Configuration(client.where, _toml(command, arguments))
     entry: dict[str, Any] = {"type": "stdio", "command": command, "args": arguments}
-    return Configuration(client.where, json.dumps({client.shape: {SERVER_NAME: entry}}, indent=2))
+    instead = f"{client.adds} {shlex.join([command, *arguments])}" if client.adds else ""
+    return Configuration(client.where, json.dumps({client.shape: {SERVER_NAME: entry}}, indent=2), instead)
 
 
 def _toml(command: str, arguments: list[str]) -> str:

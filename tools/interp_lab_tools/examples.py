@@ -25,11 +25,14 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 _LISTS: Final[Mapping[str, str]] = {
     "store": "stores",
     "stores": "stores",
-    "dictionary": "dictionaries",
     "step": "stores",
+    "dictionary": "dictionaries",
+    "dictionaries": "dictionaries",
+    "model": "models",
+    "dataset": "datasets",
     "job_id": "jobs",
 }
-"""Field → section of the overview that lists what it names; else artifacts."""
+"""Field → section of the overview that lists what it names; for ids in other fields, artifacts."""
 
 
 def filled_example(tool: str, arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[NextAction]:
@@ -66,10 +69,12 @@ def plain_example(tool: str, arguments: Mapping[str, Any], engine: JobEngine) ->
 
 
 def what_it_names(tool: str) -> Iterator[NextAction]:
-    """Yield the list of what a tool's example stands for, where the workspace alone has it."""
+    """Yield the list of what a call of a tool names; of what the workspace alone has, where its example names such."""
     example = BY_NAME[tool].example if tool in BY_NAME else {}
-    if _MADE_UP.search(str(example)):
-        wanted: list[JsonValue] = [*dict.fromkeys(_LISTS.get(name, "artifacts") for name in _made_up(example))]
+    made_up = _made_up(example)
+    sections = [_LISTS.get(name, "artifacts") for name in made_up] or [_LISTS[n] for n in example if n in _LISTS]
+    if sections:
+        wanted: list[JsonValue] = [*dict.fromkeys(sections)]
         yield NextAction(tool="lab_overview", arguments={"sections": wanted}, why="See what there is to be named.")
 
 

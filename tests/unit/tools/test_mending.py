@@ -144,6 +144,7 @@ def test_an_id_that_was_cut_off_or_has_a_slip_is_offered_whole_and_a_file_by_its
 def test_an_example_with_made_up_ids_is_no_call_that_works(lab: Lab) -> None:
     assert after(lab, "job_wait", {"job_id": 7}) == [("lab_overview", {"sections": ["jobs"]})]
     assert after(lab, "explain_latent", {}) == [("lab_overview", {"sections": ["stores"]})]
+    assert after(lab, "attribution_graph", {}) == [("lab_overview", {"sections": ["models", "dictionaries"]})]
     example = dict(BY_NAME["inspect"].example)
     assert after(lab, "inspect", {"threshold": "high"}) == [("inspect", example)]
 

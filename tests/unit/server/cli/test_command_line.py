@@ -83,6 +83,17 @@ def test_the_printed_configuration_starts_this_server(
     assert str(tmp_path) in text
 
 
+def test_the_command_of_a_client_that_has_one_is_printed_after_the_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, out, _ = run(capsys, "install", "--client", "claude-code", "--workspace", str(tmp_path / "my project"))
+    command = out.strip().splitlines()[-1]
+    assert command.startswith("claude mcp add interp -- ")
+    assert f"--workspace '{tmp_path}/my project'" in command
+    _, out, _ = run(capsys, "install", "--client", "cursor", "--workspace", str(tmp_path))
+    assert out.strip().endswith("}")
+
+
 def test_help_and_version_import_neither_torch_nor_the_sdk() -> None:
     program = (
         "import sys\nfrom interp_lab_server.cli import main\n"
