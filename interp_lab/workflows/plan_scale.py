@@ -22,6 +22,7 @@ from interp_lab.machine.scale.shape import Shape, assumed_shape
 from interp_lab.models.facts import ModelFacts, read_facts
 from interp_lab.models.rates import macs_per_token
 from interp_lab.models.reference import locate
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.scale_calls import planned_calls
 from interp_lab.workflows.scale_edits import planned_edits
@@ -92,7 +93,8 @@ def _validated(data: bytes, name: str) -> MachineProfile:
 
 def _in_words(request: PlanScaleRequest, shape: Shape, kept: float, routes: tuple[RoutePlan, ...]) -> str:
     size = (
-        f"{in_words(shape.parameters)} parameters, {in_words(request.tokens)} tokens, {request.n_addresses} addresses"
+        f"{in_words(shape.parameters)} parameters, {in_words(request.tokens)} tokens, "
+        f"{counted(request.n_addresses, 'address', 'addresses')}"
     )
     held = f"{bytes_in_words(kept)} {'held in memory' if request.storage == 'streamed' else 'stored'}"
     if not routes:

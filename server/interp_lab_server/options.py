@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -44,7 +44,9 @@ def _help(field: FieldInfo) -> str:
 
 def _value(value: Any, field: FieldInfo) -> Any:
     if isinstance(value, list):
-        return [_scalar(item, field) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        items: list[Any] = [_scalar(item, field) for item in cast("list[Any]", value)]
+        whole = len(items) == 1 and isinstance(items[0], list) and not _nested(field.annotation)
+        return items[0] if whole else items  # a list may be written as one JSON text
     return _scalar(value, field)
 
 
@@ -59,6 +61,14 @@ def _scalar(value: Any, field: FieldInfo) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def _nested(annotation: Any) -> bool:
+    """Return whether the items of a list are lists themselves."""
+    parts = [part for part in get_args(annotation) if part is not Ellipsis]
+    if get_origin(annotation) is tuple:
+        return any(tuple in _kinds(part) for part in parts)
+    return any(_nested(part) for part in parts)
 
 
 def _kinds(annotation: Any) -> set[type]:

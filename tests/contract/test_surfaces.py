@@ -76,3 +76,14 @@ def test_read_only_offers_nothing_that_changes_anything() -> None:
     assert "inspect" not in names
     assert "job_cancel" not in names
     assert {"lab_overview", "artifact_read"} <= names
+
+
+def test_a_list_may_be_written_as_one_json_text() -> None:
+    units = [{"address": "resid_post.1", "index": 5}, {"address": "resid_post.2", "index": 7}]
+    asked = ["intervene", "--model", "m", "--criterion", "abc", "--dataset", "d"]
+    whole = build_parser().parse_args([*asked, "--units", json.dumps(units)])
+    apart = build_parser().parse_args([*asked, "--units", *map(json.dumps, units)])
+    request = BY_NAME["intervene"].request
+    assert arguments_of(whole, request)["units"] == arguments_of(apart, request)["units"] == units
+    words = build_parser().parse_args([*asked, "--targets", '[" she", " he"]'])
+    assert arguments_of(words, request)["targets"] == [" she", " he"]

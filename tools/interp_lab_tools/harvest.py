@@ -24,6 +24,7 @@ from interp_lab.models.preflight import preflight
 from interp_lab.models.rates import Rate, known_rate, macs_per_token
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.harvesting.cost import (
     deepest,
@@ -235,7 +236,10 @@ def _in_words(plan: HarvestPlan, model_id: str) -> str:
         took = f"about {plan.seconds:g} s by what was measured here"
     elif plan.seconds_at_least is not None:
         took = f"at least {plan.seconds_at_least:g} s"
-    return f"{plan.n_documents} documents, {tokens} through {model_id}, {plan.n_columns} addresses; {size}; {took}."
+    where = counted(plan.n_columns, "address", "addresses")
+    return (
+        f"{counted(plan.n_documents, 'document', 'documents')}, {tokens} through {model_id}, {where}; {size}; {took}."
+    )
 
 
 def _warnings(request: HarvestRequest, plan: HarvestPlan, facts: ModelFacts | None) -> Sequence[str]:

@@ -20,6 +20,7 @@ from interp_lab.models.facts import ModelFacts
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.points import Address, every_layer
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import addresses_read, dictionary_configs, dictionary_stamp
 from interp_lab.workflows.inspection.asked import asking, further
@@ -245,8 +246,8 @@ def _n_coordinates(facts: ModelFacts, addresses: tuple[Address, ...], n_latents:
 
 
 def _in_words(plan: InspectPlan, model_id: str) -> str:
-    where = "every layer" if plan.addresses is None else f"{len(plan.addresses)} addresses"
-    where += f" and {len(plan.dictionaries)} dictionaries" if plan.dictionaries else ""
+    where = "every layer" if plan.addresses is None else counted(len(plan.addresses), "address", "addresses")
+    where += f" and {counted(len(plan.dictionaries), 'dictionary', 'dictionaries')}" if plan.dictionaries else ""
     what = "an unknown number of" if plan.n_coordinates is None else str(plan.n_coordinates)
     peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / 2**20:.0f} MiB at the peak"
     groups = "" if plan.n_groups is None else f", {plan.n_groups} independent groups"

@@ -21,6 +21,7 @@ from interp_lab.evidence.grade import LEAST_CONFIRM_GROUPS
 from interp_lab.evidence.split import DEFAULT_SHARES, split_groups
 from interp_lab.jobs.parts.sharding import Sharding
 from interp_lab.models.reference import fingerprint
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.dictionary_facts import dictionary_stamp
 from interp_lab.workflows.intervening.checks import CheckedModel, checked_model, read_units
@@ -256,7 +257,8 @@ def _in_words(plan: IntervenePlan, model_id: str) -> str:
     power = "" if plan.power is None else f"; effects from {plan.power:g} standard deviations on are found"
     cost = cost_in_words(plan.seconds, plan.peak_bytes)
     return (
-        f"{plan.n_units} units of {model_id}, {len(plan.edits)} edits with controls, {plan.n_passes} passes{cost}"
+        f"{counted(plan.n_units, 'unit', 'units')} of {model_id}, {counted(len(plan.edits), 'edit', 'edits')} with "
+        f"controls, {plan.n_passes} passes{cost}"
         f"{groups}{power}."
     )
 

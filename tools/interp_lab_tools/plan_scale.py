@@ -33,6 +33,10 @@ def _next(request: PlanScaleRequest, result: PlanScaleResult, latest: str | None
             yield NextAction(
                 tool=call.tool, arguments=arguments, why="Checks this stage of the plan on the real files."
             )
+    if request.device is None and latest is not None and not any(route.fits for route in result.routes):
+        same = request.model_dump(mode="json", exclude_defaults=True, exclude={"profile"})
+        why = "It fits no route of this machine: the same on such accelerators, by published figures; name your own."
+        yield NextAction(tool="plan_scale", arguments={**same, "device": "h100-sxm", "n_devices": 8}, why=why)
 
 
 PLAN_SCALE = InlineCapability(

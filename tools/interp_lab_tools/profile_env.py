@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interp_lab.artifacts.durable import describe_full, free_bytes
+from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.machine import ProfileEnvPlan, ProfileEnvRequest, ProfileEnvResult
 from interp_lab.errors import DiskFull
 from interp_lab.machine.hardware import PROBE_BYTES
@@ -30,7 +31,9 @@ def _plan(request: ProfileEnvRequest, lab: Lab) -> Plan:
 def _handle(request: ProfileEnvRequest, run: Run) -> ProfileEnvResult:
     from interp_lab.workflows.profile_env import profile_env  # lazy: the workflow imports torch
 
-    return profile_env(request, run)
+    why = "See what harvesting, training and interventions would take here; put in the size of your own model."
+    plan = NextAction(tool="plan_scale", arguments={"parameters": "7B", "tokens": "10M"}, why=why)
+    return profile_env(request, run).model_copy(update={"agent_next_actions": (plan,)})
 
 
 PROFILE_ENV = JobCapability(

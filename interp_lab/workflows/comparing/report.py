@@ -28,6 +28,7 @@ from interp_lab.evidence.match import MatchEvidence, grade_match
 from interp_lab.evidence.reasons import Reason
 from interp_lab.jobs.run import Run
 from interp_lab.reports.comparison import render_comparison, render_comparison_markdown
+from interp_lab.reports.numbers import counted
 from interp_lab.workflows.comparing.by_effects import Acted
 from interp_lab.workflows.comparing.components import Effects, overlap, same_behaviour
 from interp_lab.workflows.comparing.named import Named, peer_matches
@@ -262,7 +263,7 @@ def _tried(matches: list[Match]) -> str:
     for side in sides:
         units = {(unit.address, unit.index) for unit in side}
         addresses = sorted({unit.address for unit in side})
-        more = f" and {len(addresses) - 3} more addresses" if len(addresses) > 3 else ""
+        more = f" and {counted(len(addresses) - 3, 'more address', 'more addresses')}" if len(addresses) > 3 else ""
         tried.append(f"{len(units)} unit{'s' * (len(units) != 1)} of {', '.join(addresses[:3])}{more}")
     return " with ".join(tried)
 

@@ -12,6 +12,7 @@ from interp_lab.errors import DoesNotFit
 from interp_lab.machine.hardware import memory
 from interp_lab.models.facts import ModelFacts
 from interp_lab.models.rates import macs_per_token
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervening.cost import (
     LIBRARIES,
@@ -176,8 +177,9 @@ def in_words(found: PathPlan, model_id: str) -> str:
     chosen = {"exact": ", chosen by exact effects of all", "gradient": ", chosen by gradients", None: ""}[found.screen]
     screen = f", {found.n_backward:,} backward runs" if found.n_backward else ""
     return (
-        f"{found.n_sources} sources of {model_id} to {found.n_targets} targets, {found.n_measured} measured in full"
-        f"{chosen}: at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
+        f"{counted(found.n_sources, 'source', 'sources')} of {model_id} to "
+        f"{counted(found.n_targets, 'target', 'targets')}, {found.n_measured} measured in full{chosen}: "
+        f"at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
     )
 
 
