@@ -24,6 +24,7 @@ from interp_lab.contracts.inspect_report import ModelFacts
 from interp_lab.errors import DifferentQuestions, InvalidRequest
 from interp_lab.evidence.grade import Q_LEVEL
 from interp_lab.methods.shared_features import Family, families
+from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.memory.history import REPORT_FILE, same_words, weights_of
@@ -228,8 +229,9 @@ def _headline(report: FamiliesReport) -> str:
     whole = sum(one.n_models > 2 and _all_matched(one) for one in across)
     private = sum(one.complete for one in report.lone)
     how = "do the same to words" if report.by == "effects" else "respond alike"
+    groups = counted(len(across), "group", "groups")
     return (
-        f"Of {len(report.models)} models, {len(across)} groups of units {how} on “{report.criterion}” prompts "
+        f"Of {len(report.models)} models, {groups} of units {how} on “{report.criterion}” prompts "
         f"(q ≤ {Q_LEVEL:g} over {report.n_pairs} pairs), {every} of them in every model and {whole} with every pair of "
         f"three or more matched itself; {private} units matched none of the other models' units that were tried. Not "
         "found is not absent."

@@ -45,8 +45,9 @@ def _help(field: FieldInfo) -> str:
 def _value(value: Any, field: FieldInfo) -> Any:
     if isinstance(value, list):
         items: list[Any] = [_scalar(item, field) for item in cast("list[Any]", value)]
-        whole = len(items) == 1 and isinstance(items[0], list) and not _nested(field.annotation)
-        return items[0] if whole else items  # a list may be written as one JSON text
+        if len(items) == 1 and isinstance(items[0], list) and not _nested(field.annotation):
+            return cast("list[Any]", items[0])  # a list may be written as one JSON text
+        return items
     return _scalar(value, field)
 
 

@@ -70,7 +70,7 @@ def plain_example(tool: str, arguments: Mapping[str, Any], engine: JobEngine) ->
 
 def what_it_names(tool: str) -> Iterator[NextAction]:
     """Yield the list of what a call of a tool names; of what the workspace alone has, where its example names such."""
-    example = BY_NAME[tool].example if tool in BY_NAME else {}
+    example: Mapping[str, JsonValue] = BY_NAME[tool].example if tool in BY_NAME else {}
     made_up = _made_up(example)
     sections = [_LISTS.get(name, "artifacts") for name in made_up] or [_LISTS[n] for n in example if n in _LISTS]
     if sections:

@@ -176,11 +176,15 @@ def in_words(found: PathPlan, model_id: str) -> str:
     peak = "memory unknown" if found.peak_bytes is None else f"up to {found.peak_bytes / 2**20:.0f} MiB"
     chosen = {"exact": ", chosen by exact effects of all", "gradient": ", chosen by gradients", None: ""}[found.screen]
     screen = f", {found.n_backward:,} backward runs" if found.n_backward else ""
+    ends = f"{_counted(found.n_sources, 'source')} of {model_id} to {_counted(found.n_targets, 'target')}"
     return (
-        f"{counted(found.n_sources, 'source', 'sources')} of {model_id} to "
-        f"{counted(found.n_targets, 'target', 'targets')}, {found.n_measured} measured in full{chosen}: "
-        f"at most {found.n_passes:,} edited runs{screen}; {time}, {peak}."
+        f"{ends}, {found.n_measured} measured in full{chosen}: at most {found.n_passes:,} edited runs{screen}; "
+        f"{time}, {peak}."
     )
+
+
+def _counted(n: int | None, word: str) -> str:
+    return f"an unknown number of {word}s" if n is None else counted(n, word, f"{word}s")
 
 
 def _advisories(request: PathRequest, amount: Amount) -> list[str]:
