@@ -14,13 +14,19 @@ from typing import Any
 import psutil
 
 _VARIABLES = {
-    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_gcs_rpc_server_connect_timeout_s": "600",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_gcs_server_request_timeout_seconds": "600",
+    "RAY_py_gcs_connect_timeout_s": "600",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "20000",
+    "RAY_health_check_timeout_ms": "300000",
     "RAY_health_check_failure_threshold": "3",
 }
 """A slow machine may take its time to start and to answer; a node that is gone refuses, which is noticed in seconds."""
@@ -59,7 +65,7 @@ def main() -> None:
     head = small | ports | {"include_dashboard": True, "temp_dir": folder, "no_monitor": True}
     cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(**small)
-    cluster.wait_for_nodes(60)
+    cluster.wait_for_nodes(600)
     print(json.dumps({"address": f"http://127.0.0.1:{port}"}), file=answers, flush=True)
     for line in sys.stdin:
         if line.strip() == "kill":

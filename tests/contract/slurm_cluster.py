@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.contract.ray_cluster import free_port
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 _CONFIGURATION = """\
 ClusterName=lab
 SlurmctldHost={host}(127.0.0.1)

@@ -25,7 +25,7 @@ from tests.e2e import holding_worker, small_shards_worker
 REQUEST = {"model": "builtin:pocket-llama", "dataset": "corpus.txt", "addresses": ["resid_post.5"], "shards": 2}
 
 
-def until(lab: Lab, job_id: str, condition: Callable[[], object], *, within_s: float = 240.0) -> None:
+def until(lab: Lab, job_id: str, condition: Callable[[], object], *, within_s: float = 900.0) -> None:
     """Wait for something to be true; a job that ended before it was is told by its log, at once."""
     deadline = time.monotonic() + within_s
     while True:

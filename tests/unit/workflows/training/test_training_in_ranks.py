@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from interp_lab.contracts.train_sae import TrainSaeRequest
+from interp_lab.engine import precision
 from interp_lab.errors import WorkerKilled
 from interp_lab.jobs import rankrun
 from interp_lab.jobs.gang import Gang
@@ -76,7 +77,7 @@ def torchrun(workspace: Path, asked: dict[str, Any]) -> None:
     (workspace / "request.json").write_text(json.dumps(asked))
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-        *("-m", "interp_lab.workflows.train_together", str(workspace / "request.json")),
+        *("-m", gated_ranks.__name__, str(workspace / "request.json")),
         *("--workspace", str(workspace), "--output", str(workspace / "command")),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "INTERP_LAB_WORKSPACE": str(workspace)}
@@ -115,6 +116,7 @@ def test_two_ranks_one_of_which_is_killed_give_the_bytes_of_the_command_and_near
 ) -> None:
     make_store()
     torchrun(tmp_path, ASKED)
+    monkeypatch.setattr(precision, "probe_matmul", gated_ranks.one_way)
     monkeypatch.setattr(ranks, "_MODULE", gated_ranks.__name__)
     patient, gate = replace(settings, kill_grace_s=3600), tmp_path / gated_ranks.GATE
     gate.touch()
