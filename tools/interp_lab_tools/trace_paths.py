@@ -30,7 +30,7 @@ from interp_lab.workflows.tracing.cost import Amount, in_words
 from interp_lab.workflows.tracing.cost import plan as cost
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.path_calls import COMMON, next_for
+from interp_lab_tools.path_calls import COMMON, next_for, next_of
 from interp_lab_tools.slots import slot_for
 
 if TYPE_CHECKING:
@@ -148,7 +148,9 @@ def _handle(request: TracePathsRequest, run: Run) -> PathsResult:
     from interp_lab.workflows.tracing.context import Suggest  # lazy: likewise
 
     after = Suggest(
-        after=lambda report, artifact: suggest(request, report, artifact), path=lambda c: next_for(request, c)
+        after=lambda report, artifact: suggest(request, report, artifact),
+        path=lambda c: next_for(request, c),
+        paths=lambda cards: next_of(request, cards),
     )
     return trace_paths(request, run, settings=Settings.from_env(), suggest=after)
 

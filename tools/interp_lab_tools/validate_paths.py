@@ -16,7 +16,7 @@ from interp_lab.workflows.tracing.cost import Amount, in_words
 from interp_lab.workflows.tracing.cost import plan as cost
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.path_calls import next_for
+from interp_lab_tools.path_calls import next_for, next_of
 from interp_lab_tools.slots import slot_for
 from interp_lab_tools.trace_paths import as_plan, blocks_run, gather, named, opened
 
@@ -70,7 +70,8 @@ def _handle(request: ValidatePathsRequest, run: Run) -> PathsResult:
 
     settings = Settings.from_env()
     measured = as_traced(request, find_claims(request, settings).report)
-    return validate_paths(request, run, settings=settings, suggest=Suggest(path=lambda card: next_for(measured, card)))
+    told = Suggest(path=lambda card: next_for(measured, card), paths=lambda cards: next_of(measured, cards))
+    return validate_paths(request, run, settings=settings, suggest=told)
 
 
 def _plan_shards(request: ValidatePathsRequest, run: PartRun, stage: int) -> Sequence[JsonValue]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from interp_lab.contracts.actions import NextAction
@@ -23,6 +23,8 @@ class Suggest:
     """From the report and its artifact id."""
     path: Callable[[PathCard], NextAction | None] = lambda _card: None
     """From one path."""
+    paths: Callable[[Sequence[PathCard]], tuple[NextAction, ...]] = lambda _cards: ()
+    """From all of them, one call for those that it would tell more of."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,6 @@ def assemble(
 ) -> PathReport:
     """Return the report, without next actions."""
     cards = [card.model_copy(update={"next_action": context.suggest.path(card)}) for card in cards]
-    actions = tuple(dict.fromkeys(c.next_action.model_dump_json() for c in cards if c.next_action is not None))
     return PathReport(
         kind=kind,
         criterion=context.request.criterion,
@@ -57,7 +56,7 @@ def assemble(
         discovery_rows=tuple(sorted(set(discovery_rows))),
         trace=trace,
         caveats=(*_caveats(context, cards, kind), *_missed(screen)),
-        agent_next_actions=tuple(map(NextAction.model_validate_json, actions[:3])),
+        agent_next_actions=context.suggest.paths(cards)[:3],
         run=run_facts(context.run, seed=context.request.seed, checks=context.inputs.checked),
     )
 

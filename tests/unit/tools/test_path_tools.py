@@ -17,7 +17,7 @@ from interp_lab.contracts.validate_paths import ValidatePathsRequest
 from interp_lab.settings import Settings
 from interp_lab_tools.dispatch import dispatch
 from interp_lab_tools.lab import Lab
-from interp_lab_tools.path_calls import next_for
+from interp_lab_tools.path_calls import next_for, next_of
 from interp_lab_tools.trace_paths import TRACE_PATHS, suggest
 from interp_lab_tools.validate_paths import VALIDATE_PATHS
 
@@ -51,13 +51,16 @@ def test_a_trace_says_passes_seconds_and_memory_first(lab: Lab) -> None:
 
 def card(status: str, target: str = "resid_post.3#7") -> PathCard:
     ends = [
-        PathEnd(key=key, address=key.partition("#")[0], unit=unit)
+        PathEnd.model_validate({"key": key, "address": key.partition("#")[0], "unit": unit})
         for key, unit in (("resid_post.1#5", TRACE["sources"][0]), (target, TRACE["targets"][0]))  # type: ignore[index]
     ]
     return PathCard.model_validate(
         {"source": ends[0], "target": ends[1], "explore": None, "confirm": None, "doses": [], "off_positives": None}
         | {"off_bound": None, "status": status, "grade": "weak", "reasons": [], "next_action": None}
     )
+
+
+OUTPUT_END = PathEnd(key="output", address="logits", unit=None)
 
 
 def test_a_path_that_is_like_its_controls_leads_to_more_controls_on_the_same_path() -> None:
@@ -88,6 +91,37 @@ def test_a_call_that_follows_keeps_how_the_path_was_measured(status: str) -> Non
     assert (then.pool, then.rest, then.least_share) == ("last", "mean", 0.05)
     assert then.scales[0] == -2.0, "the first strength is the one that is graded"
     assert (len(then.scales) > 1) == (status == "suggestive")
+
+
+def other(status: str) -> PathCard:
+    """A path from another source to the same target."""
+    path = card(status)
+    unit = TRACE["sources"][1]  # type: ignore[index]
+    return path.model_copy(
+        update={"source": PathEnd.model_validate({**path.source.model_dump(), "key": "resid_post.1#9", "unit": unit})}
+    )
+
+
+@pytest.mark.parametrize("status", ["like_controls", "validated", "suggestive"])
+def test_paths_that_lack_the_same_lead_to_one_call_for_all_of_them(lab: Lab, status: str) -> None:
+    asked = TracePathsRequest.model_validate({**TRACE, "n_controls": 2})
+    paths = [card(status), other(status), card(status, "output").model_copy(update={"target": OUTPUT_END})]
+    (action,) = next_of(asked, [*paths, card("candidate")])
+    then = dict(action.arguments)
+    if action.tool == "trace_paths":
+        assert [unit["index"] for unit in then["sources"]] == [5, 9]  # type: ignore[index, union-attr]
+        assert len(then["targets"]) == 1  # type: ignore[arg-type]
+    else:
+        assert plan(lab, "validate_paths", {**then, "dry_run": True})["paths"] == [
+            "source1=target", "source2=target", "source1=output"
+        ]  # fmt: skip
+
+
+def test_paths_that_lack_different_things_lead_to_a_call_each() -> None:
+    actions = next_of(
+        TracePathsRequest.model_validate({**TRACE, "n_controls": 2}), [card("like_controls"), other("validated")]
+    )
+    assert [action.tool for action in actions] == ["trace_paths", "validate_paths"]
 
 
 def test_the_rerun_of_candidates_says_how_they_were_traced() -> None:
