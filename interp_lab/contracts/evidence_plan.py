@@ -59,9 +59,9 @@ class Experiment(Contract):
     new_prompts: NonNegativeInt
     """Prompts to be written, both sides."""
     passes: NonNegativeInt
-    """Runs of the model."""
+    """Runs of the model; of new prompts their reading, and the edits again where the claim is about an effect."""
     seconds: NonNegativeFloat | None
-    """At the rate of earlier runs of this model here; absent where none was measured."""
+    """As a dry run estimates them, from earlier runs of this model here; absent where the model is not here."""
     chance: Probability
     """That it comes out well."""
     chance_from: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 
 from pydantic import JsonValue
 
@@ -64,7 +63,6 @@ class Evidence:
     settled: tuple[str, ...]
     criterion: str
     model: str
-    seconds_per_pass: float | None
 
 
 def candidates_for(request: PlanEvidenceRequest, settings: Settings) -> Evidence:
@@ -85,8 +83,7 @@ def candidates_for(request: PlanEvidenceRequest, settings: Settings) -> Evidence
         found += [made] if isinstance(made, Candidate) else []
         settled += [made] if isinstance(made, str) else []
     report = runs[-1].report
-    rate = _rate(history.runs, report.model.id)
-    return Evidence(tuple(found), tuple(settled), report.criterion, report.model.id, rate)
+    return Evidence(tuple(found), tuple(settled), report.criterion, report.model.id)
 
 
 def _runs(request: PlanEvidenceRequest, runs: Sequence[PastRun]) -> tuple[PastRun, ...]:
@@ -245,16 +242,6 @@ def _prompt_outcomes(everything: Seen) -> Iterator[bool]:
         for before, after in pairwise(seen):
             if before.grade == "plausible" and before.dataset_sha256 != after.dataset_sha256:
                 yield after.grade == "needs_causal_evidence"
-
-
-def _rate(runs: Sequence[PastRun], model: str) -> float | None:
-    """Return seconds per edited run of a model as interventions here measured it, or None."""
-    rates = [
-        run.report.run.seconds / run.report.n_runs
-        for run in runs
-        if isinstance(run.report, InterveneReport) and run.report.model.id == model and run.report.n_runs
-    ]
-    return median(rates) if rates else None
 
 
 def settings_of(run: PastRun) -> dict[str, JsonValue] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
@@ -36,7 +36,7 @@ def _handle(request: PlanEvidenceRequest, lab: Lab) -> PlanEvidenceResult:
 
     evidence = candidates_for(request, lab.settings)
     costs = _Costs(lab)
-    made = [_experiment(candidate, request, costs, evidence.seconds_per_pass) for candidate in evidence.candidates]
+    made = [_experiment(candidate, request, costs) for candidate in evidence.candidates]
     ranked = sorted((each for each in made if each is not None), key=_best_first)
     shown = tuple(ranked[: request.limit])
     return PlanEvidenceResult(
@@ -58,15 +58,28 @@ def _best_first(each: Experiment) -> tuple[float, float, str]:
     return -each.value, -away, each.unit
 
 
+class _Cost(NamedTuple):
+    """What a call takes, as its dry run says."""
+
+    passes: int
+    seconds: float | None
+    """None where the model is not on this machine."""
+
+    def times(self, factor: float) -> _Cost:
+        """Return the cost of so many times the prompts."""
+        seconds = None if self.seconds is None else round(self.seconds * factor, 1)
+        return _Cost(math.ceil(self.passes * factor), seconds)
+
+
 class _Costs:
-    """Runs of the model that a call takes: asked of the plan itself, a few times, then known by kind."""
+    """What a call takes: asked of the plan itself, a few times, then known by kind."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._known: dict[tuple[str, ExperimentKind], int] = {}
+        self._known: dict[tuple[str, ExperimentKind], _Cost] = {}
 
-    def of(self, candidate: Candidate, made: NextAction) -> tuple[int, NextAction] | None:
-        """Return the passes of an intervention and the call that starts it; None if it would be refused.
+    def of(self, candidate: Candidate, made: NextAction) -> tuple[_Cost, NextAction] | None:
+        """Return the cost of an intervention and the call that starts it; None if it would be refused.
 
         A call that was planned names its plan, so that nothing else is run than what was counted; one that was not is
         a dry run, which counts it.
@@ -79,28 +92,42 @@ class _Costs:
             details = INTERVENE.plan(request, self._lab).details
         except (LabError, ValidationError):
             return None
-        self._known[key] = int(str(details["n_passes"]))
+        seconds = details.get("seconds")
+        self._known[key] = _Cost(int(str(details["n_passes"])), None if seconds is None else float(str(seconds)))
         return self._known[key], _with(made, {"plan_id": str(details["plan_id"])})
+
+    def of_new_prompts(self, candidate: Candidate, n_new: int) -> _Cost:
+        """Return what is run on new prompts: the reading of each, and the edits again where the claim is about them.
+
+        Edits are those of the run that it continues, at its cost for a prompt; a reading takes a pass of them.
+        """
+        again = _edits()(candidate)
+        planned = None if again is None else self.of(candidate, again)
+        if planned is None:
+            return _Cost(n_new, None)
+        edits, n_old = planned[0], max(1, candidate.run.report.dataset.n_prompts)
+        if candidate.remedy.would_give == "validated":
+            return edits.times(n_new / n_old)  # its passes count the reading
+        return _Cost(n_new, edits.times(n_new / max(1, edits.passes)).seconds)
 
 
 def _with(action: NextAction, arguments: Mapping[str, JsonValue]) -> NextAction:
     return action.model_copy(update={"arguments": {**action.arguments, **arguments}})
 
 
-def _experiment(
-    candidate: Candidate, request: PlanEvidenceRequest, costs: _Costs, rate: float | None
-) -> Experiment | None:
+def _experiment(candidate: Candidate, request: PlanEvidenceRequest, costs: _Costs) -> Experiment | None:
     made = _CALLS[candidate.remedy.kind](candidate)
-    passes = 2 * candidate.n_per_side
-    if made is not None and not candidate.n_per_side:
+    new_prompts, cost = 2 * candidate.n_per_side, _Cost(0, None)
+    if new_prompts:
+        cost = costs.of_new_prompts(candidate, new_prompts)
+    elif made is not None:
         planned = costs.of(candidate, made)
         if planned is None:
             return None
-        passes, made = planned
-    new_prompts = 2 * candidate.n_per_side
+        cost, made = planned
     steps = gain(candidate.grade, candidate.remedy.would_give)
     value = value_for_cost(
-        candidate.chance, steps, passes=passes, new_prompts=new_prompts, prompt_cost=request.prompt_cost
+        candidate.chance, steps, passes=cost.passes, new_prompts=new_prompts, prompt_cost=request.prompt_cost
     )
     return Experiment(
         unit=candidate.name,
@@ -111,8 +138,8 @@ def _experiment(
         would_give=candidate.remedy.would_give,
         n_groups=candidate.n_groups,
         new_prompts=new_prompts,
-        passes=passes,
-        seconds=None if rate is None else round(rate * passes, 1),
+        passes=cost.passes,
+        seconds=cost.seconds,
         chance=candidate.chance,
         chance_from=candidate.chance_from,
         value=round(value, 4),
@@ -215,7 +242,7 @@ PLAN_EVIDENCE = InlineCapability(
     guidance=(
         "For every claim of a report, or of the dossier of a model and criterion: what keeps it at its grade, which "
         "experiment would move it as a ready call, how many independent groups and new prompts that takes for 80 % "
-        "power, runs of the model and seconds where a rate was measured, and the chance from what such runs gave here "
+        "power, runs of the model and seconds as a dry run counts them, and the chance from what such runs gave here "
         "before. Ranked by expected grade steps for cost; the formula is in the answer. settled lists claims that more "
         "of the same would not move. It plans; nothing is run or shown."
     ),

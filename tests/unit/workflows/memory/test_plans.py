@@ -83,7 +83,7 @@ def test_a_confirmed_correlation_is_to_be_edited_next(settings: Settings) -> Non
     assert found.passes > 100
     assert found.new_prompts == 0
     assert found.chance == 0.5
-    assert found.seconds is None
+    assert found.seconds == planned.plan["seconds"]
     assert "expectation" in answer.summary
     first = answer.agent_next_actions[0]
     assert (first.tool, first.arguments) == (found.call.tool, found.call.arguments)
@@ -244,7 +244,6 @@ def test_the_chance_follows_what_such_runs_gave_here(settings: Settings) -> None
     found = next(each for each in answer.experiments if each.kind == "edit")
     assert found.chance == pytest.approx(3 / 5)
     assert found.chance_from.startswith("2 of 3")
-    assert found.seconds == pytest.approx(found.passes * 12.0 / 400, rel=0.01)
 
 
 def test_cheap_runs_come_before_prompts_that_must_be_written_and_dear_prompts_move_them_further(
@@ -260,6 +259,25 @@ def test_cheap_runs_come_before_prompts_that_must_be_written_and_dear_prompts_mo
     assert answer.experiments[0].value > answer.experiments[1].value
     dearer = ask(settings, prompt_cost=200)
     assert dearer.experiments[1].value < answer.experiments[1].value
+
+
+def test_new_prompts_count_what_is_run_on_them_and_edits_on_them_come_after_a_reading_alone(settings: Settings) -> None:
+    edited(settings, "needs_causal_evidence", "association_confirmed", "effect_not_on_confirm",
+           request={"units": [{"address": "resid_post.2", "index": 5}]})  # fmt: skip
+    inspected(settings, card(2, 6, "plausible", ("confirm_uncertain",), confirm=0.7), at=3)
+    found = {each.missing: each for each in ask(settings).experiments}
+    edits, reading = found["effect_not_on_confirm"], found["confirm_uncertain"]
+    assert reading.passes == reading.new_prompts
+    assert edits.passes > 5 * edits.new_prompts
+    assert reading.seconds is not None
+    assert edits.seconds is not None
+    assert edits.seconds / edits.new_prompts > 5 * reading.seconds / reading.new_prompts
+    listed = ask(settings).experiments
+    assert [each.value for each in listed] == sorted((each.value for each in listed), reverse=True)
+    for each in listed:
+        steps = gain(each.grade, each.would_give)
+        cost = each.passes + 20 * each.new_prompts
+        assert each.value == pytest.approx(1000 * each.chance * steps / cost, abs=1e-3)
 
 
 def test_a_report_alone_can_be_planned_for_and_prompts_given_inline_give_no_call(settings: Settings) -> None:
