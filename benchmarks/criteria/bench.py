@@ -25,7 +25,6 @@ import torch
 from page import written
 from subject import SEED, Subject
 
-from interp_lab.contracts.presets import CriterionPreset
 from interp_lab.contracts.prompt_audit import AuditPromptsRequest
 from interp_lab.contracts.prompts import BuiltinDataset
 from interp_lab.corpus.catalogue import list_presets
@@ -42,6 +41,15 @@ RESULTS = HERE.parents[1] / "results" / "criteria.json"
 PAGE = HERE.parents[2] / "docs" / "criteria.md"
 MODELS = ("pocket-gpt2", "pocket-llama")
 SHUFFLES = 40
+DIRECTION_SHUFFLES = 2
+"""Shuffles in which directions are learned again."""
+_SEARCHES = (
+    ("trained", "latents"),
+    ("trained", "dimensions"),
+    ("trained", "directions"),
+    ("random_weights", "dimensions"),
+    ("random_weights", "directions"),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,8 +92,11 @@ def _measured(workspace: Path, shuffles: int) -> dict[str, Any]:
         for number, model in enumerate(MODELS):
             rng = np.random.default_rng([SEED, place, number])
             ids = [each["artifact"] for each in trained[model]["rows"]]
-            row[model] = _cell(preset, f"builtin:{model}", workspace / model, ids, chance=(rng, shuffles))
-            row[model]["random_weights"] = _cell(preset, f"random-{model}", workspace, (), chance=(rng, shuffles))
+            subject = Subject.read(preset, f"builtin:{model}", workspace / model, ids)
+            twin = Subject.read(preset, f"random-{model}", workspace)
+            row[model] = _cell(subject, rng, shuffles)
+            row[model]["random_weights"] = _cell(twin, rng, shuffles)
+            row[model]["directions_beyond_random"] = subject.taught.beyond(twin.taught)
         row["cpu_seconds"] = round(time.process_time() - before, 1)
         kept.write_text(json.dumps(row), encoding="utf-8")
         rows.append(row)
@@ -102,31 +113,22 @@ def _measured(workspace: Path, shuffles: int) -> dict[str, Any]:
     }
 
 
-def _cell(
-    preset: CriterionPreset,
-    model: str,
-    workspace: Path,
-    dictionaries: Sequence[str],
-    *,
-    chance: tuple[np.random.Generator, int],
-) -> dict[str, Any]:
-    subject = Subject.read(preset, model, workspace, dictionaries)
-    rng, shuffles = chance
+def _cell(subject: Subject, rng: np.random.Generator, shuffles: int) -> dict[str, Any]:
     return {
         "best": subject.best(),
-        "found": subject.discoveries(),
-        "shuffled": [subject.shuffled(rng) for _ in range(shuffles)],
+        "found": subject.discoveries() | {"directions": subject.taught.found},
+        "shuffled": [subject.shuffled(rng, with_directions=draw < DIRECTION_SHUFFLES) for draw in range(shuffles)],
     }
 
 
 def _chance(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return, over every shuffle, the shares that a label without meaning should give, with intervals over datasets."""
     found: dict[str, Any] = {}
-    for name, part in (("trained", "latents"), ("trained", "dimensions"), ("random_weights", "dimensions")):
+    for name, part in _SEARCHES:
         drawn: list[tuple[str, Mapping[str, Any]]] = []
         for row in rows:
             cells = [row[model] if name == "trained" else row[model]["random_weights"] for model in MODELS]
-            drawn += [(row["dataset"], each[part]) for cell in cells for each in cell["shuffled"]]
+            drawn += [(row["dataset"], each[part]) for cell in cells for each in cell["shuffled"] if part in each]
         datasets = [dataset for dataset, _ in drawn]
         found[f"{name} {part}"] = {
             "n_shuffles": len(drawn),

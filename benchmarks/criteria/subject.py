@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from taught import Taught, taught
 
 from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.contracts.models import ModelRef
@@ -76,7 +78,7 @@ class Subject:
         tables = {"latents": self.latents, "dimensions": self.dimensions}
         return {name: self._counts(table, self.plan.sample) for name, table in tables.items() if table is not None}
 
-    def shuffled(self, rng: np.random.Generator) -> dict[str, Any]:
+    def shuffled(self, rng: np.random.Generator, *, with_directions: bool = False) -> dict[str, Any]:
         """Return the same after labels were shuffled within families, and whether a best column seems confirmed."""
         labels = self.plan.sample.labels.copy()
         for group in range(self.plan.sample.n_groups):
@@ -84,7 +86,16 @@ class Subject:
             labels[rows] = rng.permutation(labels[rows])
         sample = Sample(labels, self.plan.sample.groups)
         tables = {"latents": self.latents, "dimensions": self.dimensions}
-        return {name: self._counts(table, sample) for name, table in tables.items() if table is not None}
+        found = {name: self._counts(table, sample) for name, table in tables.items() if table is not None}
+        return found | ({"directions": self._taught(sample).found} if with_directions else {})
+
+    @cached_property
+    def taught(self) -> Taught:
+        """The directions that explore groups teach."""
+        return self._taught(self.plan.sample)
+
+    def _taught(self, sample: Sample) -> Taught:
+        return taught(self.dimensions, self.plan, sample, seed=SEED)
 
     def _counts(self, table: Pooled, sample: Sample) -> dict[str, Any]:
         rows, held = self.plan.rows("explore"), self.plan.rows("confirm")

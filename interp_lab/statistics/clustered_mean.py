@@ -14,6 +14,7 @@ from interp_lab.statistics.group_error import balance_of
 from interp_lab.statistics.tail_reach import reach, skewness_of
 
 INTERVAL_METHOD = "Student t on group sums, unequal groups and a tail of effects allowed for"
+NO_INTERVAL = "none: no group shows anything, which does not tell how much one that was not seen would"
 
 
 class MeanEstimate(NamedTuple):
@@ -32,9 +33,15 @@ class MeanEstimate(NamedTuple):
     def interval(self) -> tuple[float, float] | None:
         """The interval, or None where no group shows anything.
 
-        How large an effect is that no group has shown cannot be known from them; see `unseen_share`.
+        How large an effect is that no group has shown cannot be known from them; `1 - 0.025 ** (1 / n_groups)` of all
+        groups may show one.
         """
         return None if self.mean == 0 and self.standard_error == 0 else (self.low, self.high)
+
+    @property
+    def method(self) -> str:
+        """How the interval was made, or why there is none."""
+        return NO_INTERVAL if self.interval is None else INTERVAL_METHOD
 
 
 def clustered_mean(values: ArrayLike, groups: ArrayLike, *, level: float = 0.95) -> MeanEstimate:

@@ -18,12 +18,16 @@ from interp_lab.contracts.models import ModelRef
 from interp_lab.contracts.prompts import BuiltinDataset
 from interp_lab.corpus.catalogue import load_preset
 from interp_lab.jobs.run import LocalRun
+from interp_lab.methods.association import associate
+from interp_lab.methods.taught_in_order import blocks_of, in_order
 from interp_lab.models.resolve import locate_model
 from interp_lab.pocket.architecture import build
 from interp_lab.pocket.recipe import RECIPES
 from interp_lab.settings import Settings
+from interp_lab.statistics.auroc_difference import auroc_difference
 from interp_lab.statistics.sample import Sample
 from interp_lab.workflows.inspection.inputs import open_inputs
+from interp_lab.workflows.inspection.learning import learn
 from interp_lab.workflows.inspection.measure import Design, design
 from interp_lab.workflows.inspection.passes import pool_prompts
 from interp_lab.workflows.inspection.tables import Pooled
@@ -32,6 +36,8 @@ CARRIED = "measurement-unit"
 UNTOLD = "question"
 """Read at the last token, before the mark that would tell. An untrained network is no silent control where words tell:
 its coordinates carry the words that it reads."""
+LEARNED = "person-name"
+"""Directions of it are called in the trained network."""
 SHUFFLES = 100
 
 
@@ -61,13 +67,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Design, Pooled]:
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Design, Pooled]:
-    folder = tmp_path_factory.mktemp("untrained")
+    return _read_untrained(UNTOLD, tmp_path_factory.mktemp("untrained"))
+
+
+def _read_untrained(dataset: str, folder: Path) -> tuple[Design, Pooled]:
     source = locate_model("builtin:pocket-llama")
     assert source is not None
     build(RECIPES["pocket-llama"]).save_pretrained(folder / "model")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(source.directory / name, folder / "model" / name)
-    return _read(UNTOLD, "model", folder)
+    return _read(dataset, "model", folder)
 
 
 def _shuffled(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -76,6 +85,35 @@ def _shuffled(sample: Sample, rng: np.random.Generator) -> Sample:
         rows = np.flatnonzero(sample.groups == group)
         labels[rows] = rng.permutation(labels[rows])
     return Sample(labels, sample.groups)
+
+
+def _directions(plan: Design, pooled: Pooled, sample: Sample) -> tuple[int, np.ndarray]:
+    """Differences of means at every layer: how many are called, and confirm rows along the one that ranks first."""
+    rows, held = plan.rows("explore"), plan.rows("confirm")
+    known = sample.take(rows)
+    blocks = blocks_of(known, seed=plan.split.seed)
+    ordered: list[np.ndarray] = []
+    confirm: list[np.ndarray] = []
+    for columns in pooled.columns.values():
+        values = pooled.values[rows, columns].astype(np.float64)
+        found = learn("difference_of_means", values, known, blocks, n_components=1, seed=0)
+        ordered.append(in_order(values @ found.whole.T, [values @ each.T for each in found.earlier], blocks))
+        confirm.append(pooled.values[held, columns] @ found.whole.T)
+    late = np.flatnonzero(blocks > 0)
+    ranked = associate(np.concatenate(ordered, axis=1)[late], known.take(late))
+    return int((ranked.q <= 0.05).sum()), np.concatenate(confirm, axis=1)[:, int(ranked.strongest(1)[0])]
+
+
+def test_directions_that_training_made_are_not_in_random_weights_nor_in_shuffled_labels(tmp_path: Path) -> None:
+    plan, pooled = _read(LEARNED, "builtin:pocket-llama", tmp_path / "trained")
+    twin_plan, twin = _read_untrained(LEARNED, tmp_path / "untrained")
+    n_called, scores = _directions(plan, pooled, plan.sample)
+    n_of_random, random = _directions(twin_plan, twin, twin_plan.sample)
+    assert n_called >= 3
+    assert n_of_random == 0
+    held = plan.sample.take(plan.rows("confirm"))
+    assert auroc_difference(scores, random, held).low > 0
+    assert _directions(plan, pooled, _shuffled(plan.sample, np.random.default_rng(1)))[0] == 0
 
 
 def test_a_criterion_that_the_model_carries_is_found(trained: tuple[Design, Pooled]) -> None:

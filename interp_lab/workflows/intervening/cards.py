@@ -12,7 +12,6 @@ from interp_lab.contracts.intervene import InterveneRequest
 from interp_lab.contracts.intervene_report import DosePoint, EditCard, EffectFigures, SideEffects, UnitCard
 from interp_lab.evidence.grade import Grading
 from interp_lab.methods.causal_effect import METHOD
-from interp_lab.statistics.clustered_mean import INTERVAL_METHOD
 from interp_lab.workflows.intervening.grading import Associations, bound_of
 from interp_lab.workflows.intervening.measure import Key, Measured, Part
 from interp_lab.workflows.intervening.trials import TOGETHER
@@ -80,7 +79,7 @@ def _figures(part: Literal["explore", "confirm"], found: Part) -> EffectFigures:
         n_prompts=one.effect.n_rows,
         n_groups=one.effect.n_groups,
         effect=_rounded(one.effect.mean),
-        effect_interval=_interval(one.effect.low, one.effect.high, INTERVAL_METHOD),
+        effect_interval=_interval(one.effect.low, one.effect.high, one.effect.method),
         control=_rounded(one.control),
         controls={name: _rounded(value) for name, value in found.controls.items()},
         controls_as_large=_rounded(found.as_large),

@@ -15,7 +15,7 @@ from interp_lab.contracts.steer import Arm, SteerBeyond
 from interp_lab.jobs.run import Run
 from interp_lab.methods.causal_effect import METHOD, Contrast, contrast
 from interp_lab.models.tokens import TokenizedPrompt
-from interp_lab.statistics.clustered_mean import INTERVAL_METHOD, MeanEstimate, clustered_mean
+from interp_lab.statistics.clustered_mean import MeanEstimate, clustered_mean
 from interp_lab.workflows.steering.arms import Desk, Floats, Written
 
 LEVEL = 0.95
@@ -120,7 +120,7 @@ def arm(written: Sequence[Written], plain: Written, groups: NDArray[np.intp]) ->
         strength=written[0].strength,
         score=float(_mean([w.score for w in written]).mean()),
         gain=gain.mean,
-        gain_interval=Interval(low=gain.low, high=gain.high, level=LEVEL, method=INTERVAL_METHOD),
+        gain_interval=Interval(low=gain.low, high=gain.high, level=LEVEL, method=gain.method),
         perplexity_ratio=math.exp(min(strain, 100.0)),
         kl=max(0.0, float(_mean([w.kl for w in written]).mean())),
         repetition=float(_mean([w.repetition for w in written]).mean()),
@@ -139,7 +139,7 @@ def beyond(found: Confirmed, groups: NDArray[np.intp]) -> SteerBeyond:
         difference_interval=Interval(low=low, high=high, level=LEVEL, method=METHOD),
         p_value=min(1.0, one.p),
         over_instruction=over.mean,
-        over_instruction_interval=Interval(low=over.low, high=over.high, level=LEVEL, method=INTERVAL_METHOD),
+        over_instruction_interval=Interval(low=over.low, high=over.high, level=LEVEL, method=over.method),
     )
 
 

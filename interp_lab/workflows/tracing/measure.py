@@ -18,7 +18,7 @@ from interp_lab.engine.paths.effects import PathRunner, Push
 from interp_lab.engine.precision import matmul_precision
 from interp_lab.errors import NonFiniteActivations
 from interp_lab.methods.path_effect import METHOD, Controls, PathEffect, controls_of, path_effect
-from interp_lab.statistics.clustered_mean import INTERVAL_METHOD, clustered_mean
+from interp_lab.statistics.clustered_mean import clustered_mean
 from interp_lab.statistics.false_discovery import benjamini_hochberg
 from interp_lab.workflows.tracing.context import Context
 from interp_lab.workflows.tracing.ends import Companions, Ends
@@ -254,7 +254,7 @@ def _figures(
         total=_rounded(sign * measured.total[:, row, column].mean()),
         passed_along=_rounded(sign * measured.passed[:, row, column].mean()),
         mediated=_rounded(effect.mean),
-        mediated_interval=_interval(effect.low, effect.high, INTERVAL_METHOD),
+        mediated_interval=_interval(effect.low, effect.high, effect.method),
         direct=None if measured.direct is None else _rounded(sign * measured.direct[:, row, column].mean()),
         share=_rounded(effect.mean / typical) if typical > 0 else 0.0,
         controls=tuple(

@@ -43,7 +43,10 @@ def test_symmetric_effects_lose_hardly_anything_on_the_side_of_zero(n: int) -> N
 
 
 def test_where_no_group_shows_anything_there_is_no_interval() -> None:
-    assert clustered_mean(np.zeros(9), np.repeat(np.arange(3), 3)).interval is None
+    nothing = clustered_mean(np.zeros(9), np.repeat(np.arange(3), 3))
+    assert nothing.interval is None
+    assert nothing.method.startswith("none: no group shows anything")
+    assert nothing.p == 1.0
     assert clustered_mean([0.0, 0.0, 1.0], [0, 1, 2]).interval is not None
     assert clustered_mean([2.0, 2.0, 2.0], [0, 1, 2]).interval == (2.0, 2.0)
 
