@@ -201,6 +201,9 @@ def test_a_row_becomes_a_steering_vector_with_the_held_out_numbers_of_its_report
     other = request.model_copy(update={"seed": 1})
     with world.lab._run(other) as run, pytest.raises(DiscoveryRowsReused):
         make_steering_vector(other, run, settings=world.lab.settings, suggest=lambda _: ())
+    pooled = request.model_copy(update={"pooling": "mean"})
+    with world.lab._run(pooled) as run, pytest.raises(InvalidRequest, match=r"pooling is 'last', not 'mean'"):
+        make_steering_vector(pooled, run, settings=world.lab.settings, suggest=lambda _: ())
     beyond = MakeSteeringVectorRequest.model_validate({**given, "source": {**source, "rank": 99}})
     with world.lab._run(beyond) as run, pytest.raises(InvalidRequest, match="no direction"):
         make_steering_vector(beyond, run, settings=world.lab.settings, suggest=lambda _: ())

@@ -15,6 +15,7 @@ from interp_lab.contracts.features import ExplanationSearch, SearchFeaturesReque
 from interp_lab.contracts.inspect_report import CoordinateCard, InspectReport
 from interp_lab.contracts.intervene import InterveneRequest, UnitRef
 from interp_lab.contracts.models import ModelRef
+from interp_lab.contracts.pooling import Pooling
 from interp_lab.contracts.unit_selection import UnitSearch
 from interp_lab.corpus.prompt_set import PromptSet
 from interp_lab.errors import DiscoveryRowsReused, InvalidRequest
@@ -144,6 +145,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def pooling(self) -> Pooling:
+        """How values of tokens become one of a prompt."""
+        ...
+
+    @property
     def threshold(self) -> float:
         """What its positives score at least."""
         ...
@@ -166,11 +172,12 @@ def learned_row(artifact_id: str, rank: int, request: Asked, *, prompts: PromptS
 
     Raises:
         DiscoveryRowsReused: The report's prompts or their split are others.
-        InvalidRequest: The report is about another model or criterion, or has no direction of that rank.
+        InvalidRequest: The report is about another model or criterion, pooled otherwise, or has no direction of that
+            rank. Its q is of its own pooling: beside values pooled otherwise it would be evidence of something else.
         UnknownArtifact, ArtifactCorrupt: There is no such report.
     """
     report, _, _ = _read(artifact_id, settings)
-    _refuse_other(("model", report.model.id, request.model.id), ("criterion", report.criterion, request.criterion))
+    _refuse_other_question(report, request)
     _refuse_other_split(report, request, prompts)
     card = next((card for card in report.coordinates if card.rank == rank), None)
     if card is None or not is_learned(card.address):
@@ -182,7 +189,7 @@ def learned_row(artifact_id: str, rank: int, request: Asked, *, prompts: PromptS
     return LearnedRow(kept_direction(artifact_id, card.address, card.index, settings), 1.0 if q is None else q)
 
 
-def _refuse_other_question(report: InspectReport, request: InterveneRequest) -> None:
+def _refuse_other_question(report: InspectReport, request: Asked) -> None:
     _refuse_other(
         ("model", report.model.id, request.model.id),
         ("criterion", report.criterion, request.criterion),
