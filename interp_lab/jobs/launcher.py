@@ -112,15 +112,13 @@ class LocalLauncher:
     def poll(self, attempts: Iterable[Attempt]) -> Mapping[Attempt, Life]:
         """Return which attempts still have a live process; also keeps own children from staying zombies.
 
-        A process is alive while its run lock is held; an own child also until it was collected.
+        A process is alive while its run lock is held; an own child also until it was collected. How one ended is told
+        every time: whoever asked may find that another server is just burying it, and that one may be killed.
         """
         with self._guard:
             self._collect_children()
             children = set(self._children.values())
-            lives = {attempt: self._life(attempt, children) for attempt in attempts}
-            for attempt in lives:
-                self._exits.pop(attempt, None)
-        return lives
+            return {attempt: self._life(attempt, children) for attempt in attempts}
 
     def _life(self, attempt: Attempt, children: set[Attempt]) -> Life:
         if attempt in children or is_locked(self._paths.run_lock(attempt.job_id)):
