@@ -7,14 +7,14 @@ from contextlib import ExitStack
 
 from interp_lab.artifacts.locks import FileLock, try_lock
 from interp_lab.artifacts.workspace import WorkspacePaths
-from interp_lab.errors import JobFilesCorrupt
 from interp_lab.jobs.catalog import Catalog
 from interp_lab.jobs.job import ACTIVE_STATES
 from interp_lab.jobs.jobdir import JobFolder
 from interp_lab.jobs.launcher import Claim, Launcher
 from interp_lab.jobs.ledger import Attempt, Ledger
 from interp_lab.jobs.reap import Reaper
-from interp_lab.jobs.spec import SlotKind, needed_slots
+from interp_lab.jobs.spec import SlotKind
+from interp_lab.jobs.waiting import slots_of
 from interp_lab.settings import Settings
 
 
@@ -133,15 +133,9 @@ class _Turn:
         """
         if self.needed > self._n_free:
             return False
-        needed = self._slots_of(job_id)
+        needed = slots_of(job_id, self._settings, self._paths)
         if needed > self._n_slots or (lock := try_lock(self._paths.run_lock(job_id))) is None:
             return False
         self.needed = needed
         self.taken[job_id] = self._held.enter_context(lock)
         return needed <= self._n_free
-
-    def _slots_of(self, job_id: str) -> int:
-        try:
-            return needed_slots(JobFolder(self._paths, job_id).read_spec(None).spec, self._settings)
-        except JobFilesCorrupt:
-            return 1  # its worker says what is wrong

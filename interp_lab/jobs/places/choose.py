@@ -6,6 +6,7 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.jobs.places import ray, slurm
 from interp_lab.jobs.places.base import Place, Problem
 from interp_lab.jobs.places.local import LocalPlace
+from interp_lab.jobs.waiting import Waiting
 from interp_lab.settings import Settings
 
 
@@ -15,7 +16,8 @@ def place_for(settings: Settings, paths: WorkspacePaths, *, slot: str) -> Place:
         return slurm.SlurmPlace(settings)
     if settings.launcher == "ray":
         return ray.RayPlace(settings)
-    return LocalPlace(settings, paths, slot=slot)
+    waiting = Waiting(settings, paths, "gpu" if slot.startswith("gpu") else "cpu")
+    return LocalPlace(settings, paths, slot=slot, claimed=waiting.claim_free_slots)
 
 
 def problems_of(settings: Settings) -> tuple[Problem, ...]:

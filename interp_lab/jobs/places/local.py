@@ -1,11 +1,11 @@
-"""Processes of this machine: the job's own slot first, then whichever other slots are free."""
+"""Processes of this machine: the job's own slot first, then other slots that are free and that nobody waits for."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,7 +32,11 @@ class LocalPlace:
     interval_s = 0.1
     lag_s = 0.0
 
-    def __init__(self, settings: Settings, paths: WorkspacePaths, *, slot: str) -> None:
+    def __init__(
+        self, settings: Settings, paths: WorkspacePaths, *, slot: str, claimed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Give the tasks of the job in `slot` other slots, too, while `claimed` says that they are for no other job."""
+        self._claimed = claimed
         self._command = settings.worker()
         kind: SlotKind = "gpu" if slot.startswith("gpu") else "cpu"
         count = settings.gpu_slots if kind == "gpu" else settings.cpu_slots
@@ -42,13 +46,17 @@ class LocalPlace:
         self._taken: list[tuple[str, FileLock | None]] = []
 
     def room(self, wanted: int, under_way: int) -> int:
-        """Return how many of the wanted tasks may start: one in the job's own slot, others in slots free just now."""
+        """Return how many of the wanted tasks may start: one in the job's own slot, others in slots free just now.
+
+        A job that waits has a better right to those than further shards of one that runs.
+        """
         del under_way  # slots say it
         self._collect()
         own_is_free = all(running.lock is not None for running in self._running.values())
         if own_is_free and self._own not in {name for name, _ in self._taken}:
             self._taken.append((self._own, None))
-        for name, path in self._others:
+        others = () if len(self._taken) >= wanted or not self._others or self._claimed() else self._others
+        for name, path in others:
             # a lock that this process holds already is as taken as anybody's
             if len(self._taken) < wanted and (lock := try_lock(path)) is not None:
                 self._taken.append((name, lock))

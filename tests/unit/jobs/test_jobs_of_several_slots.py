@@ -13,6 +13,7 @@ from interp_lab.artifacts.locks import is_locked, try_lock
 from interp_lab.errors import NoSuchSlot
 from interp_lab.jobs.engine import JobEngine
 from interp_lab.jobs.environment import marker
+from interp_lab.jobs.places.choose import place_for
 from interp_lab.jobs.processes import kill_leftovers
 from interp_lab.settings import ALL_GPUS, Settings
 from tests.contract import part_worker
@@ -154,3 +155,57 @@ def test_a_process_holds_all_its_slots_sees_their_accelerators_and_gives_them_ba
     finally:
         kill_leftovers(marker(job.id, 1))
         engine.close()
+
+
+def room_beside_its_own(engine: JobEngine, slot: str) -> int:
+    """Return how many more of four shards a job in that slot may start than the one in its own."""
+    place = place_for(engine.settings, engine.paths, slot=slot)
+    try:
+        return place.room(4, 0) - 1
+    finally:
+        place.close()
+
+
+def test_further_shards_of_a_job_leave_free_slots_to_one_that_waits_until_it_has_them(
+    opened: Callable[..., JobEngine], launcher: FakeLauncher
+) -> None:
+    engine = opened(gpu_slots=3)
+    sharded, other = (engine.submit(spec(n=i, slot="gpu")).id for i in range(2))
+    engine.tick()
+    (own,) = launcher.slots[sharded]
+    assert room_beside_its_own(engine, own) == 1, "nobody waits"
+    large = engine.submit(spec(n=2, slot="gpu", n_slots=2)).id
+    engine.tick()
+    assert large not in started(launcher)
+    assert room_beside_its_own(engine, own) == 0, "one of two slots is free, and the other will be"
+    launcher.die(launcher.started[started(launcher).index(other)])
+    engine.cancel(other)
+    engine.tick()
+    assert large in started(launcher)
+    launcher.die(launcher.started[-1])
+    engine.cancel(large)
+    assert room_beside_its_own(engine, own) == 2
+
+
+def test_a_job_that_needs_every_slot_is_served_by_the_end_of_one_in_shards_which_may_use_them(
+    opened: Callable[..., JobEngine], launcher: FakeLauncher
+) -> None:
+    engine = opened(gpu_slots=2)
+    sharded = engine.submit(spec(n=0, slot="gpu")).id
+    engine.tick()
+    engine.submit(spec(n=1, slot="gpu", n_slots=2))
+    engine.submit(spec(n=2, slot="gpu"))
+    engine.tick()
+    assert started(launcher) == [sharded]
+    (own,) = launcher.slots[sharded]
+    assert room_beside_its_own(engine, own) == 1
+
+
+def test_jobs_of_another_kind_do_not_keep_slots_free(opened: Callable[..., JobEngine], launcher: FakeLauncher) -> None:
+    engine = opened(gpu_slots=2, cpu_slots=1)
+    sharded = engine.submit(spec(n=0, slot="gpu")).id
+    for n in (1, 2):
+        engine.submit(spec(n=n))
+    engine.tick()
+    (own,) = launcher.slots[sharded]
+    assert room_beside_its_own(engine, own) == 1
