@@ -142,7 +142,7 @@ class _Bench:
     def _planned(self, settings: Settings, asked: dict[str, Any]) -> PlanScaleResult:
         request = PlanScaleRequest.model_validate({"model": MODEL, "profile": "profile.json", **asked})
         self._asked = asked
-        return plan_scale(request, settings=settings, latest=None)
+        return plan_scale(request, settings=settings)
 
     def _informed(self, stage: str) -> dict[str, float]:
         """Return what a plan of the same says that knows the runs of the workspace so far."""

@@ -51,7 +51,7 @@ Nothing here was run. Asked was:
 def page() -> str:
     """Return the page."""
     request = PlanScaleRequest.model_validate(ASKED)
-    result = plan_scale(request, settings=Settings(workspace=HERE), latest=None)
+    result = plan_scale(request, settings=Settings(workspace=HERE))
     return "\n".join(_lines(request, result)) + "\n"
 
 

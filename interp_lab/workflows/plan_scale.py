@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -14,7 +17,7 @@ from interp_lab.contracts.intervene import MAX_RANK
 from interp_lab.contracts.machine import PROFILE_FILE, PROFILE_KIND, MachineProfile
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult, RoutePlan
 from interp_lab.contracts.sizes import bytes_in_words, in_words, time_in_words
-from interp_lab.errors import InvalidMachineProfile, UnknownModelSize
+from interp_lab.errors import ArtifactCorrupt, InvalidMachineProfile, UnknownModelSize
 from interp_lab.machine.scale.costs import quantities
 from interp_lab.machine.scale.own_times import NOTHING_LEARNED
 from interp_lab.machine.scale.routes import places, planned_route
@@ -29,8 +32,24 @@ from interp_lab.workflows.scale_edits import planned_edits
 from interp_lab.workflows.scale_learned import learned
 
 
-def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | None) -> PlanScaleResult:
-    """Return the plan; `latest` is the artifact of the last profile of this machine, if there is one.
+class OwnProfile(NamedTuple):
+    """What is known of this machine."""
+
+    profile: MachineProfile | None = None
+    skipped: int = 0
+    """Newer profiles that cannot be read: another version of the lab wrote them."""
+
+
+def own_profile(recent: Sequence[str], settings: Settings) -> OwnProfile:
+    """Return the newest profile of this machine that can be read, of artifacts that are given newest first."""
+    for skipped, name in enumerate(recent):
+        with suppress(InvalidMachineProfile, ArtifactCorrupt):
+            return OwnProfile(_profile(name, settings), skipped)
+    return OwnProfile(None, len(recent))
+
+
+def plan_scale(request: PlanScaleRequest, *, settings: Settings, own: OwnProfile = OwnProfile()) -> PlanScaleResult:  # noqa: B008  # frozen
+    """Return the plan, for the profile that the request names, else for `own`.
 
     Raises:
         UnknownModelSize: The model is not here and no size was given.
@@ -38,14 +57,16 @@ def plan_scale(request: PlanScaleRequest, *, settings: Settings, latest: str | N
         LabError: as `locate`, `open_input` and `ArtifactStore.open`.
     """
     shape = _shape(request, settings)
-    profile = _profile(request.profile or latest, settings)
+    if request.profile is not None:
+        own = OwnProfile(_profile(request.profile, settings))
+    profile = own.profile
     costs, rows = quantities(request, shape, planned_edits(request, shape))
     known = NOTHING_LEARNED if profile is None else learned(request, costs, profile, settings)
     found = [planned_route(request, place, costs) for place in places(request, profile, costs, known)]
     routes = tuple(sorted(found, key=lambda route: (not route.fits, route.seconds is None, route.seconds or 0.0)))
     return PlanScaleResult(
         summary=_in_words(request, shape, costs.kept_bytes, routes),
-        warnings=_warnings(request, shape, profile),
+        warnings=(*_warnings(request, shape, profile), *_of_skipped(own)),
         quantities=rows,
         routes=routes,
         calls=planned_calls(request, shape, routes[0] if routes else None),
@@ -70,9 +91,7 @@ def _of_files(facts: ModelFacts) -> Shape:
     return Shape(facts.weights.n_parameters, blocks, facts.n_layers, facts.d_model, d_kv, "files", head)
 
 
-def _profile(name: str | None, settings: Settings) -> MachineProfile | None:
-    if name is None:
-        return None
+def _profile(name: str, settings: Settings) -> MachineProfile:
     if is_artifact_id(name):
         data = ArtifactStore(WorkspacePaths.of(settings)).read_file(name, PROFILE_FILE)
         return _validated(data, name)
@@ -80,6 +99,14 @@ def _profile(name: str | None, settings: Settings) -> MachineProfile | None:
         read_json(file, where=Path(name).name)  # strictly: refuses what pydantic's reader would let pass
         file.seek(0)
         return _validated(file.read(), name)
+
+
+def _of_skipped(own: OwnProfile) -> Iterator[str]:
+    if not own.skipped:
+        return
+    used = "none is left" if own.profile is None else f"that of {own.profile.measured_at:%Y-%m-%d %H:%M} is used"
+    newest = "The newest profile" if own.skipped == 1 else f"The {own.skipped} newest profiles"
+    yield f"{newest} of this machine cannot be read by this version of the lab; {used}. Call profile_env again."
 
 
 def _validated(data: bytes, name: str) -> MachineProfile:

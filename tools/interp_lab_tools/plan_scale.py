@@ -12,16 +12,17 @@ from interp_lab_tools.lab import Lab
 
 
 def _handle(request: PlanScaleRequest, lab: Lab) -> PlanScaleResult:
-    from interp_lab.workflows.plan_scale import plan_scale  # lazy: pyarrow and safetensors, only when asked
+    from interp_lab.workflows.plan_scale import own_profile, plan_scale  # lazy: pyarrow and safetensors
 
-    profiles = lab.engine.list_artifacts(kind=PROFILE_KIND, limit=1).items
-    latest = profiles[0].id if profiles else None
-    result = plan_scale(request, settings=lab.settings, latest=latest)
-    return result.model_copy(update={"agent_next_actions": tuple(_next(request, result, latest))})
+    recent = [profile.id for profile in lab.engine.list_artifacts(kind=PROFILE_KIND).items]
+    own = own_profile(recent, lab.settings)
+    result = plan_scale(request, settings=lab.settings, own=own)
+    unknown = request.profile is None and (own.profile is None or own.skipped > 0)
+    return result.model_copy(update={"agent_next_actions": tuple(_next(result, unknown=unknown))})
 
 
-def _next(request: PlanScaleRequest, result: PlanScaleResult, latest: str | None) -> Iterator[NextAction]:
-    if request.profile is None and latest is None:
+def _next(result: PlanScaleResult, *, unknown: bool) -> Iterator[NextAction]:
+    if unknown:
         yield NextAction(
             tool="profile_env",
             arguments={},

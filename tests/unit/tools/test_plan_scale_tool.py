@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interp_lab.artifacts.writer import Origin
+from interp_lab.contracts.machine import PROFILE_FILE, PROFILE_KIND
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult
 from interp_lab.errors import InvalidMachineProfile, LabError, UnknownModelSize
 from interp_lab.settings import Settings
 from interp_lab_tools.capability import JobCapability
-from interp_lab_tools.catalogue import BY_NAME, find
+from interp_lab_tools.catalogue import BY_NAME
 from interp_lab_tools.lab import Lab
+from interp_lab_tools.plan_scale import PLAN_SCALE
 from tests.unit.machine.scale.probed import probed
 
 PROFILE: dict[str, Any] = {
@@ -37,7 +41,7 @@ PROFILE: dict[str, Any] = {
 
 def ask(workspace: Path, **request: object) -> PlanScaleResult:
     with Lab.open(Settings(workspace=workspace)) as lab:
-        result = find("plan_scale").handler(PlanScaleRequest.model_validate(request), lab)
+        result = PLAN_SCALE.handler(PlanScaleRequest.model_validate(request), lab)
     assert isinstance(result, PlanScaleResult)
     return result
 
@@ -57,6 +61,39 @@ def test_a_saved_profile_of_another_machine_can_be_planned_for(tmp_path: Path) -
     assert (route.route, route.fits) == ("local_cpu", True)
     assert [stage.stage for stage in route.stages] == ["harvest", "train", "interventions"]
     assert "An estimate" in result.summary
+
+
+def kept(lab: Lab, profile: dict[str, Any]) -> None:
+    """Publish what a version of the lab found of this machine."""
+    origin = Origin(
+        job=None, attempt=0, started=datetime.now(UTC), spec={}, inputs={}, code_version="other", package_versions={},
+        device="cpu", seeds={},
+    )  # fmt: skip
+    with lab.engine.inline.artifact(
+        PROFILE_KIND, f"this machine {len(lab.engine.list_artifacts().items)}", origin
+    ) as files:
+        files.write_json(PROFILE_FILE, profile)
+
+
+def test_a_profile_that_another_version_wrote_is_passed_over_for_the_newest_that_can_be_read(tmp_path: Path) -> None:
+    strange = {**PROFILE, "memory": "as another version writes it"}
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        for profile in (PROFILE, strange, strange):
+            kept(lab, profile)
+    result = ask(tmp_path, parameters="100M", tokens="1M")
+    assert result.routes[0].route == "local_cpu"
+    (said,) = [warning for warning in result.warnings if "cannot be read" in warning]
+    assert said.startswith("The 2 newest profiles of this machine cannot be read by this version")
+    assert "that of 2026-01-01 00:00 is used" in said
+    assert "profile_env" in [action.tool for action in result.agent_next_actions]
+
+
+def test_where_no_profile_can_be_read_the_plan_is_made_without_one(tmp_path: Path) -> None:
+    with Lab.open(Settings(workspace=tmp_path)) as lab:
+        kept(lab, {**PROFILE, "memory": "as another version writes it"})
+    result = ask(tmp_path, parameters="100M", tokens="1M")
+    assert result.routes == ()
+    assert any("none is left" in warning for warning in result.warnings)
 
 
 def test_what_is_no_profile_is_refused(tmp_path: Path) -> None:
