@@ -45,9 +45,9 @@ test: $(STAMP)
 ray: $(STAMP)
 	$(BIN)/python -m pytest -q -m ray
 
-# a real slurmctld with one node here: apt-get install slurm-wlm munge, and root
+# a real slurmctld with one node here, and with two: apt-get install slurm-wlm munge, and root
 slurm-e2e: $(STAMP)
-	$(BIN)/python -m pytest -q -m slurm tests/contract/test_launchers.py tests/e2e/test_on_slurm.py
+	$(BIN)/python -m pytest -q -m slurm tests/contract/test_launchers.py tests/e2e/test_on_slurm.py tests/e2e/test_ranks_over_machines.py
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -175,7 +175,9 @@ class TrainSaeRequest(JobRequest):
     seed: Seed = 0
     """Seed of the split and of the order of tokens."""
     ranks: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes of one machine that share every batch, by torchrun: one per accelerator, or on CPUs."""
+    """Processes that share every batch, by torchrun: one per accelerator, or on CPUs."""
+    nodes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Machines of a cluster over which ranks are spread."""
 
     @model_validator(mode="before")
     @classmethod
@@ -212,6 +214,8 @@ class TrainSaeRequest(JobRequest):
     def _can_be_shared(self) -> None:
         if self.ranks > 1 and self.source.kind == "stream":
             raise ValueError("ranks share the rows of a store; every one of them would read a stream anew")
+        if self.ranks % self.nodes:
+            raise ValueError(f"{self.ranks} ranks cannot be spread evenly over {self.nodes} nodes")
         if self.training.batch_tokens % self.ranks:
             raise ValueError(f"{self.training.batch_tokens} tokens of a batch cannot be shared by {self.ranks} ranks")
 

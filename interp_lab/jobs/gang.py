@@ -6,93 +6,97 @@ one process would do goes on from there: that is why nothing else has to know of
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
-from interp_lab.errors import WorkerKilled
+from interp_lab.errors import InvalidRequest, WorkerKilled
+from interp_lab.jobs import torchrun
 from interp_lab.jobs.failures import error_of
-from interp_lab.jobs.processes import kill_leftovers
-from interp_lab.jobs.rankrun import OWNER, rank_folder
+from interp_lab.jobs.nodes import Meeting, MeetingPlace, Node, free_port
+from interp_lab.jobs.rankrun import rank_folder
 from interp_lab.jobs.run import Run
+from interp_lab.jobs.signals import BrokenJob, InterruptedJob
 
 _LOOK_S = 0.1
-_GONE_S = 30.0
-_TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--max-restarts", "0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gang:
-    """A group of processes on one machine."""
+    """A group of processes, on this machine or on several of which this is the first."""
 
     module: str
     """What each of them runs."""
     arguments: tuple[str, ...]
     n: int
+    """Processes on each machine."""
     crash_budget: int
     """Groups that may break, a process of theirs having died, before the work fails."""
     grace_s: float
     """Seconds between asking them to end and killing them."""
+    nodes: int = 1
+    """Machines; what runs on the others is `follow.Follower`."""
 
     def work(self, run: Run) -> None:
         """Return once they have ended well; a group that broke is started again from the last checkpoint.
 
         Raises:
             LabError: What one of them was refused with, or that groups broke too often.
+            BrokenJob: A group on several machines broke: the place that started them has to start all of them anew.
         """
+        if self.nodes > 1:
+            self._work_with_others(run)
+            return
         for deaths in range(1, self.crash_budget + 1):
             if self._ended_well(run):
                 return
             run.log.warning("A process of the %d that train together was lost (%d).", self.n, deaths)
         raise WorkerKilled(f"{self.n} processes that train together broke {self.crash_budget} times.")
 
-    def _ended_well(self, run: Run) -> bool:
+    def _work_with_others(self, run: Run) -> None:
+        node = Node.from_env()
+        if node is None:
+            raise InvalidRequest(
+                f"Nobody has started {self.nodes} machines for this: only jobs on a cluster have them."
+            )
+        if not self._ended_well(run, node):
+            run.log.warning("A process on one of %d machines was lost.", self.nodes)
+            raise BrokenJob
+
+    def _ended_well(self, run: Run, node: Node | None = None) -> bool:
         folder = rank_folder(run.checkpoint_dir)
         folder.prepare()
-        process = self._start()
+        place = None if node is None else MeetingPlace(folder.path, node.group)
+        process = self._start(node, place)
         read = 0
         try:
             while process.poll() is None:
                 read = _relay(run, read)
+                if place is not None and place.is_asked_to_end():
+                    raise InterruptedJob
                 time.sleep(_LOOK_S)
         finally:
-            self._end(process)
-            self._bury()
+            torchrun.end(process, self.grace_s)
+            torchrun.bury()
         _relay(run, read)
         if (failure := folder.read_failure()) is not None:
             raise error_of(failure)
         return process.returncode == 0
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, *_TORCHRUN, "--nproc-per-node", str(self.n), "-m", self.module, *self.arguments]
-        return subprocess.Popen(  # noqa: S603  # this interpreter with arguments of ours
-            command, stdin=subprocess.DEVNULL, env=os.environ | {OWNER: str(os.getpid())}, start_new_session=True
+    def _start(self, node: Node | None, place: MeetingPlace | None) -> subprocess.Popen[bytes]:
+        if node is None or place is None:
+            return torchrun.start_alone(self.module, self.arguments, self.n)
+        meeting = Meeting(
+            host=node.address,
+            port=free_port(),
+            nodes=self.nodes,
+            module=self.module,
+            arguments=self.arguments,
+            n=self.n,
         )
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """End what still runs: torchrun hands the wish on, and the first process keeps its work."""
-        if process.poll() is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(self.grace_s)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def _bury(self) -> None:
-        """Wait until no process of the group is left, also none whose torchrun was killed.
-
-        Raises:
-            WorkerKilled: One cannot be ended; another group beside it would write the same files.
-        """
-        if not kill_leftovers(str(os.getpid()), variable=OWNER, within_s=_GONE_S):
-            raise WorkerKilled(f"Processes that train together were there {_GONE_S:.0f} s after they were killed.")
+        process = torchrun.start_with_others(meeting, node.index)
+        place.call(meeting)
+        return process
 
 
 def _relay(run: Run, offset: int) -> int:

@@ -13,3 +13,7 @@ class CancelledJob(StopJob):
 
 class InterruptedJob(StopJob):
     """The process was asked to end: stop, to go on from the checkpoint later."""
+
+
+class BrokenJob(StopJob):
+    """A machine of several that do the work together was lost: stop, to be started anew with all of them."""

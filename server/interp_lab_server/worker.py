@@ -33,7 +33,8 @@ def find_work(spec: JobSpec) -> Work:
     def whole(run: Run) -> dict[str, Any]:
         return capability.handler(request, run).model_dump(mode="json", exclude_none=True)
 
-    return Work(request, whole, capability.sharding, capability.processes(request))
+    processes, nodes = capability.processes(request), capability.nodes(request)
+    return Work(request, whole, capability.sharding, processes, nodes)
 
 
 def execute(spec: JobSpec, run: Run) -> Mapping[str, Any]:

@@ -24,7 +24,8 @@ exec 9>$dir/lock; flock 9
 n=$(( $(cat $dir/count 2>/dev/null || echo 0) + 1 )); echo $n > $dir/count
 script=${@: -1}; cp "$script" $dir/$n.sh
 out=$(sed -n 's/^#SBATCH --output=//p' "$script" | sed "s/%j/$n/;s/%t/0/")
-export SLURM_JOB_ID=$n SLURM_JOB_NUM_NODES=1 SLURM_NTASKS=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0
+nodes=$(sed -n 's/^#SBATCH --nodes=//p' "$script")
+export SLURM_JOB_ID=$n SLURM_JOB_NUM_NODES=$nodes SLURM_NTASKS=$nodes SLURM_LOCALID=0
 setsid bash -c "echo \\$\\$ > $dir/$n.pid; exec bash $dir/$n.sh" < /dev/null >> "$out" 2>&1 9>&- &
 # a job that is known has a session of its own already
 until [ -s $dir/$n.pid ]; do sleep 0.05; done
@@ -35,7 +36,14 @@ while [[ $1 == -* ]]; do
   if [[ $1 == --output || $1 == --error ]]; then shift; fi
   shift
 done
-exec "$@"
+export SLURM_LAUNCH_NODE_IPADDR=127.0.0.1
+for node in $(seq 0 $((SLURM_NTASKS - 1))); do
+  SLURM_NODEID=$node SLURM_PROCID=$node "$@" &
+  tasks="$tasks $!"
+done
+for task in $tasks; do
+  wait -n || { code=$?; kill -KILL $tasks 2> /dev/null; exit $code; }
+done
 """
 _SQUEUE = """#!/bin/bash
 for file in @DIR@/*.pid; do

@@ -1,4 +1,4 @@
-"""A real Slurm of one node on this machine: munged, slurmctld and slurmd with everything in one folder, as root.
+"""A real Slurm on this machine: munged, slurmctld and a slurmd for each node, everything in one folder, as root.
 
 Debian has all of it: `apt-get install slurm-wlm munge`.
 """
@@ -28,13 +28,12 @@ AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 SlurmUser=root
 SlurmctldPort={control}
-SlurmdPort={node}
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -44,52 +43,60 @@ MailProg=/bin/true
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 KillWait=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=1000 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=1000 State=UNKNOWN\n"
 
 
 @contextmanager
-def slurm_cluster() -> Generator[Path]:
-    """Run the daemons for the block and return the configuration, which SLURM_CONF has to name."""
+def slurm_cluster(*, nodes: int = 1) -> Generator[Path]:
+    """Run the daemons for the block and return the configuration, which SLURM_CONF has to name.
+
+    All nodes are this machine; one bears its name, several have names of their own.
+    """
     if missing := [name for name in DAEMONS if shutil.which(name) is None]:
         raise RuntimeError(f"{', '.join(missing)} not found: apt-get install slurm-wlm munge")
     folder = Path(tempfile.mkdtemp(prefix="lab-slurm-"))  # short: a socket lies in it
     try:
-        yield _started(folder)
+        yield _started(folder, nodes)
     finally:
-        for name in ("slurmd", "slurmctld", "munged"):
-            _end(folder / f"{name}.pid")
+        for pid_file in (*folder.glob("slurmd-*.pid"), folder / "slurmctld.pid", folder / "munged.pid"):
+            _end(pid_file)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _started(folder: Path) -> Path:
-    configuration = folder / "slurm.conf"
-    facts = {"host": socket.gethostname(), "folder": folder, "control": free_port(), "node": free_port()}
-    configuration.write_text(_CONFIGURATION.format(**facts))
-    for name in ("state", "spool"):
-        (folder / name).mkdir()
+def _started(folder: Path, nodes: int) -> Path:
+    configuration, host = folder / "slurm.conf", socket.gethostname()
+    names = [host] if nodes == 1 else [f"lab-{i}" for i in range(nodes)]
+    text = _CONFIGURATION.format(host=host, folder=folder, control=free_port())
+    text = text.replace("PartitionName", "".join(map(_node, names)) + "PartitionName")
+    configuration.write_text(text)
+    (folder / "state").mkdir()
+    for name in names:
+        (folder / f"spool-{name}").mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     own = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munged.pid"}
     own |= {"log-file": folder / "munged.log", "seed-file": folder / "munged.seed"}
     environment = os.environ | {"SLURM_CONF": str(configuration)}
-    for command in (["munged", "--force", *(f"--{name}={path}" for name, path in own.items())], *_CONTROLLERS):
+    munged = ["munged", "--force", *(f"--{name}={path}" for name, path in own.items())]
+    for command in (munged, ["slurmctld"], *(["slurmd", "-N", name] if nodes > 1 else ["slurmd"] for name in names)):
         subprocess.run(command, check=True, env=environment)
     deadline = time.monotonic() + _PATIENCE_S
-    while "idle" not in _told(environment):
+    while _told(environment).split() != ["idle"] * nodes:
         if time.monotonic() > deadline:
             raise RuntimeError((folder / "slurmctld.log").read_text()[-3000:])
         time.sleep(0.2)
     return configuration
 
 
-_CONTROLLERS = (["slurmctld"], ["slurmd"])
+def _node(name: str) -> str:
+    return _NODE.format(name=name, host=socket.gethostname(), port=free_port())
 
 
 def _told(environment: dict[str, str]) -> str:
-    command = ["sinfo", "--noheader", "--format", "%T"]
+    command = ["sinfo", "--noheader", "--Node", "--format", "%T"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
 

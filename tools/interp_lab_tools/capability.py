@@ -99,7 +99,9 @@ class JobCapability(Capability):
     sharding: Sharding | None = None
     """How the work is cut into independent parts, where it can be."""
     processes: Callable[[Any], int] = lambda _request: 1
-    """(request) → processes that do the work together on one machine, each with an accelerator of its own."""
+    """(request) → processes that do the work together on each machine, each with an accelerator of its own."""
+    nodes: Callable[[Any], int] = lambda _request: 1
+    """(request) → machines of a cluster that do the work together."""
 
     @property
     def execution(self) -> Literal["inline", "job"]:

@@ -47,7 +47,7 @@ def _store_plan(request: TrainSaeRequest, source: StoreSource | SideBySideSource
     n_train = int(columns.token_split(store, request).train.sum())
     dictionaries = planned(request, columns.dense_widths(store, request), n_train=n_train)
     refuse_unfit(dictionaries)
-    _refuse_too_many(request.ranks, settings)
+    _refuse_too_many(request, settings)
     plan = _cost(request, dictionaries, settings, (store.n_rows, n_train))
     warnings = (*_warnings(plan, n_train), *_of_ranks(request))
     return _as_plan(plan, settings, {"store": columns.store_hash(store)}, warnings)
@@ -108,11 +108,18 @@ def _warnings(plan: TrainSaePlan, n_train: int) -> Iterator[str]:
         )
 
 
-def _refuse_too_many(ranks: int, settings: Settings) -> None:
+def _refuse_too_many(request: TrainSaeRequest, settings: Settings) -> None:
     """Return if this machine can have so many accelerators at once; clusters and processors are not counted."""
-    if settings.launcher == "local" and 0 < settings.gpu_slots < ranks:
+    if settings.launcher != "local":
+        return
+    if request.nodes > 1:
         raise InvalidRequest(
-            f"{ranks} ranks need as many accelerators; this machine has {settings.gpu_slots}.",
+            f"{request.nodes} nodes need a cluster; jobs run on this machine.",
+            remedy="Set nodes to 1, or start the server with --launcher slurm or ray.",
+        )
+    if 0 < settings.gpu_slots < request.ranks:
+        raise InvalidRequest(
+            f"{request.ranks} ranks need as many accelerators; this machine has {settings.gpu_slots}.",
             remedy=f"Set ranks to at most {settings.gpu_slots}.",
         )
 
@@ -191,7 +198,8 @@ TRAIN_SAE = JobCapability(
     result=TrainSaeResult,
     plan=_plan,
     handler=_handle,
-    processes=lambda request: request.ranks,
+    processes=lambda request: request.ranks // request.nodes,
+    nodes=lambda request: request.nodes,
     effects=Effects(read_only=False, idempotent=True, open_world=True),
     toolset="dictionaries",
     changes="No grade; its latents become units that can be ranked and edited.",

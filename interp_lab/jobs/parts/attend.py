@@ -32,4 +32,4 @@ def carry_out(work: Work, run: Run, settings: Settings) -> Mapping[str, Any]:
         return work.whole(run)
     place = place_for(settings, paths, slot=slot)
     kind: SlotKind = "gpu" if slot.startswith("gpu") else "cpu"
-    return Conductor(run, folder, place, settings, slot=kind, processes=work.processes).finish()
+    return Conductor(run, folder, place, settings, slot=kind, processes=work.processes, nodes=work.nodes).finish()

@@ -61,13 +61,14 @@ class Conductor:
         *,
         slot: SlotKind,
         processes: int = 1,
+        nodes: int = 1,
     ) -> None:
         self._run = run
         self._folder = folder
         self._place = place
         self._settings = settings
         self._slot: SlotKind = slot
-        self._processes = processes
+        self._each = (processes, nodes)
         self._under: dict[PartName, _Under] = {}
         self._shown: _Under | None = None
         self._refused_s: float | None = None
@@ -195,7 +196,8 @@ class Conductor:
             log=part.log,
             folder=part.path,
             slot=self._slot,
-            processes=self._processes,
+            processes=self._each[0],
+            nodes=self._each[1],
         )
 
     def _look(self) -> list[PartFolder]:
@@ -219,6 +221,8 @@ class Conductor:
     def _settle(self, under: _Under, outcome: Outcome) -> list[PartFolder]:
         if outcome.state == "failed" and outcome.error is not None:
             raise error_of(outcome.error)
+        if outcome.state == "broken":
+            return [self._lost(under)]
         return [] if outcome.state in _SETTLED else [self._asked_to_end(under.part)]
 
     def _asked_to_end(self, part: PartFolder) -> PartFolder:
@@ -235,7 +239,8 @@ class Conductor:
         if fruitless >= self._settings.start_budget:
             raise WorkerKilled(f"{part.name} of the job was asked to end {fruitless} times before it got further.")
         reached = start.reached | {unit: max(done, farthest)}
-        part.write_start(start.model_copy(update={"fruitless": fruitless, "reached": reached}))
+        # it has said that it ended, also where its place takes a while to notice
+        part.write_start(start.model_copy(update={"fruitless": fruitless, "reached": reached, "handle": None}))
         return part
 
     def _is_lost(self, under: _Under, state: TaskState) -> bool:

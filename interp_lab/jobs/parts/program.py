@@ -6,7 +6,9 @@ It never opens the catalogue and holds no lock: on another machine neither can b
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,22 +21,33 @@ from interp_lab.artifacts.workspace import WorkspacePaths
 from interp_lab.errors import InvalidSetting, JobFilesCorrupt, LabError
 from interp_lab.jobs.clock import SystemClock
 from interp_lab.jobs.failures import failure_of, tell
+from interp_lab.jobs.follow import Follower
 from interp_lab.jobs.jobdir import JobFolder
+from interp_lab.jobs.nodes import MeetingPlace, Node
 from interp_lab.jobs.parts.exchange import Exchange
 from interp_lab.jobs.parts.partrun import PartRun
 from interp_lab.jobs.parts.record import Outcome, PartFolder, PartName, PartState
 from interp_lab.jobs.parts.sharding import Sharding, damaged, shards_of
+from interp_lab.jobs.rankrun import rank_folder
 from interp_lab.jobs.run import Run
-from interp_lab.jobs.signals import CancelledJob, InterruptedJob
+from interp_lab.jobs.signals import BrokenJob, CancelledJob, InterruptedJob
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.jobs.stop import StopSign, Watch
 from interp_lab.settings import Settings
 
 PART_FLAG = "--part"
 EXIT_SUPERSEDED = 76
-_EXITS: Mapping[PartState, int] = {"done": 0, "cancelled": 0, "failed": 1, "damaged": 1, "interrupted": 75}
+_EXITS: Mapping[PartState, int] = {
+    "done": 0,
+    "cancelled": 0,
+    "failed": 1,
+    "damaged": 1,
+    "broken": 1,
+    "interrupted": 75,
+}
 _BEAT_EVERY = 4
 """Signs of life are left every so many looks at the cancel file."""
+_PARENT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,9 @@ class Work:
     """Does all of it, going on from the checkpoint, and returns the result."""
     sharding: Sharding | None
     processes: int = 1
-    """Processes that do it together on one machine."""
+    """Processes that do it together on each machine."""
+    nodes: int = 1
+    """Machines of a cluster that do it together."""
 
     @property
     def n_shards(self) -> int:
@@ -71,7 +86,20 @@ def run_part(arguments: Sequence[str], find: FindWork) -> int:
     if len(arguments) != 4 or arguments[0] != PART_FLAG or not arguments[3].isdigit():
         raise InvalidSetting(f"A part is run with {PART_FLAG} JOB NAME NUMBER.")
     settings = Settings.from_env()
-    return _Program(settings, arguments[1], PartName.parse(arguments[2]), int(arguments[3])).run(find)
+    program = _Program(settings, arguments[1], PartName.parse(arguments[2]), int(arguments[3]))
+    node = Node.from_env()
+    if node is not None:
+        threading.Thread(target=_end_with, args=(os.getppid(),), name="interp-lab-parent", daemon=True).start()
+    return program.run(find) if node is None or node.index == 0 else program.follow(node)
+
+
+def _end_with(parent: int) -> None:
+    """Ask this process to end when what started it on this machine is gone: then the place has given the task up."""
+    waiting = threading.Event()
+    while not waiting.wait(_PARENT_S):
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 class _Program:
@@ -104,6 +132,18 @@ class _Program:
                 self._exchange.withdraw(self._part, self._number)
         return EXIT_SUPERSEDED if superseded else _EXITS[outcome.state]
 
+    def follow(self, node: Node) -> int:
+        """Work along with the first of several machines."""
+        parent = os.getppid()
+
+        def over() -> bool:
+            outcome = self._part.read_outcome()
+            ended = outcome is not None and outcome.number == self._number
+            return ended or self._stop.cancelled or self._superseded() or os.getppid() != parent
+
+        place = MeetingPlace(rank_folder(self._job.checkpoint).path, node.group)
+        return Follower(node=node, place=place, over=over, grace_s=self._settings.kill_grace_s / 2).work()
+
     def _outcome(self, find: FindWork) -> Outcome:
         try:
             stored = self._job.read_spec(None)
@@ -117,6 +157,8 @@ class _Program:
         except InterruptedJob:
             self._keep_house()  # how far it got decides how often it may be asked to end
             return self._ended("interrupted")
+        except BrokenJob:
+            return self._ended("broken")
         except CancelledJob:
             return self._ended("cancelled")
         except BaseException as error:  # noqa: BLE001  # the boundary: every way to fail becomes a recorded failure

@@ -23,7 +23,8 @@ Read = TypeVar("Read", bound=Contract)
 LEAD = "lead"
 _NAME = re.compile(r"(lead|shard)-(\d{1,3})(-\d{1,6})?")
 
-PartState = Literal["done", "failed", "damaged", "interrupted", "cancelled"]
+PartState = Literal["done", "failed", "damaged", "broken", "interrupted", "cancelled"]
+"""broken: of several machines that worked on it together, one was lost."""
 
 
 class PartName(NamedTuple):

@@ -16,6 +16,9 @@ TaskState = Literal["waiting", "running", "ended", "unknown"]
 CLUSTER_LAG_S = 90.0
 """Longer than a file system such as NFS may go on showing a folder as it was, a minute at most by default."""
 
+ANSWER_S = 5.0
+"""How long a cluster is waited for where somebody only wants to know whether it answers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -32,7 +35,9 @@ class Task:
     """On the shared file system; the place may keep files of its own in it."""
     slot: SlotKind
     processes: int = 1
-    """Processes that it consists of on its machine, each with processors or an accelerator of its own."""
+    """Processes that it consists of on each of its machines, each with processors or an accelerator of its own."""
+    nodes: int = 1
+    """Machines on which the program is started at once, each told by `nodes.Node` which one it is."""
 
 
 class Problem(NamedTuple):
@@ -42,9 +47,13 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def logged(settings: Settings, task: Task) -> str:
-    """Return the shell command that runs a task and writes to its log; signals reach the program itself."""
-    return f"exec {shlex.join((*settings.worker(), *task.arguments))} >> {shlex.quote(str(task.log))} 2>&1"
+def logged(settings: Settings, task: Task, variables: str = "") -> str:
+    """Return the shell command that runs a task and writes to its log; signals reach the program itself.
+
+    `variables` are assignments for the shell, each `NAME=value`.
+    """
+    told = f"export {variables}; " if variables else ""
+    return f"{told}exec {shlex.join((*settings.worker(), *task.arguments))} >> {shlex.quote(str(task.log))} 2>&1"
 
 
 class Place(Protocol):

@@ -1,11 +1,13 @@
 """A Ray cluster that sees the same workspace, through its Jobs API: plain HTTP, so that nothing here imports Ray.
 
 A task is a Ray job with one process. When its node dies, Ray calls the job failed, and its part is done again.
+A task on several nodes is a Ray job that takes them all at once and starts one process on each (`parts.ray_nodes`).
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from typing import Any
@@ -14,7 +16,7 @@ from urllib.request import Request, urlopen
 
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import hub, quiet
-from interp_lab.jobs.places.base import CLUSTER_LAG_S, Problem, Task, TaskState, logged
+from interp_lab.jobs.places.base import ANSWER_S, CLUSTER_LAG_S, Problem, Task, TaskState, logged
 from interp_lab.settings import Settings
 
 _STATES: Mapping[str, TaskState] = {"PENDING": "waiting", "RUNNING": "running"}
@@ -47,10 +49,8 @@ class RayPlace:
         environment = quiet() | hub(self._settings) | self._settings.to_env()
         body: dict[str, Any] = {
             "submission_id": task.name,
-            "entrypoint": logged(self._settings, task),
             "runtime_env": {"env_vars": environment | {"OMP_NUM_THREADS": cpus, "MKL_NUM_THREADS": cpus}},
-            "entrypoint_num_cpus": self._settings.task_cpus * task.processes,
-            "entrypoint_num_gpus": task.processes if task.slot == "gpu" else 0,
+            **(self._one(task) if task.nodes == 1 else self._several(task)),
         }
         try:
             self._api.call("POST", "/api/jobs/", body)
@@ -78,6 +78,24 @@ class RayPlace:
     def close(self) -> None:
         """Nothing is held here."""
 
+    def _needs(self, task: Task) -> tuple[int, int]:
+        """Return the processors and accelerators of a task on each of its nodes."""
+        return self._settings.task_cpus * task.processes, task.processes if task.slot == "gpu" else 0
+
+    def _one(self, task: Task) -> dict[str, Any]:
+        cpus, gpus = self._needs(task)
+        return {"entrypoint": logged(self._settings, task), "entrypoint_num_cpus": cpus, "entrypoint_num_gpus": gpus}
+
+    def _several(self, task: Task) -> dict[str, Any]:
+        """Return a job that needs nothing itself: what it starts on the nodes does."""
+        cpus, gpus = map(str, self._needs(task))
+        command = (
+            *(self._settings.worker()[0], "-P", "-m", "interp_lab.jobs.parts.ray_nodes"),
+            *("--nodes", str(task.nodes), "--cpus", cpus, "--gpus", gpus, "--part", str(task.folder)),
+            logged(self._settings, task),
+        )
+        return {"entrypoint": f"exec {shlex.join(command)} >> {shlex.quote(str(task.log))} 2>&1"}
+
     def _state(self, handle: str) -> TaskState:
         try:
             found = self._api.call("GET", f"/api/jobs/{handle}")
@@ -91,15 +109,16 @@ class RayPlace:
 class _Api:
     """Calls of one cluster's API."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience_s: float = _PATIENCE_S) -> None:
         self._address = address.rstrip("/")
+        self._patience_s = patience_s
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the answer; raises URLError (an OSError), HTTPException or ValueError."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(self._address + path, data=data, method=method, headers=headers)  # noqa: S310  # http, by Settings
-        with urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310  # http or https, as Settings has checked
+        with urlopen(request, timeout=self._patience_s) as answer:  # noqa: S310  # http or https, as Settings has checked
             value: object = json.load(answer)
         return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
@@ -107,7 +126,7 @@ class _Api:
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield what keeps jobs from running on Ray."""
     try:
-        _Api(settings.ray_address).call("GET", "/api/version")
+        _Api(settings.ray_address, ANSWER_S).call("GET", "/api/version")
     except (OSError, HTTPException, ValueError) as error:
         yield Problem(
             f"{settings.ray_address} does not answer: {_in_words(error)}",

@@ -18,7 +18,8 @@ from typing import Any
 
 from interp_lab.errors import ClusterUnavailable
 from interp_lab.jobs.environment import MARKER
-from interp_lab.jobs.places.base import CLUSTER_LAG_S, Problem, Task, TaskState, logged
+from interp_lab.jobs.nodes import ADDRESS, GROUP, INDEX
+from interp_lab.jobs.places.base import ANSWER_S, CLUSTER_LAG_S, Problem, Task, TaskState, logged
 from interp_lab.settings import ALL_GPUS, Settings
 
 COMMANDS = ("sbatch", "squeue", "scancel", "srun")
@@ -31,10 +32,14 @@ _OWN = (MARKER, "CUDA_VISIBLE_DEVICES", ALL_GPUS)
 """What holds for this process only: its mark, by which it is found and killed, and the accelerators here."""
 _MINUTES = 24 * 60
 """Time limit of a task for which the operator names none."""
+_NODE = (
+    f'{INDEX}="$SLURM_PROCID" {GROUP}="$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}" {ADDRESS}="$SLURM_LAUNCH_NODE_IPADDR"'
+)
+"""What each of several nodes is told. srun is called on the first of them, and the first task runs there."""
 
 
 class SlurmPlace:
-    """Tasks as Slurm jobs of one process each."""
+    """Tasks as Slurm jobs of one process on each of their nodes."""
 
     detached = True
     interval_s = 1.0
@@ -65,7 +70,8 @@ class SlurmPlace:
         try:
             executor = _patient(submitit.SlurmExecutor)(folder=folder, python=shlex.quote(self._settings.worker()[0]))
             executor.update_parameters(**self._parameters(task))
-            command = CommandFunction(["sh", "-c", logged(self._settings, task)], verbose=False)
+            told = logged(self._settings, task, _NODE if task.nodes > 1 else "")
+            command = CommandFunction(["sh", "-c", told], verbose=False)
             with _without(_OWN):
                 job: Any = executor.submit(command)
         except (OSError, RuntimeError, ValueError, TypeError, subprocess.SubprocessError) as error:
@@ -88,10 +94,12 @@ class SlurmPlace:
         """Nothing is held here."""
 
     def _parameters(self, task: Task) -> dict[str, Any]:
-        own: dict[str, Any] = {"job_name": task.name[:64], "time": _MINUTES, "nodes": 1, "ntasks_per_node": 1}
+        own: dict[str, Any] = {"job_name": task.name[:64], "time": _MINUTES, "nodes": task.nodes, "ntasks_per_node": 1}
         own |= {"cpus_per_task": self._settings.task_cpus * task.processes, "stderr_to_stdout": True}
         if task.slot == "gpu":
             own["gpus_per_node"] = task.processes
+        if task.nodes > 1:
+            own["srun_args"] = ["--kill-on-bad-exit=1"]
         own["additional_parameters"] = dict(option.split("=", 1) for option in self._settings.slurm_options)
         return own
 
@@ -122,8 +130,8 @@ def problems(settings: Settings) -> Iterator[Problem]:
     del settings
     if missing := [command for command in COMMANDS if shutil.which(command) is None]:
         yield Problem(f"{', '.join(missing)} not found", "Start the server on a node from which jobs can be submitted.")
-    elif _run("squeue", "--noheader") is None:
-        yield Problem("squeue does not answer", "Check that slurmctld runs: scontrol ping.")
+    elif _run("squeue", "--noheader", within_s=ANSWER_S) is None:
+        yield Problem(f"squeue does not answer within {ANSWER_S:.0f} s", "Check that slurmctld runs: scontrol ping.")
     if find_spec("submitit") is None:
         yield Problem("submitit is not installed", "pip install 'interp-lab-mcp[slurm]'")
 
@@ -134,11 +142,12 @@ def _state(word: str) -> TaskState:
     return "running" if word in _RUNNING else "ended"
 
 
-def _run(*command: str) -> str | None:
-    """Return what a command printed, or None if it failed."""
+def _run(*command: str, within_s: float | None = None) -> str | None:
+    """Return what a command printed, or None if it failed or did not end in time."""
+    patience_s = _PATIENCE_S if within_s is None else within_s
     try:
         done = subprocess.run(  # noqa: S603  # Slurm's own commands with arguments of ours
-            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, capture_output=True, text=True, timeout=patience_s, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

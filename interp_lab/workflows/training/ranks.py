@@ -1,4 +1,4 @@
-"""Training in several processes of one machine, as part of a run: they leave the checkpoint that the run ends."""
+"""Training in processes of one machine or several, as part of a run: they leave the checkpoint that the run ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def train_in_ranks(request: TrainSaeRequest, run: Run, settings: Settings) -> No
     gang = Gang(
         module=_MODULE,
         arguments=arguments,
-        n=request.ranks,
+        n=request.ranks // request.nodes,
+        nodes=request.nodes,
         crash_budget=settings.crash_budget,
         grace_s=settings.kill_grace_s / 2,
     )

@@ -18,7 +18,7 @@ from interp_lab.jobs.parts.program import FindWork, Work, part_arguments, run_pa
 from interp_lab.jobs.parts.record import PartName, Start
 from interp_lab.jobs.places.base import Task, TaskState
 from interp_lab.jobs.run import Run
-from interp_lab.jobs.signals import InterruptedJob
+from interp_lab.jobs.signals import BrokenJob, InterruptedJob
 from interp_lab.jobs.spec import JobSpec
 from interp_lab.settings import Settings
 from tests.contract.part_worker import find_work
@@ -113,6 +113,45 @@ def test_what_a_part_counted_before_does_not_hide_that_it_gets_further_in_what_i
     run = job_of(settings, "count", asked(settings))
     place = HerePlace(asked_to_end(gets, ends_at=12, unit=unit), settings.to_env())
     assert in_parts(run, settings, place) == {"tries": 12}
+
+
+class SlowPlace(HerePlace):
+    """A place that does not notice at once that a task has ended."""
+
+    detached = True
+
+    def states(self, handles: Sequence[str]) -> Mapping[str, TaskState]:
+        return dict.fromkeys(handles, "running")
+
+
+def test_a_try_that_said_that_it_ended_is_not_taken_up_though_its_place_has_not_noticed(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings))
+    place = SlowPlace(asked_to_end(lambda _: 3.0, ends_at=2), settings.to_env())
+    assert in_parts(run, settings, place) == {"tries": 2}
+    assert place.started == ["lead-0-1", "lead-0-2"]
+
+
+def broken(ends_at: int) -> FindWork:
+    """Work on several machines one of which is lost in each of its tries, until one ends."""
+
+    def whole(run: Run) -> Mapping[str, Any]:
+        if run.attempt < ends_at:
+            raise BrokenJob
+        return {"tries": run.attempt}
+
+    return lambda spec: Work(spec.request, whole, None)
+
+
+def test_work_on_several_machines_that_lost_one_is_done_again(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings))
+    assert in_parts(run, settings, HerePlace(broken(3), settings.to_env())) == {"tries": 3}
+    assert part(settings, LEAD).read_start().deaths == 2
+
+
+def test_work_on_several_machines_that_loses_one_every_time_is_given_up(settings: Settings) -> None:
+    run = job_of(settings, "count", asked(settings))
+    with pytest.raises(WorkerKilled, match="lost 3 times"):
+        in_parts(run, settings, HerePlace(broken(9), settings.to_env()))
 
 
 def test_a_part_that_is_asked_to_end_and_gets_no_further_is_given_up(settings: Settings) -> None:

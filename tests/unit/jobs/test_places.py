@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,11 +26,11 @@ from interp_lab.settings import Settings
 from tests.contract.clusters import slurm_commands
 
 
-def task(folder: Path, slot: SlotKind, processes: int) -> Task:
+def task(folder: Path, slot: SlotKind, processes: int, nodes: int = 1) -> Task:
     folder.mkdir(parents=True, exist_ok=True)
     return Task(
         name=f"job-{slot}-{processes}", arguments=("--version",), mark="job:1", log=folder / "log.txt", folder=folder,
-        slot=slot, processes=processes,
+        slot=slot, processes=processes, nodes=nodes,
     )  # fmt: skip
 
 
@@ -83,6 +85,22 @@ def test_a_cluster_that_never_answers_is_said_to_be_silent_instead_of_waited_for
     assert SlurmPlace(settings).states(["1"]) == {"1": "unknown"}
 
 
+def test_whoever_asks_whether_a_cluster_answers_does_not_wait_long_for_one_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = slurm_commands(tmp_path / "slurm")
+    (commands / "squeue").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "ANSWER_S", 0.1)
+    monkeypatch.setattr(slurm, "_PATIENCE_S", 1e9)
+    assert "squeue does not answer" in next(slurm.problems(Settings(workspace=tmp_path, launcher="slurm"))).what
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call and says nothing
+        monkeypatch.setattr(ray, "ANSWER_S", 0.1)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (found,) = ray.problems(Settings(workspace=tmp_path, launcher="ray", ray_address=address))
+    assert "does not answer" in found.what
+
+
 def test_ray_that_does_not_answer_for_one_task_is_not_asked_about_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,3 +129,34 @@ def test_slurm_is_asked_for_processors_and_accelerators_of_every_process(
     asked = (tmp_path / "slurm" / "state" / "1.sh").read_text()
     assert "#SBATCH --cpus-per-task=6" in asked
     assert "#SBATCH --gpus-per-node=3" in asked
+
+
+def test_slurm_is_asked_for_several_nodes_at_once_each_of_which_is_told_which_one_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{slurm_commands(tmp_path / 'slurm')}:{os.environ['PATH']}")
+    told = tmp_path / "told.py"
+    told.write_text(
+        "import os, pathlib; pathlib.Path(os.environ['INTERP_LAB_NODE']).write_text("
+        "os.environ['INTERP_LAB_NODE_GROUP'] + ' ' + os.environ['INTERP_LAB_NODE_ADDRESS'])"
+    )
+    monkeypatch.chdir(tmp_path)
+    place = SlurmPlace(Settings(workspace=tmp_path, launcher="slurm", worker_command=(sys.executable, str(told))))
+    handle = place.start(task(tmp_path / "a", "gpu", 2, nodes=2))
+    asked = (tmp_path / "slurm" / "state" / "1.sh").read_text()
+    assert "#SBATCH --nodes=2" in asked
+    assert "#SBATCH --ntasks-per-node=1" in asked
+    assert "#SBATCH --gpus-per-node=2" in asked
+    assert "--kill-on-bad-exit=1" in asked
+    while place.states([handle])[handle] != "ended":
+        time.sleep(0.05)
+    assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["1.0 127.0.0.1"] * 2
+
+
+def test_ray_is_asked_for_several_nodes_by_a_program_that_needs_nothing_itself(tmp_path: Path) -> None:
+    with jobs_api() as (address, taken):
+        place = RayPlace(Settings(workspace=tmp_path, launcher="ray", ray_address=address, task_cpus=2))
+        place.start(task(tmp_path / "a", "gpu", 3, nodes=2))
+    (asked,) = taken
+    assert "entrypoint_num_cpus" not in asked
+    assert "interp_lab.jobs.parts.ray_nodes --nodes 2 --cpus 6 --gpus 3 --part" in asked["entrypoint"]

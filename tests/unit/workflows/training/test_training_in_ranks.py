@@ -1,5 +1,5 @@
 # pyright: standard
-"""A job whose dictionaries are trained by two processes: cut short, one of them killed, and still the same bytes."""
+"""A job whose dictionaries are trained by two processes, on one machine or two: one dies, and nothing changes."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from interp_lab.settings import Settings
 from interp_lab.workflows import train_together
 from interp_lab.workflows.train_sae import train_sae
 from interp_lab.workflows.training import ranks
+from tests.contract.clusters import slurm_commands
+from tests.e2e.two_machines import trained_on_two
 from tests.unit.workflows.training import gated_ranks
 
 ASKED: dict[str, Any] = {
@@ -111,11 +113,13 @@ def interrupt() -> None:
     raise InterruptedJob
 
 
-def test_two_ranks_one_of_which_is_killed_give_the_bytes_of_the_command_and_nearly_those_of_one(
+def test_two_ranks_one_of_which_is_killed_on_one_machine_or_two_give_the_bytes_of_the_command_and_nearly_those_of_one(
     tmp_path: Path, make_store: Callable[..., Path], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_store()
     torchrun(tmp_path, ASKED)
+    monkeypatch.setenv("PATH", f"{slurm_commands(tmp_path / 'slurm')}:{os.environ['PATH']}")
+    two_machines = load_file(trained_on_two(tmp_path, ASKED, launcher="slurm"))
     monkeypatch.setattr(precision, "probe_matmul", gated_ranks.one_way)
     monkeypatch.setattr(ranks, "_MODULE", gated_ranks.__name__)
     patient, gate = replace(settings, kill_grace_s=3600), tmp_path / gated_ranks.GATE
@@ -131,7 +135,9 @@ def test_two_ranks_one_of_which_is_killed_give_the_bytes_of_the_command_and_near
     trained(tmp_path / "job", patient, ASKED, break_the_group)
     assert not gate.exists()
     command, job = weights(tmp_path / "command"), weights(tmp_path / "job")
-    assert all(torch.equal(job[name], tensor) for name, tensor in command.items())
+    for name, tensor in command.items():
+        assert torch.equal(job[name], tensor)
+        assert torch.equal(two_machines[name], tensor)
 
     trained(tmp_path / "one", settings, ASKED | {"ranks": 1})
     one = weights(tmp_path / "one")
@@ -157,7 +163,7 @@ def test_a_group_that_broke_is_gone_before_the_next_begins(tmp_path: Path, monke
     started: list[Path] = []
     met: list[int] = []
 
-    def start(gang: Gang) -> subprocess.Popen[bytes]:
+    def start(gang: Gang, node: object, place: object) -> subprocess.Popen[bytes]:
         met.extend(int(rank.read_text()) for rank in started if can_act(int(rank.read_text())))
         started.append(tmp_path / f"rank-{len(started)}")
         command = [sys.executable, "-c", breaks, stays, str(started[-1])]
@@ -203,6 +209,7 @@ def test_a_dead_owner_that_nobody_collects_lives_no_more() -> None:
     [
         ({"source": {"kind": "stream", "model": "builtin:pocket-llama", "dataset": "builtin:person-name"}}, "a store"),
         ({"ranks": 3}, "256 tokens of a batch cannot be shared by 3 ranks"),
+        ({"ranks": 2, "nodes": 4}, "2 ranks cannot be spread evenly over 4 nodes"),
     ],
 )
 def test_ranks_that_cannot_share_the_work_are_refused(changes: dict[str, Any], said: str) -> None:
