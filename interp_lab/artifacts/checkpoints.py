@@ -69,6 +69,10 @@ class Checkpoints:
                 return Checkpoint(step, folder)
         return None
 
+    def written(self) -> int:
+        """Return the bytes of the checkpoints that are there."""
+        return sum(file.stat().st_size for _, folder in self._found() for file in folder.iterdir() if file.is_file())
+
     def _found(self) -> list[tuple[int, Path]]:
         if not self._folder.is_dir():
             return []

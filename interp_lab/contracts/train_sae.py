@@ -323,6 +323,8 @@ class TrainSaePlan(Contract):
     """Memory of gradients and moments."""
     peak_bytes: NonNegativeInt | None
     """Memory at the peak, an upper estimate."""
+    disk_bytes: NonNegativeInt | None = None
+    """Most that checkpoints and dictionaries take on disk."""
     tokens: PositiveInt
     """Tokens that each dictionary trains on."""
     steps: PositiveInt

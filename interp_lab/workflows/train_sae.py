@@ -24,7 +24,7 @@ from interp_lab.models.load import pick_device
 from interp_lab.reports.numbers import counted
 from interp_lab.settings import Settings
 from interp_lab.workflows.training.columns import open_stored
-from interp_lab.workflows.training.cost import refuse_unfit, remember_rate
+from interp_lab.workflows.training.cost import refuse_unfit, refuse_unfit_disk, remember_rate
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.live import LivePage
 from interp_lab.workflows.training.loop import Loop, make_trainers
@@ -49,6 +49,7 @@ def train_sae(request: TrainSaeRequest, run: Run, *, settings: Settings, suggest
         feed = open_feed(request, settings, run.checkpoint_dir)
         dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
         refuse_unfit(dictionaries)
+        refuse_unfit_disk(dictionaries, run.checkpoint_dir, written=run.checkpoints.written())
         device = pick_device("auto")
         run.seed, run.device = request.seed, str(device)
         run.inputs |= feed.inputs

@@ -29,7 +29,7 @@ from interp_lab.jobs.run import LocalRun, Run
 from interp_lab.jobs.signals import InterruptedJob
 from interp_lab.settings import Settings
 from interp_lab.workflows.training.columns import open_stored
-from interp_lab.workflows.training.cost import refuse_unfit
+from interp_lab.workflows.training.cost import refuse_unfit, refuse_unfit_disk
 from interp_lab.workflows.training.feed import Feed, StoreFeed
 from interp_lab.workflows.training.loop import Loop
 from interp_lab.workflows.training.plan import Planned, planned
@@ -83,6 +83,7 @@ def train_share(request: TrainSaeRequest, feed: Feed, run: Run) -> Loop:
     rank, world = distributed.get_rank(), distributed.get_world_size()
     dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
     refuse_unfit(dictionaries)
+    refuse_unfit_disk(dictionaries, run.checkpoint_dir, written=run.checkpoints.written())
     place = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
     trainers = {each.name: _share(each, device) for each in dictionaries}

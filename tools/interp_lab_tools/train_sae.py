@@ -21,7 +21,7 @@ from interp_lab.errors import HubUnreachable, InvalidRequest
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
-from interp_lab.workflows.training.cost import estimated_seconds, memory, refuse_unfit
+from interp_lab.workflows.training.cost import disk, estimated_seconds, memory, refuse_unfit, refuse_unfit_disk
 from interp_lab.workflows.training.plan import Planned, planned
 from interp_lab_tools.capability import Effects, JobCapability, Plan
 from interp_lab_tools.lab import Lab
@@ -46,7 +46,7 @@ def _store_plan(request: TrainSaeRequest, source: StoreSource | SideBySideSource
     store = columns.open_stored(source, settings)
     n_train = int(columns.token_split(store, request).train.sum())
     dictionaries = planned(request, columns.dense_widths(store, request), n_train=n_train)
-    refuse_unfit(dictionaries)
+    _refuse_unfit(dictionaries, settings)
     _refuse_too_many(request, settings)
     plan = _cost(request, dictionaries, settings, (store.n_rows, n_train))
     warnings = (*_warnings(plan, n_train), *_of_ranks(request))
@@ -65,12 +65,17 @@ def _stream_plan(request: TrainSaeRequest, source: StreamSource, settings: Setti
         known = {key: width for key, width in widths.items() if width is not None}
         if len(known) == len(widths):
             dictionaries = planned(request, known)
-            refuse_unfit(dictionaries)
+            _refuse_unfit(dictionaries, settings)
     inputs = {
         "model": fingerprint(source.model, settings),
         "dataset": corpus_stamp(source.dataset, settings),
     }
     return _as_plan(_cost(request, dictionaries, settings, None), settings, inputs, ())
+
+
+def _refuse_unfit(dictionaries: Sequence[Planned], settings: Settings) -> None:
+    refuse_unfit(dictionaries)
+    refuse_unfit_disk(dictionaries, settings.workspace, reserve=settings.min_free_bytes)
 
 
 def _cost(
@@ -86,6 +91,7 @@ def _cost(
         parameter_bytes=used.parameters if used else None,
         optimiser_bytes=used.optimiser if used else None,
         peak_bytes=used.peak if used else None,
+        disk_bytes=disk(dictionaries) if dictionaries else None,
         tokens=training.total_tokens,
         steps=training.total_steps,
         n_rows=rows[0] if rows else None,
@@ -139,8 +145,9 @@ def _as_plan(plan: TrainSaePlan, settings: Settings, inputs: dict[str, str], war
     what = f"{len(names)} dictionaries" if len(names) != 1 else names[0]
     peak = "memory unknown" if plan.peak_bytes is None else f"about {plan.peak_bytes / _MIB:.0f} MiB at the peak"
     time = "time unknown before a first run here" if plan.seconds is None else f"about {plan.seconds:.0f} s"
+    held = "" if plan.disk_bytes is None else f", up to {plan.disk_bytes / _MIB:.0f} MiB on disk"
     return Plan(
-        summary=f"{what}: {plan.tokens:,} tokens in {plan.steps:,} steps; {peak}; {time}.",
+        summary=f"{what}: {plan.tokens:,} tokens in {plan.steps:,} steps; {peak}{held}; {time}.",
         details=plan.model_dump(mode="json", exclude_none=True),
         label=f"train {what}"[:200],
         slot=slot_for("auto", settings),

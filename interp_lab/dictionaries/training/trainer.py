@@ -126,14 +126,17 @@ class Trainer:
         with matmul_precision():
             return evaluate(self.dictionary(), blocks)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all that a later trainer of the same configuration needs to go on bit for bit."""
+    def state_dict(self, *, copy: bool = True) -> dict[str, Tensor]:
+        """Return all that a later trainer of the same configuration needs to go on bit for bit.
+
+        Without `copy` the tensors are those that the next step changes: enough to write them down at once.
+        """
         found = {f"weights.{name}": tensor for name, tensor in self.parameters.items()}
         found |= {f"scaling.{name}": factors for name, factors in self.scaling._asdict().items()}
         found |= {f"progress.{name}": tensor for name, tensor in self.progress.tensors().items()}
         for name, moments in (self._optimiser.state if self._optimiser else {}).items():
             found |= {f"optimiser.{name}.{key}": tensor for key, tensor in moments.items()}
-        return {name: tensor.detach().clone() for name, tensor in found.items()}
+        return {name: tensor.detach().clone() if copy else tensor.detach() for name, tensor in found.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on where the trainer that gave `state` was."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from interp_lab.artifacts.checkpoints import KEPT
+from interp_lab.artifacts.durable import free_bytes
 from interp_lab.contracts.dictionaries import ArchitectureName
 from interp_lab.dictionaries.formats.layout import n_parameters
 from interp_lab.errors import DoesNotFit
@@ -44,6 +46,40 @@ def memory(dictionaries: Sequence[Planned]) -> Bytes:
     width = sum(each.config.d_in + each.config.d_out for each in dictionaries) / max(1, len(dictionaries))
     buffer = int(_BUFFER_ROWS * width * len(columns)) * _FLOAT
     return Bytes(weights, moments, _BASE + weights + moments + working + buffer)
+
+
+def disk(dictionaries: Sequence[Planned]) -> int:
+    """Return the most bytes that a run takes on disk: checkpoints, one being written, and the dictionaries."""
+    weights = sum(n_parameters(each.config) for each in dictionaries) * _FLOAT
+    return (KEPT + 1) * sum(map(_saved, dictionaries)) + weights
+
+
+def _saved(each: Planned) -> int:
+    """Return the bytes of a checkpoint: weights and moments."""
+    return n_parameters(each.config) * _FLOAT * (3 if each.training.optimiser == "adam" else 2)
+
+
+def refuse_unfit_disk(dictionaries: Sequence[Planned], folder: Path, *, reserve: int = 0, written: int = 0) -> None:
+    """Return if a run fits on the disk of `folder`, of which it has written so much already.
+
+    Raises:
+        DoesNotFit: It does not; says what could.
+    """
+    free = free_bytes(folder) - reserve + written
+    needed = disk(dictionaries)
+    if needed <= free:
+        return
+    fits = next((n for n in range(len(dictionaries) - 1, 0, -1) if disk(dictionaries[:n]) <= free), 0)
+    if fits:
+        remedy = f"{fits} of these {len(dictionaries)} dictionaries fit in one call; or free the space."
+    else:
+        n_latents = int(dictionaries[0].config.n_latents * max(0, free) / disk(dictionaries[:1]))
+        remedy = f"About {n_latents:,} latents would fit at {dictionaries[0].place} (widths); or free the space."
+    raise DoesNotFit(
+        f"Checkpoints and dictionaries take up to {needed / 2**30:.1f} GiB; {max(0, free) / 2**30:.1f} GiB are free "
+        "for them.",
+        remedy=remedy,
+    )
 
 
 def refuse_unfit(dictionaries: Sequence[Planned], available: int | None = None) -> None:

@@ -87,7 +87,7 @@ class Loop:
             return
         with self.run.checkpoints.save(self.state.step) as folder:
             for place, each in enumerate(self.dictionaries):
-                tensors = {n: t.contiguous() for n, t in self.trainers[each.name].state_dict().items()}
+                tensors = {n: t.contiguous() for n, t in self.trainers[each.name].state_dict(copy=False).items()}
                 save_file(tensors, folder / f"trainer-{place}.safetensors")
             (folder / _STATE).write_bytes(self.state.saved())
         self._saved_at = time.monotonic()
