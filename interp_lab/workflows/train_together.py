@@ -48,6 +48,25 @@ def exchange(tensors: Sequence[Tensor]) -> None:
             tensor.copy_((tensor + world - 1) // world)
 
 
+def own_device() -> torch.device:
+    """Return where this process computes: an accelerator of its own where there are any, else the processor.
+
+    Raises:
+        InvalidRequest: There are fewer accelerators than processes on this machine.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    place, n = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if place >= n:
+        raise InvalidRequest(f"A machine has {n} accelerators for more ranks than that; each needs one of its own.")
+    return torch.device("cuda", place)
+
+
+def backend_of(kind: str) -> str:
+    """Return what joins processes that compute on devices of that kind."""
+    return "nccl" if kind == "cuda" else "gloo"
+
+
 class _Follower(LocalRun):
     """The run of a process that is not the first: it records nothing."""
 
@@ -84,8 +103,9 @@ def train_share(request: TrainSaeRequest, feed: Feed, run: Run) -> Loop:
     dictionaries = planned(request, feed.widths, origin=feed.origin, n_train=feed.n_train)
     refuse_unfit(dictionaries)
     refuse_unfit_disk(dictionaries, run.checkpoint_dir, written=run.checkpoints.written())
-    place = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cuda", place) if torch.cuda.is_available() else torch.device("cpu")
+    device = own_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # NCCL otherwise waits at barriers on the first for all of them
     trainers = {each.name: _share(each, device) for each in dictionaries}
     rows, leads = slice(rank, None, world), rank == 0
     loop = Loop(request, dictionaries, trainers, feed, run, rows=rows, start=Trainer.start, leads=leads)
@@ -142,7 +162,7 @@ def main() -> int:
     where.add_argument("--output", type=Path, help="folder for the dictionaries and the report")
     where.add_argument("--checkpoints", type=Path, help="folder of a job that publishes them itself")
     options = parser.parse_args()
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group(backend_of("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         settings = Settings.from_env(workspace=options.workspace)
         request = TrainSaeRequest.model_validate_json(options.request.read_bytes())

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from interp_lab.contracts.train_sae import TrainSaeRequest
 from interp_lab.engine import precision
-from interp_lab.errors import WorkerKilled
+from interp_lab.errors import InvalidRequest, WorkerKilled
 from interp_lab.jobs import rankrun
 from interp_lab.jobs.gang import Gang
 from interp_lab.jobs.rankrun import OWNER, RankRun, rank_folder
@@ -176,6 +176,36 @@ def test_a_group_that_broke_is_gone_before_the_next_begins(tmp_path: Path, monke
     assert len(started) == 2
     assert met == []
     assert not [rank for rank in started if can_act(int(rank.read_text()))]
+
+
+def test_ranks_take_an_accelerator_each_and_nccl_or_processors_and_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train_together.own_device() == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert train_together.own_device() == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InvalidRequest, match="1 accelerators for more ranks"):
+        train_together.own_device()
+    assert [train_together.backend_of(kind) for kind in ("cuda", "cpu")] == ["nccl", "gloo"]
+
+
+@pytest.mark.parametrize(("accelerators", "backend"), [(True, "nccl"), (False, "gloo")])
+def test_a_group_is_joined_as_its_devices_need(
+    monkeypatch: pytest.MonkeyPatch, accelerators: bool, backend: str
+) -> None:
+    class Joined(Exception):
+        """Who joins is seen; nothing more is wanted."""
+
+    def join(kind: str) -> None:
+        raise Joined(kind)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: accelerators)
+    monkeypatch.setattr(train_together.distributed, "init_process_group", join)
+    monkeypatch.setattr(sys, "argv", ["train_together", "request.json", "--output", "out"])
+    with pytest.raises(Joined, match=backend):
+        train_together.main()
 
 
 def test_a_rank_that_is_out_of_memory_says_so_and_is_not_tried_again(
