@@ -24,12 +24,16 @@ _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "300000",
     "RAY_health_check_failure_threshold": "3",
 }
-"""A slow machine may take its time to start and to answer; a node that is gone refuses, which is noticed in seconds."""
+"""A slow machine may take its time to start and to answer; a node that is gone refuses, which is noticed in seconds.
+
+Ray would let tasks give way to all other work of the machine.
+"""
 
 
 def free_port() -> int:
