@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from interp_lab.contracts.actions import NextAction
 from interp_lab.contracts.machine import PROFILE_KIND
 from interp_lab.contracts.plan_scale import PlanScaleRequest, PlanScaleResult
 from interp_lab_tools.capability import Effects, InlineCapability
 from interp_lab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from interp_lab.workflows.plan_scale import OwnProfile
 
 
 def _handle(request: PlanScaleRequest, lab: Lab) -> PlanScaleResult:
@@ -17,12 +21,11 @@ def _handle(request: PlanScaleRequest, lab: Lab) -> PlanScaleResult:
     recent = [profile.id for profile in lab.engine.list_artifacts(kind=PROFILE_KIND).items]
     own = own_profile(recent, lab.settings)
     result = plan_scale(request, settings=lab.settings, own=own)
-    unknown = request.profile is None and (own.profile is None or own.skipped > 0)
-    return result.model_copy(update={"agent_next_actions": tuple(_next(result, unknown=unknown))})
+    return result.model_copy(update={"agent_next_actions": tuple(_next(request, result, own))})
 
 
-def _next(result: PlanScaleResult, *, unknown: bool) -> Iterator[NextAction]:
-    if unknown:
+def _next(request: PlanScaleRequest, result: PlanScaleResult, own: OwnProfile) -> Iterator[NextAction]:
+    if request.profile is None and (own.profile is None or own.skipped):
         yield NextAction(
             tool="profile_env",
             arguments={},
@@ -34,7 +37,7 @@ def _next(result: PlanScaleResult, *, unknown: bool) -> Iterator[NextAction]:
             yield NextAction(
                 tool=call.tool, arguments=arguments, why="Checks this stage of the plan on the real files."
             )
-    if request.device is None and latest is not None and not any(route.fits for route in result.routes):
+    if request.device is None and own.profile is not None and not any(route.fits for route in result.routes):
         same = request.model_dump(mode="json", exclude_defaults=True, exclude={"profile"})
         why = "It fits no route of this machine: the same on such accelerators, by published figures; name your own."
         yield NextAction(tool="plan_scale", arguments={**same, "device": "h100-sxm", "n_devices": 8}, why=why)
