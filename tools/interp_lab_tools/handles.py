@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from interp_lab.artifacts.manifest import Manifest
 from interp_lab.errors import LabError, WrongArtifact
 from interp_lab.jobs.engine import JobEngine
+from interp_lab.settings import Settings
 
 _HEX = re.compile(r"[0-9a-f]{6,64}")
 _LOOKED_AT = 100
@@ -47,6 +48,26 @@ def of_other_sort(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[M
         elif isinstance(value, str) and value in jobs:
             for made in engine.list_artifacts(job_id=value, limit=_MOST).items:
                 yield Mended({**arguments, name: made.id}, f"the {made.kind} of that job, {_shown(made.title)}")
+
+
+def near_column(arguments: Mapping[str, Any], settings: Settings) -> Iterator[Mended]:
+    """Yield the arguments with the column of the store that is most like the one they name.
+
+    Raises:
+        LabError: The store cannot be read.
+    """
+    from interp_lab.store.locate import open_named_store  # lazy: pyarrow, only after such a refusal
+
+    store, query = arguments.get("store"), arguments.get("query")
+    place = cast("dict[str, Any]", query) if isinstance(query, dict) else dict(arguments)
+    said = place.get("column")
+    if not isinstance(store, str) or not isinstance(said, str):
+        return
+    keys = [column.key for column in open_named_store(store, settings).manifest.columns]
+    near = [key for key in keys if key.startswith(f"{said}/")] or difflib.get_close_matches(said, keys, n=1)
+    if near:
+        changed = {**place, "column": near[0]}
+        yield Mended(changed if query is None else {**arguments, "query": changed}, f"column {near[0]!r}")
 
 
 def of_kind(arguments: Mapping[str, Any], wrong: WrongArtifact, engine: JobEngine) -> Iterator[Mended]:

@@ -24,7 +24,7 @@ from interp_lab.settings import Settings
 from interp_lab_tools.as_reported import as_reported
 from interp_lab_tools.catalogue import BY_NAME, find
 from interp_lab_tools.examples import filled_example, own_example, plain_example, what_it_names
-from interp_lab_tools.handles import Mended, of_kind, of_other_sort, whole_ids
+from interp_lab_tools.handles import Mended, near_column, of_kind, of_other_sort, whole_ids
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.offers import checked
 from interp_lab_tools.other_ways import directions_first, named_after_criterion, one_of_two
@@ -232,6 +232,7 @@ def _other_kinds(refused: Refused) -> Iterator[Mended]:
 _near_ids = _handles(lambda refused: whole_ids(refused.arguments, refused.lab.engine))
 _other_sort = _handles(lambda refused: of_other_sort(refused.arguments, refused.lab.engine))
 _right_kind = _handles(_other_kinds)
+_near_column = _handles(lambda refused: near_column(refused.arguments, refused.settings))
 _as_reported = _handles(lambda refused: as_reported(refused.tool, refused.arguments, refused.settings))
 
 
@@ -382,7 +383,8 @@ CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
     **_rows(_MODELS, "unknown_model_size", "encoder_unfit", "no_entailment_label", "encoder_mismatch"),
     **_rows(_PLACES, "unknown_hook_point", "invalid_address", "hook_point_unavailable", "layer_out_of_range"),
     **_rows(_STORES, "not_a_store", "store_unfinished", "store_conflict", "store_too_new", "store_corrupt"),
-    **_rows(_FIELDS, "unknown_field", "unknown_unit", "unknown_prompt", "unknown_column", "row_out_of_range"),
+    **_rows(_FIELDS, "unknown_field", "unknown_unit", "unknown_prompt", "row_out_of_range"),
+    **_rows((_near_column, *_FIELDS), "unknown_column"),
     **_rows(_FIELDS, "invalid_condition", "empty_slice", "query_too_large"),
     **_rows(_DICTIONARIES, "invalid_dictionary", "unsupported_dictionary", "dictionary_mismatch"),
     **_rows((_KNOWN,), "unknown_hypothesis", "hypothesis_mismatch", "registry_broken"),

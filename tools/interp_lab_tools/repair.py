@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from interp_lab.contracts.base import Contract
 
 _ROUNDS = 4
+_UNKNOWN = "extra_forbidden"
 _BOUNDED = frozenset({"wait_s", "limit", "max_chars", "max_bytes"})
 """Fields that say how an answer is given, not what is asked: only these are moved to their bound."""
 _OTHER_WORDS = {"timeout_s": "wait_s", "timeout": "wait_s", "address": "addresses", "layers": "addresses"}
@@ -38,7 +39,8 @@ def repaired(model: type[Contract], arguments: Mapping[str, Any]) -> Repair | No
         try:
             model.model_validate(mended)
         except ValidationError as error:
-            found = [_repair(model, mended, detail) for detail in error.errors(include_url=False)]
+            details = error.errors(include_url=False)
+            found = [*_other_names(mended, details)] or [_repair(model, mended, detail) for detail in details]
             if not any(found):
                 return None
             said += [change for change in found if change]
@@ -47,12 +49,26 @@ def repaired(model: type[Contract], arguments: Mapping[str, Any]) -> Repair | No
     return None
 
 
+def _other_names(arguments: dict[str, Any], details: list[ErrorDetails]) -> Iterator[str]:
+    """Give the one field that a record lacks the value of the one that it should not have, inside a record."""
+    for lacking in details:
+        inside, missing = lacking["loc"][:-1], lacking["loc"][-1:]
+        others = [each["loc"][-1] for each in details if each["loc"][:-1] == inside and each["type"] == _UNKNOWN]
+        lacks = sum(each["loc"][:-1] == inside and each["type"] == "missing" for each in details)
+        if lacking["type"] != "missing" or not inside or (len(others), lacks) != (1, 1):
+            continue
+        owner, name = _owner(arguments, (*inside, others[0]))
+        if name is not None:
+            owner[missing[0]] = owner.pop(name)
+            yield f"{name} as {missing[0]}"
+
+
 def _repair(model: type[Contract], arguments: dict[str, Any], detail: ErrorDetails) -> str | None:
     """Mend one wrong field in place and return what was done, or None."""
     owner, name = _owner(arguments, detail["loc"])
     if name is None:
         return None
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] == _UNKNOWN:
         return _rename(model, arguments, str(name)) if owner is arguments else None
     near = _nearest_words(owner[name], detail)
     if near:

@@ -132,6 +132,17 @@ def test_words_of_other_software_and_short_forms_of_units_kinds_and_places_are_u
     assert asked["query"] == "overview"
 
 
+def test_the_one_field_that_a_record_lacks_takes_the_value_of_the_one_that_it_should_not_have() -> None:
+    latent = {"store": "acts", "unit": 3}
+    said = {"step": {"kind": "submit", "latent": latent, "text": "names of people"}}
+    found = repaired(BY_NAME["explain_latent"].request, said)
+    assert found is not None
+    assert found.arguments == {"step": {"kind": "submit", "latent": latent, "explanation": "names of people"}}
+    assert found.said == "text as explanation"
+    two = {"step": {"kind": "submit", "latent": latent, "text": "names", "words": "people"}}
+    assert repaired(BY_NAME["explain_latent"].request, two) is None, "either could be meant"
+
+
 def test_an_id_that_was_cut_off_or_has_a_slip_is_offered_whole_and_a_file_by_its_near_name(lab: Lab) -> None:
     whole = call(lab, "gallery", {}).artifacts[0]
     slip = ("0" if whole.id[0] != "0" else "1") + whole.id[1:]

@@ -39,6 +39,7 @@ from interp_lab.workflows.querying import columns
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 from interp_lab_tools.limits import ANSWER_CHARS
+from interp_lab_tools.mending import mending
 from interp_lab_tools.views import as_json
 from tests.truth.query_stores import CODES, DENSE, make_store
 
@@ -172,12 +173,21 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(lab: Lab, arguments: d
     assert caught.value.remedy
 
 
+def test_a_column_that_the_store_lacks_leads_to_the_one_most_like_it(lab: Lab) -> None:
+    asked = {"store": "store", "query": {"kind": "units", "column": DENSE[:-1] + "9"}}
+    (near,) = mending("unknown_column", "query_activations", asked, lab)
+    assert near.arguments == {"store": "store", "query": {"kind": "units", "column": DENSE}}
+    far = {"store": "store", "query": {"kind": "units", "column": "logits"}}
+    (overview,) = mending("unknown_column", "query_activations", far, lab)
+    assert overview.arguments == {"store": "store", "query": "overview"}
+
+
 def test_work_that_takes_too_long_is_refused_with_a_sample_that_does_not(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(columns, "MAX_WORK", 4000)
     with pytest.raises(QueryTooLarge, match=r"sample_rows to \d+"):
-        ask(lab, {"kind": "associate", "column": DENSE})
+        ask(lab, {"kind": "associate", "column": DENSE}, seed=11)  # asked nowhere else: answers are remembered
 
 
 def test_hostile_text_is_clipped_and_the_answer_stays_within_its_bound(tmp_path: Path) -> None:
