@@ -125,10 +125,11 @@ def open_dictionary(name: str, settings: Settings) -> MappedDictionary:
     """
     folder = dictionary_folder(name, settings)
     try:
-        stamps = tuple((folder / file).stat().st_mtime_ns for file in (CONFIG, WEIGHTS))
+        found = [(folder / file).stat() for file in (CONFIG, WEIGHTS)]
     except OSError as error:
         raise InvalidDictionary(f"{name[:80]} lacks {CONFIG} or {WEIGHTS}.") from error
-    opened = _opened(folder, stamps)
+    # two versions may be written within one tick of the clock of files
+    opened = _opened(folder, tuple((file.st_ino, file.st_size, file.st_mtime_ns) for file in found))
     if is_artifact_id(name) and "content_hash" not in vars(opened):
         files = {entry.name: entry.sha256 for entry in ArtifactStore(WorkspacePaths.of(settings)).open(name).files}
         vars(opened)["content_hash"] = _joined_hash([bytes.fromhex(files[file]) for file in (CONFIG, WEIGHTS)])
@@ -136,7 +137,7 @@ def open_dictionary(name: str, settings: Settings) -> MappedDictionary:
 
 
 @lru_cache(maxsize=_KEPT_OPEN)
-def _opened(folder: Path, stamps: tuple[int, ...]) -> MappedDictionary:  # noqa: ARG001 - a changed file is another
+def _opened(folder: Path, stamps: tuple[tuple[int, int, int], ...]) -> MappedDictionary:  # noqa: ARG001 - a changed file is another
     read = read_cfg(read_object(folder / CONFIG), source=folder.name)
     tensors = map_matrices(folder / WEIGHTS)
     tensors.pop(_OLD_FACTOR, None)

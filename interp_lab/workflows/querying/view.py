@@ -23,7 +23,7 @@ from interp_lab.store.names import MANIFEST
 from interp_lab.store.reader import ActivationStore
 
 _KEPT_OPEN = 4
-_OPEN: dict[Path, tuple[int, StoreView]] = {}
+_OPEN: dict[Path, tuple[tuple[int, ...], StoreView]] = {}
 _OPENING = Lock()
 
 MARKS = ("special", "generated", "span")
@@ -205,15 +205,16 @@ def open_view(name: str, settings: Settings) -> StoreView:
     return kept[1]
 
 
-def _place(name: str, settings: Settings) -> tuple[Path, int]:
+def _place(name: str, settings: Settings) -> tuple[Path, tuple[int, ...]]:
     """Return a path that stands for the store, and what changes when another takes its place there."""
     if is_artifact_id(name):
         paths = WorkspacePaths.of(settings)
         # Asked again although artifacts never change: this one may have been found damaged since.
         ArtifactStore(paths).open(name)
-        return paths.artifact(name), 0
+        return paths.artifact(name), ()
     folder = resolve_input(settings.workspace, name, read_roots=settings.read_roots, kind="folder")
     try:
-        return folder, (folder / MANIFEST).stat().st_mtime_ns
+        found = (folder / MANIFEST).stat()
     except OSError:
-        return folder, -1
+        return folder, ()
+    return folder, (found.st_ino, found.st_size, found.st_mtime_ns)  # the clock of files is coarse
