@@ -76,7 +76,7 @@ def inspect(request: InspectRequest, run: Run, *, settings: Settings, suggest: S
         read = _read(several, plans, run)
         run.progress(0, None, "ranking and confirming")
         merged = [
-            merge_edits(own, each, values.plan, columns=_named(values, request), settings=settings)
+            merge_edits(own, each, values.plan, columns=_named(values, request, settings), settings=settings)
             for own, each, values in zip(edits, several, read, strict=True)
         ]
         found = corrected_together(
@@ -107,8 +107,9 @@ def _read(several: Sequence[Inputs], plans: Sequence[Design], run: Run) -> list[
     return [Taught(plan, table, table, ()) for plan, table in zip(plans, tables, strict=True)]
 
 
-def _named(values: Taught, request: InspectRequest) -> Columns:
-    return Columns.of(values.table, request.dictionaries, column_names(values.table.columns) or None)
+def _named(values: Taught, request: InspectRequest, settings: Settings) -> Columns:
+    same = contents_of(settings).names(request.dictionaries)
+    return Columns.of(values.table, request.dictionaries, column_names(values.table.columns) or None, same=same)
 
 
 def _of_records(request: InspectRequest, run: Run, *, settings: Settings, suggest: Suggest) -> InspectResult:

@@ -19,15 +19,23 @@ class Columns:
     table: Table
     dictionaries: Sequence[str]
     """Of the request, in its order."""
+    same: Mapping[str, str]
+    """The one name of each dictionary, by which ids of units call it."""
     names: Mapping[str, int]
     """What the source of the values calls each column, where it names them."""
 
     @classmethod
-    def of(cls, table: Table, dictionaries: Sequence[str], names: Sequence[str] | None) -> Columns:
+    def of(
+        cls,
+        table: Table,
+        dictionaries: Sequence[str],
+        names: Sequence[str] | None,
+        *,
+        same: Mapping[str, str] | None = None,
+    ) -> Columns:
         """Return the columns of a table."""
-        return cls(
-            table, tuple(dict.fromkeys(dictionaries)), {name: i for i, name in reversed([*enumerate(names or ())])}
-        )
+        known = {name: i for i, name in reversed([*enumerate(names or ())])}
+        return cls(table, tuple(dict.fromkeys(dictionaries)), same or {}, known)
 
     def of_unit(self, unit: str) -> int | None:
         """Return the column of a unit id: 'ADDRESS#INDEX' or 'DICTIONARY#INDEX', else None."""
@@ -57,7 +65,10 @@ class Columns:
     def _sites(self) -> dict[str, str]:
         """Return the site of every dictionary: sites of latents come in the order of the request."""
         sites = [site for site in map(str, self.table.columns) if "/" in site]
-        return dict(zip(self.dictionaries, sites, strict=True)) if len(sites) == len(self.dictionaries) else {}
+        if len(sites) != len(self.dictionaries):
+            return {}
+        named = dict(zip(self.dictionaries, sites, strict=True))
+        return {self.same.get(name, name): site for name, site in reversed(named.items())} | named
 
 
 def _same(address: Address) -> tuple[Address, ...]:
