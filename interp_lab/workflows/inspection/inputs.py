@@ -36,7 +36,7 @@ class Inputs:
     sites: tuple[Site, ...]
     checks: SelfCheck
     dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
-    """'dictionary NUMBER NAME' → artifact id, or a stamp of the files in its folder."""
+    """'dictionary NUMBER NAME' → artifact id, or the hash of what its folder holds."""
     notes: tuple[str, ...] = ()
     """What a careful reader must know of what is ranked."""
 
@@ -92,7 +92,8 @@ def open_inputs(request: InspectRequest, settings: Settings) -> Inputs:
         allow_remote_code=settings.trust_remote_code,
     )
     sites, notes = _sites(request, loaded, settings)
-    stamps = {input_name(name): read_input(name, settings) for name in request.dictionaries}
+    named = enumerate(dict.fromkeys(request.dictionaries))
+    stamps = {input_name(name, i): read_input(name, settings) for i, name in named}
     tokens = tokenize(loaded, dict(zip(prompts.ids(), prompts.texts(), strict=True)))
     return Inputs(request, prompts, tokens, loaded, sites, self_check(loaded), stamps, notes)
 

@@ -93,14 +93,15 @@ def read_input(dictionary: str, settings: Settings) -> str:
     return dictionary if is_artifact_id(dictionary) else f"{_MARK}{dictionary_content(dictionary, settings)}"
 
 
-def input_name(dictionary: str) -> str:
-    """Return the name under which a run notes it."""
-    return f"dictionary {dictionary}"
+def input_name(dictionary: str, number: int | None = None) -> str:
+    """Return the name under which a run notes it; an inspection numbers them in the order of its sites."""
+    return f"dictionary {dictionary}" if number is None else f"dictionary {number} {dictionary}"
 
 
 def _recorded(dictionary: str, inputs: Mapping[str, str]) -> str | None:
     """Return the content that a run noted; None where it noted none."""
-    noted = inputs.get(input_name(dictionary), "")
+    names = (input_name(dictionary), *(input_name(dictionary, number) for number in range(len(inputs))))
+    noted = next((inputs[name] for name in names if name in inputs), "")
     return noted.removeprefix(_MARK) if noted.startswith(_MARK) else None
 
 

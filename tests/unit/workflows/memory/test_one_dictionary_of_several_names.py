@@ -57,7 +57,7 @@ def write_folder(settings: Settings, name: str, files: Mapping[str, str]) -> str
 
 
 def inspected(settings: Settings, dictionary: str, *, at: int = 0, noted: bool = False, **request: Any) -> str:
-    inputs = {input_name(dictionary): read_input(dictionary, settings)} if noted else {}
+    inputs = {input_name(dictionary, 0): read_input(dictionary, settings)} if noted else {}
     report = inspect_report([card(1, 5, "weak", address=LABEL)])
     return publish(settings, report, request={"dictionaries": [dictionary], **request}, at=at, inputs=inputs)
 
