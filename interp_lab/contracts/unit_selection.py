@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, FiniteFloat, NonNegativeInt, model_validator
 
-from interp_lab.contracts.base import Contract
+from interp_lab.contracts.base import Contract, Interval, Probability
 from interp_lab.contracts.encode_store import DictionaryRef
 from interp_lab.contracts.features import Search
 from interp_lab.contracts.query_conditions import StoreName
@@ -80,6 +80,11 @@ class UnitScreenFacts(Contract):
     """On the chosen units, which were chosen for their estimate."""
     sample: EstimateErrorFigures
     """On units drawn at random."""
+    recall: Probability | None = None
+    """Expected share of the units with the largest exact effects that is among the chosen, told by those drawn at
+    random; absent where nothing tells it."""
+    recall_interval: Interval | None = None
+    """Of the recall; absent where it is known."""
 
 
 class SmallestFacts(Contract):

@@ -75,6 +75,10 @@ def _screen(report: InterveneReport) -> list[str]:
             f"- {error.n_units} {name}: correlation with exact effects {'–' if r is None else short(r)}, "
             f"relative error {'–' if off is None else percent(off)}"
         )
+    if screen.recall is not None:
+        ends = screen.recall_interval
+        interval = "" if ends is None else f" [{short(ends.low)}, {short(ends.high)}]"
+        lines.append(f"- of the units with the largest exact effects about {short(screen.recall)}{interval} are chosen")
     return lines
 
 

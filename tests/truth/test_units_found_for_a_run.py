@@ -72,6 +72,10 @@ def test_a_screen_of_all_latents_finds_the_cause_and_says_how_far_its_estimates_
     assert any("attribution" in caveat for caveat in result.warnings)
     assert all(card.association is not None and card.association.n_tested == 48 for card in report.units)
     assert "table-screen" in render_intervention(report)
+    assert found.recall is not None
+    assert found.recall_interval is not None
+    assert found.recall_interval.low <= found.recall <= found.recall_interval.high
+    assert "as those drawn at random tell it" in render_intervention(report)
     assert "How far it is off" in render_intervention_markdown(report)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from interp_lab.contracts.base import Interval
 from interp_lab.contracts.intervene import UnitRef
 from interp_lab.contracts.unit_selection import EstimateErrorFigures, UnitScreen, UnitScreenFacts
 from interp_lab.engine.edits import Unit, coordinate
@@ -18,6 +20,7 @@ from interp_lab.engine.intervention.run import Subject
 from interp_lab.engine.lens import Site
 from interp_lab.engine.precision import matmul_of_runs
 from interp_lab.errors import InvalidRequest
+from interp_lab.methods.screen_margin import recall_of
 from interp_lab.points import Address
 from interp_lab.settings import Settings
 from interp_lab.workflows.inspection.inputs import Inputs
@@ -25,6 +28,7 @@ from interp_lab.workflows.inspection.measure import Design
 from interp_lab.workflows.intervening.sources import Found
 from interp_lab.workflows.intervening.units import latent_of, opened_dictionary
 
+RECALL_METHOD = "Wilson, over units drawn at random among those not chosen"
 MOST_PROMPTS = 64
 """Explore positives that a screen reads, the first of them."""
 
@@ -77,6 +81,7 @@ def screened(
         estimates=tuple(_rounded(float(found.mean[i])) for i in best),
         chosen=_figures(errors[0]),
         sample=_figures(errors[1]),
+        **_recall(errors[0], errors[1], n_others=place.n_units - len(best)),
     )
     return tuple(_found(asked, index, place.n_units) for index in best), facts
 
@@ -107,6 +112,21 @@ def _drawn(n_units: int, best: Sequence[int], n: int, seed: int) -> tuple[int, .
     others = np.setdiff1d(np.arange(n_units), np.asarray(best))
     drawn = np.random.default_rng((seed, 7)).permutation(others)[:n]
     return tuple(int(i) for i in np.sort(drawn)) or tuple(best)
+
+
+def _recall(chosen: EstimateError, drawn: EstimateError, *, n_others: int) -> dict[str, Any]:
+    """What the exact effects of units drawn at random say of those that were not chosen."""
+    if n_others == 0:
+        return {"recall": 1.0}
+    own, others = chosen.exact.abs().numpy(), drawn.exact.abs().numpy()
+    cut = float(np.sort(np.concatenate([own, others]))[-len(own)])
+    if cut <= 0:  # fewer units do anything than were chosen
+        return {}
+    found = recall_of(int((own >= cut).sum()), n_others, n_drawn=len(others), n_missed=int((others >= cut).sum()))
+    if found is None:
+        return {}
+    interval = Interval(low=round(found.low, 3), high=round(found.high, 3), method=RECALL_METHOD)
+    return {"recall": round(found.share, 3), "recall_interval": interval}
 
 
 def _figures(error: EstimateError) -> EstimateErrorFigures:
