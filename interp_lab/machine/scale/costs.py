@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from interp_lab.artifacts.checkpoints import KEPT
 from interp_lab.contracts.plan_scale import Group, KnownAs, PlanScaleRequest, Quantity
 from interp_lab.contracts.sizes import bytes_in_words, in_words
 from interp_lab.contracts.train_sae import PRESETS
@@ -64,6 +65,8 @@ class Costs(NamedTuple):
     n_dictionaries: int
     training_bytes: float
     """Weights, gradients and moments of all dictionaries, which one call trains side by side."""
+    training_disk: float
+    """Checkpoints of all dictionaries, one of them being written, and the dictionaries."""
     training_flops: float
     moved_bytes: float
     """What all steps of all dictionaries read and write of weights, gradients and moments."""
@@ -76,7 +79,7 @@ def quantities(request: PlanScaleRequest, shape: Shape, edits: Edits) -> tuple[C
     ledger = _Ledger([])
     weight, forward, depth = _model(request, shape, ledger)
     harvest_flops, kept = _harvest(request, shape, ledger, forward)
-    n_latents, training, training_flops, moved = _dictionary(request, shape, ledger)
+    n_latents, training, on_disk, training_flops, moved = _dictionary(request, shape, ledger)
     edited = _interventions(request, ledger, edits)
     costs = Costs(
         shape=shape,
@@ -89,6 +92,7 @@ def quantities(request: PlanScaleRequest, shape: Shape, edits: Edits) -> tuple[C
         n_latents=n_latents,
         n_dictionaries=request.n_addresses,
         training_bytes=training,
+        training_disk=on_disk,
         training_flops=training_flops,
         moved_bytes=moved,
         edited_flops=edited,
@@ -175,7 +179,7 @@ def _harvest(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, forward: 
     return flops, ledger.add("harvest", "store", store, "bytes", formula=f"activations + tokens × {ROW_BYTES} bytes")
 
 
-def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float, float]:
+def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tuple[int, float, float, float, float]:
     n_latents = request.n_latents or _EXPANSION * shape.d_model
     known: KnownAs = "given" if request.n_latents else "assumed"
     why = _SAID if request.n_latents else f"{_EXPANSION} × d_model"
@@ -187,6 +191,14 @@ def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tup
     each = f"parameters × 4 bytes × {_COPIES} (weights, gradients, Adam's two moments)"
     formula = f"{request.n_addresses} dictionaries side by side × {each}"
     ledger.add("dictionary", "training_memory", training, "bytes", formula=formula)
+    kept = f"{KEPT + 1} checkpoints of weights and two moments, one being written, and the weights"
+    on_disk = ledger.add(
+        "dictionary",
+        "training_disk",
+        4 * (3 * (KEPT + 1) + 1) * parameters * request.n_addresses,
+        "bytes",
+        formula=f"{request.n_addresses} dictionaries × parameters × 4 bytes × {3 * (KEPT + 1) + 1} ({kept})",
+    )
     flops = _training_arithmetic(request, shape, ledger, n_latents)
     n_steps = -(-(request.train_tokens or request.tokens) // BATCH_TOKENS)
     moved = ledger.add(
@@ -202,7 +214,7 @@ def _dictionary(request: PlanScaleRequest, shape: Shape, ledger: _Ledger) -> tup
     formula = f"tokens × {request.n_addresses} × {request.k} × {CODE_BYTES} bytes"
     source = "9.1 bytes per active latent measured for both layouts"
     ledger.add("dictionary", "codes", codes, "bytes", formula=formula, source=source)
-    return n_latents, training, flops, moved
+    return n_latents, training, on_disk, flops, moved
 
 
 def _training_arithmetic(request: PlanScaleRequest, shape: Shape, ledger: _Ledger, n_latents: int) -> float:

@@ -18,9 +18,6 @@ _BASE = 600 * 2**20
 """Libraries."""
 _PASS_BYTES = 256 * 2**20
 """Activations of one pass and what a shard holds back."""
-_WHILE_SAVED, _WHILE_SAVED_THERE = 2.5, 1.75
-"""Copies of weights, gradients and moments while a checkpoint, of all but gradients, is written: on a processor the
-tensors and their bytes, on a device the tensors."""
 _PER_LATENT = 20_000
 """Bytes of tiles of pre-activations of a step and of a figure; from peaks of runs with 1,024 to 8,192 latents."""
 _HOLDS: Mapping[Stage, str] = {"harvest": "weights", "train": "dictionary", "interventions": "edited model"}
@@ -91,7 +88,7 @@ def planned_route(request: PlanScaleRequest, place: Place, costs: Costs) -> Rout
         stage.model_copy(update={"memory": used[_HOLDS[stage.stage]]}) for stage in _stages(request, place, costs)
     )
     seconds = sum(stage.seconds for stage in stages) if stages else None
-    enough_disk = costs.stream or place.disk is None or costs.kept_bytes <= place.disk
+    enough_disk = place.disk is None or _written(costs) <= place.disk
     fits = needed <= place.memory and enough_disk
     hours = (seconds or 0) / 3600
     return RoutePlan(
@@ -117,7 +114,7 @@ def _memory(place: Place, costs: Costs) -> dict[str, float]:
     weights = costs.weight_bytes * _WHILE_READ.get(place.route, 1.0)
     return {
         "weights": _BASE + _PASS_BYTES + weights,
-        "dictionary": _beside_dictionaries(costs) + _saving(place) * costs.training_bytes,
+        "dictionary": _beside_dictionaries(costs) + costs.training_bytes,
         "edited model": costs.edits.memory + weights,
     }
 
@@ -126,11 +123,6 @@ def _beside_dictionaries(costs: Costs) -> float:
     """Return the bytes of a training that are no weights, gradients or moments."""
     held = costs.kept_bytes + costs.weight_bytes if costs.stream else min(_PASS_BYTES, costs.kept_bytes)
     return _BASE + held + _PER_LATENT * costs.n_latents
-
-
-def _saving(place: Place) -> float:
-    """Return the copies of weights, gradients and moments while a checkpoint is made."""
-    return _WHILE_SAVED if place.route == "local_cpu" else _WHILE_SAVED_THERE
 
 
 def _stages(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[StageTime]:
@@ -181,13 +173,21 @@ def _waits(request: PlanScaleRequest, place: Place, costs: Costs) -> Iterator[tu
         yield "network", costs.weight_bytes / request.network
 
 
+def _written(costs: Costs) -> float:
+    """Return the most bytes on disk: the store, where there is one, and what the training keeps."""
+    return costs.training_disk + (0.0 if costs.stream else costs.kept_bytes)
+
+
 def _bottleneck(place: Place, costs: Costs, stages: tuple[StageTime, ...], *, enough_disk: bool) -> str:
     memory = _memory(place, costs)
     fullest = max(memory, key=lambda name: memory[name])
     if memory[fullest] > place.memory:
         return f"memory: {fullest} need {bytes_in_words(memory[fullest])} of {bytes_in_words(place.memory)} on a device"
     if not enough_disk:
-        return f"disk: the store takes {bytes_in_words(costs.kept_bytes)} of {bytes_in_words(place.disk or 0)}"
+        store = 0.0 if costs.stream else costs.kept_bytes
+        what = "the store" if store >= costs.training_disk else "checkpoints of the training"
+        size = bytes_in_words(max(store, costs.training_disk))
+        return f"disk: {what} {'takes' if what == 'the store' else 'take'} {size} of {bytes_in_words(place.disk or 0)}"
     if not stages:
         return "unknown: no speed is measured or published for it"
     longest = max(stages, key=lambda stage: stage.seconds)
@@ -215,7 +215,7 @@ def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_di
             "more n_devices alone do not help: the lab loads it whole onto each"
         )
     if memory["dictionary"] > place.memory:
-        whole = _saving(place) * costs.training_bytes
+        whole = costs.training_bytes
         rest = memory["dictionary"] - whole
         together = int((place.memory - rest) // (whole / costs.n_dictionaries))
         if 0 < together < costs.n_dictionaries:
@@ -223,8 +223,10 @@ def _changes(request: PlanScaleRequest, place: Place, costs: Costs, *, enough_di
         per_latent = whole / costs.n_latents + _PER_LATENT
         n = int((place.memory - rest + _PER_LATENT * costs.n_latents) // per_latent)
         yield f"n_latents {n:,}" if n > 0 else "a device with more memory: not one latent fits beside the rest"
-    if not enough_disk and place.disk is not None:
-        tokens = int(costs.tokens * place.disk / costs.kept_bytes)
+    if not enough_disk and place.disk is not None and costs.training_disk > place.disk:
+        yield f"{bytes_in_words(costs.training_disk)} of disk for checkpoints, or smaller dictionaries (n_latents)"
+    elif not enough_disk and place.disk is not None:
+        tokens = int(costs.tokens * (place.disk - costs.training_disk) / costs.kept_bytes)
         yield f"storage 'streamed' ({STREAM_ROWS:,} tokens in memory, nothing on disk), or tokens {tokens:,}"
 
 

@@ -196,12 +196,12 @@ def test_a_model_that_is_larger_than_the_memory_does_not_fit_and_says_over_how_m
 def test_dictionaries_that_do_not_fit_together_are_said_to_fit_in_smaller_calls() -> None:
     one = 16 * (2 * 64 * 10**6 + 10**6 + 64)
     request = PlanScaleRequest(parameters=10**6, tokens=1000, n_addresses=4, n_latents=10**6)
-    found = route(request, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * 2.5 * one + 20.7e9)))
+    found = route(request, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one + 20.7e9)))
     assert not found.fits
     assert found.bottleneck.startswith("memory: dictionary")
     assert "2 of the 4 dictionaries in one call of train_sae" in found.change
     alone = request.model_copy(update={"n_addresses": 2})
-    assert route(alone, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * 2.5 * one + 20.7e9))).fits
+    assert route(alone, SMALL, profile(rate("matmul_fp32", 100), memory=int(2.9 * one + 20.7e9))).fits
 
 
 def test_more_devices_are_faster_and_cost_the_same() -> None:
@@ -254,3 +254,15 @@ def test_a_narrower_format_that_does_not_help_is_not_offered_as_if_it_did() -> N
 def test_more_shards_than_a_harvest_takes_are_named_as_a_risk() -> None:
     request = PlanScaleRequest(parameters="1T", tokens="1T", device="l4")
     assert any("10,000 shards" in risk for risk in route(request, assumed_shape(10**12), None).risks)
+
+
+def test_checkpoints_that_fill_the_disk_do_not_fit_though_the_store_would() -> None:
+    request = PlanScaleRequest(parameters=10**6, tokens=1000, n_latents=10**6)
+    one = 40 * (2 * 64 * 10**6 + 10**6 + 64)
+    machine = profile(rate("matmul_fp32", 100), memory=10**12)
+    enough = request.model_copy(update={"disk": one + 10**7})
+    assert route(enough, SMALL, machine).fits
+    found = route(request.model_copy(update={"disk": one - 1}), SMALL, machine)
+    assert not found.fits
+    assert found.bottleneck.startswith("disk: checkpoints of the training take 4.81 GiB")
+    assert any("n_latents" in change for change in found.change)
