@@ -91,7 +91,7 @@ def main() -> int:
     ray: Any = import_module("ray")
     ray.init(address="auto", log_to_driver=False)
     bundle = {"CPU": options.cpus} | ({"GPU": options.gpus} if options.gpus else {})
-    group = placement_group([bundle] * options.nodes, strategy="STRICT_SPREAD")
+    group: Any = placement_group([bundle] * options.nodes, strategy="STRICT_SPREAD")
     waiting = Waiting(ray, PartFolder(options.part.parent, PartName.parse(options.part.name)), options.nodes)
     waiting.first_of([group.ready()])
     return first_bad(waiting, list(on_every_node(ray, group, options, waiting)))

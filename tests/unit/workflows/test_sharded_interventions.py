@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from interp_lab.contracts.intervene import REPORT_KIND, InterveneRequest
+from interp_lab.contracts.plan_scale import PlanScaleRequest
 from interp_lab.errors import CannotBeSharded
 from interp_lab.jobs.run import LocalRun
 from interp_lab.settings import Settings
 from interp_lab.workflows.intervene import intervene
+from interp_lab.workflows.plan_scale import plan_scale
 from interp_lab_server.worker import find_work
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
@@ -61,6 +63,16 @@ def test_shards_give_every_number_of_one_process_though_one_is_lost(settings: Se
     found = published([sealed.folder for sealed in run.sealed])
     assert len(expected) >= 2
     assert found == expected
+
+
+def test_the_call_of_a_plan_for_two_devices_is_the_one_that_is_cut_here(settings: Settings) -> None:
+    asked: dict[str, Any] = {"model": REQUEST["model"], "dataset": "builtin:question", "tokens": "100k", "units": 2}
+    edits = {"strengths": 2, "controls": 1, "device": "l4", "n_devices": 2}
+    plan = plan_scale(PlanScaleRequest.model_validate(asked | edits), settings=settings)
+    (call,) = [call for call in plan.calls if call.tool == "intervene"]
+    said = {name: value for name, value in call.arguments.items() if name != "ranks"}
+    assert said == {name: REQUEST[name] for name in ("model", "strengths", "n_controls", "shards")}
+    assert call.fill.keys() == {"report", "criterion", "dataset"}
 
 
 def test_effects_and_controls_of_a_later_unit_are_kept_apart(settings: Settings) -> None:
