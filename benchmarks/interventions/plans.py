@@ -47,6 +47,8 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
         {"n_units": 1, "layer": 3, "edits": ["ablate_mean", "amplify"], "n_controls": 4, "dataset": "quoted-speech"},
         {"n_units": 1, "layer": 1, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "measurement-unit", **WRITING},
         {"n_units": 4, "layer": 2, "edits": ["ablate_zero"], "n_controls": 2, "dataset": "question", **FEWEST},
+        {"n_units": 16, "layer": 2, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "person-name"},
+        {"n_units": 32, "layer": 2, "edits": ["ablate_zero"], "n_controls": 1, "dataset": "question"},
     ),
     "patch_activations": (
         {"dataset": "positive-sentiment", "max_pairs": 12, "components": ["attn_out", "mlp_out"], "top_k": 4},
@@ -63,6 +65,7 @@ SIZES: dict[str, tuple[dict[str, Any], ...]] = {
     "find_circuit": (
         {"dataset": "question", "n_prompts": 6, "n_steps": 4, "n_controls": 19, "metric": "kl"},
         {"dataset": "person-name", "n_prompts": 4, "n_steps": 8, "n_controls": 39, "ablation": "zero", "metric": "kl"},
+        {"dataset": "negation", "n_prompts": 8, "n_steps": 4, "n_controls": 19, "metric": "kl", "tolerance": 0.003},
     ),
     "make_steering_vector": (
         {"dataset": "refusal"},
@@ -84,7 +87,7 @@ FIRST: dict[str, dict[str, Any]] = {
     "make_steering_vector": {"dataset": "date-or-month"},
     "steer": {"dataset": "date-or-month", "strengths": [0.4]},
 }
-ONE_MODEL = ("patch_activations", "validate_paths", "find_circuit")
+ONE_MODEL = ("patch_activations", "validate_paths", "find_circuit", "make_steering_vector", "steer")
 """Kinds whose runs are made in the first model only."""
 
 
@@ -92,7 +95,7 @@ def request_of(kind: str, model: str, size: dict[str, Any]) -> dict[str, Any]:
     """Return the request of one size."""
     own = {"n_units", "n_sources", "n_targets", "layer", "dataset"}
     rest = {name: value for name, value in size.items() if name not in own}
-    units = [{"address": f"resid_post.{size.get('layer', 0)}", "index": 3 + 5 * i} for i in range(16)]
+    units = [{"address": f"resid_post.{size.get('layer', 0)}", "index": 3 + 4 * i} for i in range(32)]
     later = [{"address": "resid_post.3", "index": 2 + 7 * i} for i in range(16)]
     sources, targets = units[: size.get("n_sources", 0)], later[: size.get("n_targets", 0)]
     named: dict[str, dict[str, Any]] = {

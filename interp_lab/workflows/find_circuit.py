@@ -40,17 +40,12 @@ def find_circuit(
     report = report.model_copy(update={"agent_next_actions": suggest(report)})
     publish(report, run)
     if run.attempt < 2:  # a second attempt did only a part
-        _keep_pace(context, idle_seconds(clock), settings)
+        _keep_pace(context, found.pruned.n_tests, idle_seconds(clock), settings)
     return short_form(report)
 
 
-def _keep_pace(context: Context, seconds: float, settings: Settings) -> None:
+def _keep_pace(context: Context, n_tests: int, seconds: float, settings: Settings) -> None:
     lengths = context.inputs.lengths
-    keep_pace(
-        context.request,
-        context.inputs.loaded.facts,
-        settings,
-        n_prompts=len(context.explore.rows),
-        tokens=sum(lengths) / len(lengths),
-        seconds=seconds,
-    )
+    half = len(context.explore.rows), sum(lengths) / len(lengths)
+    facts = context.inputs.loaded.facts
+    keep_pace(context.request, facts, settings, half=half, n_tests=n_tests, seconds=seconds)

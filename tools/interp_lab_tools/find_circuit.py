@@ -14,6 +14,7 @@ from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import refuse_one_sided
 from interp_lab.corpus.sources import open_prompts
 from interp_lab.errors import HubUnreachable
+from interp_lab.models.file_tokenizer import mean_tokens
 from interp_lab.models.preflight import preflight
 from interp_lab.models.reference import fingerprint, locate
 from interp_lab.settings import Settings
@@ -38,8 +39,9 @@ def _plan(request: FindCircuitRequest, lab: Lab) -> Plan:
     source = locate(request.model, settings)
     if source is None and settings.offline:
         raise HubUnreachable(f"{request.model.id} is not on this machine and the operator keeps it offline.")
-    facts = None
+    facts, tokens = None, 0.0
     if source is not None:
+        tokens = mean_tokens(source.directory, prompts.texts())
         facts = preflight(
             source.directory,
             addresses=(),
@@ -47,8 +49,7 @@ def _plan(request: FindCircuitRequest, lab: Lab) -> Plan:
             allow_remote_code=settings.trust_remote_code,
             words=(*request.target_tokens, *request.alternative_tokens),
         )
-    n = len(prompts.prompts)
-    found = cost(request, facts, settings, n_prompts=n, n_characters=sum(map(len, prompts.texts())) // max(1, n))
+    found = cost(request, facts, settings, n_prompts=len(prompts.prompts), tokens=tokens)
     return Plan(
         summary=in_words(found, request.model.id),
         details=found.model_dump(mode="json", exclude_none=True),

@@ -77,14 +77,15 @@ def of_kind(arguments: Mapping[str, Any], wrong: WrongArtifact, engine: JobEngin
     """
     named = json.dumps(arguments, default=str)
     latest = [made for kind in wrong.kinds for made in engine.list_artifacts(kind=kind, limit=_LOOKED_AT).items]
-    fitting = [made for made in latest if made.id not in named and _of_question(made, arguments)]
+    fitting = [made for made in latest if made.id not in named and of_question(made, arguments)]
     for made in fitting[:_MOST]:
         changed = _replaced(dict(arguments), wrong.artifact, made.id)
         if changed != arguments:
             yield Mended(changed, f"{made.kind} {_shown(made.title)}")
 
 
-def _of_question(made: Manifest, arguments: Mapping[str, Any]) -> bool:
+def of_question(made: Manifest, arguments: Mapping[str, Any]) -> bool:
+    """Return whether an artifact was made for the model and the criterion that arguments name, as far as both say."""
     asked = made.spec.get("request")
     if not isinstance(asked, dict):
         return True

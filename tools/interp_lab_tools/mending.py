@@ -23,6 +23,7 @@ from interp_lab.models.reference import known_models
 from interp_lab.settings import Settings
 from interp_lab_tools.as_reported import as_reported
 from interp_lab_tools.catalogue import BY_NAME, find
+from interp_lab_tools.evidence_first import same_question_first, steered_first
 from interp_lab_tools.examples import filled_example, own_example, plain_example, what_it_names
 from interp_lab_tools.handles import Mended, near_column, of_kind, of_other_sort, whole_ids
 from interp_lab_tools.lab import Lab
@@ -360,9 +361,9 @@ CALLS: Final[Mapping[str, tuple[Calls, ...]]] = {
     ),
     "pointer_not_found": (_without("pointer"),),
     "plan_changed": (_without("plan_id", "dry_run"),),
-    "different_questions": (_with(allow_different=True),),
+    "different_questions": (lambda refused: same_question_first(refused.arguments, refused.lab.engine),),
     "no_dossier": (_call("dossier", "See which questions this workspace knows."),),
-    "vector_not_validated": (_without("require_validated"),),
+    "vector_not_validated": (lambda refused: steered_first(refused.arguments, refused.lab.engine),),
     "no_figure": (_without("plot"),),
     "plots_not_installed": (_with(plot="html"), _without("plot")),
     "read_only_lab": (_without("plot", "html", "publish"),),

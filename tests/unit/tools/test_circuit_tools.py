@@ -64,6 +64,14 @@ def test_more_prompts_steps_and_layers_take_longer(lab: Lab) -> None:
     assert plan(lab, {**REQUEST, "n_steps": 100})["seconds"] > found
 
 
+def test_a_finer_tolerance_takes_longer_until_every_edge_is_tested(lab: Lab) -> None:
+    coarse, usual, fine, finest = (
+        plan(lab, {**REQUEST, "tolerance": tolerance})["seconds"] for tolerance in (0.1, 0.01, 0.002, 0.0)
+    )
+    assert coarse < usual < fine < finest
+    assert finest == plan(lab, {**REQUEST, "tolerance": 1e-9})["seconds"]
+
+
 @pytest.mark.parametrize("change", [{"ablation": "noise"}, {"tolerance": -0.1}, {"n_controls": 5}, {"metric": "auroc"}])
 def test_a_search_without_a_named_ablation_or_enough_controls_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
