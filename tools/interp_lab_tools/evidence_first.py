@@ -15,6 +15,7 @@ from interp_lab.contracts.steering_vector import VECTOR_KIND, MakeSteeringVector
 from interp_lab.errors import LabError
 from interp_lab.jobs.engine import JobEngine
 from interp_lab_tools.handles import of_question
+from interp_lab_tools.validate import validate
 from interp_lab_tools.views import as_said
 
 _LOOKED_AT = 100
@@ -26,7 +27,7 @@ def steered_first(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[N
     """Yield a steer run of the latest vector that was made alike, then the making of one without the guard."""
     kept: dict[str, JsonValue] = {name: arguments[name] for name in _SHARED if arguments.get(name) is not None}
     for made in engine.list_artifacts(kind=VECTOR_KIND, limit=_LOOKED_AT).items:
-        asked = _request(made)
+        asked = _request(made) if made.spec.get("capability") == "make_steering_vector" else {}
         if asked and of_question(made, arguments) and _source(asked) == _source(arguments):
             why = "The missing evidence: whether text moves with this vector. Give its report as 'steered' then."
             yield NextAction(tool="steer", arguments={**kept, "vector": made.id}, why=why)
@@ -59,14 +60,14 @@ def _second_report(left: Manifest, arguments: Mapping[str, Any], engine: JobEngi
             yield NextAction(tool="compare_runs", arguments={**arguments, "right": made.id}, why=why)
             return
     if left.kind == "inspect_report":
-        request = InspectRequest.model_validate(asked)
+        request = validate(InspectRequest, asked)
         why = "The missing evidence: the left question once more on another split, to compare with."
         if not isinstance(request.dataset, InlinePrompts):  # they would have to be repeated
             yield NextAction(tool="inspect", arguments={**as_said(request), "seed": request.seed + 1}, why=why)
 
 
 def _source(arguments: Mapping[str, Any]) -> VectorSource:
-    return MakeSteeringVectorRequest.model_validate(dict(arguments)).source
+    return validate(MakeSteeringVectorRequest, dict(arguments)).source
 
 
 def _request(made: Manifest) -> dict[str, Any]:

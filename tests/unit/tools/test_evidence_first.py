@@ -20,7 +20,8 @@ OTHER = {**NAMES, "criterion": "the text is a question"}
 
 
 def made(letter: str, kind: str, request: dict[str, Any]) -> SimpleNamespace:
-    return SimpleNamespace(id=letter * 64, kind=kind, spec={"request": request})
+    maker = "train_probe" if "labels" in request else "make_steering_vector"
+    return SimpleNamespace(id=letter * 64, kind=kind, spec={"capability": maker, "request": request})
 
 
 def engine(*artifacts: SimpleNamespace) -> JobEngine:
@@ -43,7 +44,8 @@ def calls(found: Any) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_a_vector_that_must_be_validated_is_steered_with_first_where_one_was_made_alike() -> None:
-    held = engine(made("a", "direction", OTHER), made("b", "direction", NAMES))
+    probe = made("c", "direction", {**NAMES, "labels": "person"})
+    held = engine(probe, made("a", "direction", OTHER), made("b", "direction", NAMES))
     found = list(steered_first({**NAMES, "require_validated": True}, held))
     assert calls(found) == [("steer", {**NAMES, "vector": "b" * 64}), ("make_steering_vector", NAMES)]
     assert "without" not in found[0].why
