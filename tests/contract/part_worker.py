@@ -41,6 +41,7 @@ def count(request: Mapping[str, Any], run: Run) -> dict[str, Any]:
         note(request, f"step {step} {os.getpid()}")
         while step == HELD_AT and "hold" in request and Path(request["hold"]).exists():
             time.sleep(0.05)  # hearing nothing: whether to stop is asked by the next step
+        time.sleep(request.get("step_s", 0.0))
         write_durably(saved, json.dumps({"step": step + 1}).encode())
     with run.artifact("tally", "What was counted") as artifact:
         artifact.write_text("tally.txt", "".join(f"{i}\n" for i in done or range(request["steps"])))

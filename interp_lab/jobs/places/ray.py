@@ -109,9 +109,9 @@ class RayPlace:
 class _Api:
     """Calls of one cluster's API."""
 
-    def __init__(self, address: str, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, address: str, patience_s: float | None = None) -> None:
         self._address = address.rstrip("/")
-        self._patience_s = patience_s
+        self._patience_s = _PATIENCE_S if patience_s is None else patience_s
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the answer; raises URLError (an OSError), HTTPException or ValueError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -66,10 +67,15 @@ def test_word_of_one_start_is_not_that_of_another(tmp_path: Path) -> None:
     assert MeetingPlace(tmp_path, "7.1").read() is None
 
 
-def test_gloo_is_shown_the_interface_from_which_the_first_machine_is_reached() -> None:
+def test_gloo_is_shown_the_interface_from_which_the_first_machine_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     name = torchrun.interface_towards("127.0.0.1")
     assert name is not None
     assert any(one.address == "127.0.0.1" for one in psutil.net_if_addrs()[name])
+
+    def unknown(host: str, port: int, **_: object) -> None:
+        raise socket.gaierror(f"{host}:{port}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # a real question goes to whatever answers names here
     assert torchrun.interface_towards("no.such.host.invalid") is None
 
 

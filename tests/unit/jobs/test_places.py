@@ -60,10 +60,15 @@ def jobs_api() -> Generator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
-def test_ray_is_asked_for_processors_and_accelerators_of_every_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray, "_PATIENCE_S", 900.0)  # a busy machine is no cluster that does not answer
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine be no cluster that does not answer."""
+    monkeypatch.setattr(ray, "_PATIENCE_S", 900.0)
+    assert ray._Api("http://head:8265")._patience_s == 900
+
+
+@pytest.mark.usefixtures("_patient")
+def test_ray_is_asked_for_processors_and_accelerators_of_every_process(tmp_path: Path) -> None:
     with jobs_api() as (address, taken):
         place = RayPlace(Settings(workspace=tmp_path, launcher="ray", ray_address=address, task_cpus=2))
         place.start(task(tmp_path / "a", "gpu", 3))
@@ -153,6 +158,7 @@ def test_slurm_is_asked_for_several_nodes_at_once_each_of_which_is_told_which_on
     assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["1.0 127.0.0.1"] * 2
 
 
+@pytest.mark.usefixtures("_patient")
 def test_ray_is_asked_for_several_nodes_by_a_program_that_needs_nothing_itself(tmp_path: Path) -> None:
     with jobs_api() as (address, taken):
         place = RayPlace(Settings(workspace=tmp_path, launcher="ray", ray_address=address, task_cpus=2))
