@@ -22,6 +22,8 @@ from interp_lab.artifacts.writer import hash_file
 KEPT = 2
 _NAME = re.compile(r"step-(\d{12})")
 _SEAL = "seal.json"
+_DRAFT = "draft"
+"""Is thrown away by the next one that is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Checkpoints:
             DiskFull: There was no space; the checkpoints before are untouched.
         """
         make_durable_folder(self._folder)
-        draft, final = self._folder / "draft", self._folder / f"step-{step:012d}"
+        draft, final = self._folder / _DRAFT, self._folder / f"step-{step:012d}"
         shutil.rmtree(draft, ignore_errors=True)
         with disk_full_as_error(self._folder):
             try:
@@ -70,8 +72,9 @@ class Checkpoints:
         return None
 
     def written(self) -> int:
-        """Return the bytes of the checkpoints that are there."""
-        return sum(file.stat().st_size for _, folder in self._found() for file in folder.iterdir() if file.is_file())
+        """Return the bytes of the checkpoints that are there, and of one in whose middle a process ended."""
+        folders = [self._folder / _DRAFT, *(folder for _, folder in self._found())]
+        return sum(file.stat().st_size for folder in folders for file in folder.glob("*") if file.is_file())
 
     def _found(self) -> list[tuple[int, Path]]:
         if not self._folder.is_dir():

@@ -106,3 +106,18 @@ def test_only_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
         with checkpoints.save(step) as folder:
             (folder / "w").write_bytes(b"x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000000010", "step-000000000020"]
+
+
+def test_a_checkpoint_in_whose_middle_a_process_ended_counts_as_space_that_the_next_one_takes(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "kept")
+    assert checkpoints.written() == 0
+    with checkpoints.save(1) as folder:
+        (folder / "weights.bin").write_bytes(bytes(1000))
+    whole = checkpoints.written()
+    assert whole >= 1000
+    (tmp_path / "kept" / "draft").mkdir()
+    (tmp_path / "kept" / "draft" / "weights.bin").write_bytes(bytes(700))
+    assert checkpoints.written() == whole + 700
+    with checkpoints.save(2) as folder:
+        (folder / "weights.bin").write_bytes(bytes(1000))
+    assert checkpoints.written() == 2 * whole
