@@ -11,8 +11,9 @@ from interp_lab.contracts.inspect import InspectRequest
 from interp_lab.settings import Settings
 from interp_lab.workflows.memory.history import INSPECT_KIND
 from interp_lab_tools.catalogue import BY_NAME
-from interp_lab_tools.handles import Mended
+from interp_lab_tools.handles import Mended, request_of
 from interp_lab_tools.kept_prompts import is_inline
+from interp_lab_tools.validate import validate
 from interp_lab_tools.views import as_said
 
 _TERMS = ("model", "criterion", "dataset", "pooling", "threshold", "seed")
@@ -23,15 +24,15 @@ def as_reported(tool: str, arguments: Mapping[str, Any], settings: Settings) -> 
     """Yield the arguments with the terms of the inspection that they name by report, where some were others.
 
     Raises:
-        LabError: There is no such report.
+        LabError: There is no such report, or the arguments have other faults, which come first.
     """
     report = _report(arguments)
     if report is None or tool not in BY_NAME:
         return
     manifest = ArtifactStore(WorkspacePaths.of(settings)).open_as(report, INSPECT_KIND)
-    asked = InspectRequest.model_validate(manifest.spec["request"])
+    asked = validate(InspectRequest, request_of(manifest))
     there, said = asked.model_dump(mode="json"), as_said(asked)
-    here = BY_NAME[tool].request.model_validate(arguments).model_dump(mode="json")
+    here = validate(BY_NAME[tool].request, arguments).model_dump(mode="json")
     terms = {name: said.get(name, there[name]) for name in _TERMS if name in here and here[name] != there[name]}
     if is_inline(there["dataset"]):
         terms.pop("dataset", None)

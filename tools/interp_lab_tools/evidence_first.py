@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -14,7 +14,7 @@ from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.contracts.steering_vector import VECTOR_KIND, MakeSteeringVectorRequest, VectorSource
 from interp_lab.errors import LabError
 from interp_lab.jobs.engine import JobEngine
-from interp_lab_tools.handles import of_question
+from interp_lab_tools.handles import of_question, request_of
 from interp_lab_tools.validate import validate
 from interp_lab_tools.views import as_said
 
@@ -27,7 +27,7 @@ def steered_first(arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[N
     """Yield a steer run of the latest vector that was made alike, then the making of one without the guard."""
     kept: dict[str, JsonValue] = {name: arguments[name] for name in _SHARED if arguments.get(name) is not None}
     for made in engine.list_artifacts(kind=VECTOR_KIND, limit=_LOOKED_AT).items:
-        asked = _request(made) if made.spec.get("capability") == "make_steering_vector" else {}
+        asked = request_of(made) if made.spec.get("capability") == "make_steering_vector" else {}
         if asked and of_question(made, arguments) and _source(asked) == _source(arguments):
             why = "The missing evidence: whether text moves with this vector. Give its report as 'steered' then."
             yield NextAction(tool="steer", arguments={**kept, "vector": made.id}, why=why)
@@ -51,11 +51,11 @@ def same_question_first(arguments: Mapping[str, Any], engine: JobEngine) -> Iter
 
 
 def _second_report(left: Manifest, arguments: Mapping[str, Any], engine: JobEngine) -> Iterator[NextAction]:
-    asked = _request(left)
+    asked = request_of(left)
     if not asked:
         return
     for made in engine.list_artifacts(kind=left.kind, limit=_LOOKED_AT).items:
-        if made.id != left.id and _request(made) and of_question(made, asked):
+        if made.id != left.id and request_of(made) and of_question(made, asked):
             why = "The comparison of one question: with another report of the model and the criterion of the left one."
             yield NextAction(tool="compare_runs", arguments={**arguments, "right": made.id}, why=why)
             return
@@ -68,9 +68,3 @@ def _second_report(left: Manifest, arguments: Mapping[str, Any], engine: JobEngi
 
 def _source(arguments: Mapping[str, Any]) -> VectorSource:
     return validate(MakeSteeringVectorRequest, dict(arguments)).source
-
-
-def _request(made: Manifest) -> dict[str, Any]:
-    """What a job was asked that made an artifact; empty where none did."""
-    asked = made.spec.get("request")
-    return cast("dict[str, Any]", asked) if isinstance(asked, dict) else {}

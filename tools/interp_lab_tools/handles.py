@@ -86,11 +86,15 @@ def of_kind(arguments: Mapping[str, Any], wrong: WrongArtifact, engine: JobEngin
 
 def of_question(made: Manifest, arguments: Mapping[str, Any]) -> bool:
     """Return whether an artifact was made for the model and the criterion that arguments name, as far as both say."""
-    asked = made.spec.get("request")
-    if not isinstance(asked, dict):
-        return True
+    asked = request_of(made)
     both = [(asked[name], arguments[name]) for name in ("model", "criterion") if name in asked and name in arguments]
     return all(_name(one) == _name(other) for one, other in both)
+
+
+def request_of(made: Manifest) -> dict[str, Any]:
+    """Return what a job was asked that made an artifact; empty where none did."""
+    asked = made.spec.get("request")
+    return cast("dict[str, Any]", asked) if isinstance(asked, dict) else {}
 
 
 def _name(value: Any) -> Any:

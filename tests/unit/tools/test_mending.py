@@ -260,6 +260,12 @@ def test_a_report_under_other_terms_is_offered_with_its_own(lab: Lab) -> None:
     assert [m.arguments["pooling"] for m in as_reported("make_steering_vector", vector, lab.settings)] == ["max"]
 
 
+@pytest.mark.parametrize("fault", [{"no_such_thing": 3}, {"seed": "no"}, {"interventions": [{"kind": "unheard of"}]}])
+def test_a_call_that_names_a_report_and_has_another_fault_is_answered_like_any(lab: Lab, fault: dict[str, Any]) -> None:
+    report = publish(lab, "inspect_report", "names")
+    assert after(lab, "intervene", {**NAMES, "report": report, "ranks": [1], **fault})
+
+
 def publish(lab: Lab, kind: str, title: str, asked: Contract | None = None) -> str:
     """Publish an artifact of a kind with nothing of it but where it comes from, and return its id."""
     origin = inline_origin("inspect", asked or InspectRequest.model_validate(NAMES), {})
