@@ -118,5 +118,5 @@ def widen(
 
 
 def _cut(exact: Floats, n: int) -> float:
-    """The strength that a source has to have to be among the strongest so many."""
-    return float(np.sort(exact)[-min(n, len(exact))])
+    """The strength that a source has to have to be among the strongest so many; above 0, which is no effect at all."""
+    return max(float(np.sort(exact)[-min(n, len(exact))]), float(np.finfo(np.float64).tiny))

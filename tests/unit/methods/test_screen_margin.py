@@ -77,3 +77,13 @@ def test_the_strongest_are_found_though_the_estimate_ranks_them_badly_and_what_i
     assert np.mean(found) > 0.99
     assert np.mean(by_estimate) < 0.9
     assert np.mean(compared) < 400
+
+
+def test_sources_without_an_effect_are_not_missed_where_fewer_have_one_than_are_asked_for() -> None:
+    exact = np.zeros(500)
+    exact[:5] = 1.0
+    one = widen(exact.copy(), answers(exact), 16, n_drawn=64, most=100, seed=0)
+    assert set(range(5)) <= set(one.places.tolist())
+    assert len(one.places) == 16 + 64, "an estimate of none, times any bound, leaves nothing open"
+    assert one.recall is not None
+    assert one.recall.share == 1.0
