@@ -59,7 +59,9 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
         n_pairs_at_most=pairs,
         n_edited=_n_edited(request, prompts, n_named),
         least_q=_least_q(request, n_named),
-        advisories=tuple(_advisories(request, is_one_model=_is_one_model(request, inputs))),
+        advisories=tuple(
+            _advisories(request, two_formats=_is_one_model(request, inputs) and _differ(request, lab.settings))
+        ),
     )
     dictionaries = dict.fromkeys((*request.left.dictionaries, *request.right.dictionaries))
     names = {name: dictionary_stamp(name, lab.settings) for name in dictionaries}
@@ -84,7 +86,7 @@ def _plan(request: CompareRequest, lab: Lab) -> Plan:
 
 def _refuse_same(request: CompareRequest, stamps: Mapping[str, str], settings: Settings) -> None:
     """Refuse one model beside itself at the same places in one number format, as far as files and request tell."""
-    if not _is_one_model(request, stamps) or len({_format(side, settings) for side in _sides(request)}) > 1:
+    if not _is_one_model(request, stamps) or _differ(request, settings):
         return
     left, right = (
         {*side.addresses, *side.dictionaries} if side.addresses or side.dictionaries else {None}
@@ -102,6 +104,11 @@ def _is_one_model(request: CompareRequest, stamps: Mapping[str, str]) -> bool:
 
 def _sides(request: CompareRequest) -> tuple[Side, Side]:
     return request.left, request.right
+
+
+def _differ(request: CompareRequest, settings: Settings) -> bool:
+    """Return whether the sides have two number formats."""
+    return len({_format(side, settings) for side in _sides(request)}) > 1
 
 
 def _format(side: Side, settings: Settings) -> str:
@@ -147,8 +154,8 @@ def _check_side(side: Side, request: CompareRequest, prompts: PromptSet | None, 
     return fingerprint(side.model, settings)
 
 
-def _advisories(request: CompareRequest, *, is_one_model: bool) -> Iterator[str]:
-    if is_one_model and request.left.model != request.right.model:
+def _advisories(request: CompareRequest, *, two_formats: bool) -> Iterator[str]:
+    if two_formats:
         yield "Both sides are one model in two number formats; diff_models says what became of each unit in its place."
     if isinstance(request.dataset, InlinePrompts):
         yield "Prompts written into the request cannot be named again; a file can."

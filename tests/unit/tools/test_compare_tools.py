@@ -52,8 +52,9 @@ def test_one_model_in_two_number_formats_is_planned_and_the_closer_tool_is_named
     assert "diff_models" in view.model_dump_json()
 
 
-def test_two_places_of_one_model_are_planned(lab: Lab) -> None:
-    left, right = ({"model": LLAMA, "addresses": [place]} for place in ("resid_post.1", "resid_post.3"))
-    view = planned(lab, left, right)
+@pytest.mark.parametrize("model", [LLAMA, {"id": LLAMA, "dtype": "float32", "device": "cpu"}])
+def test_two_places_of_one_model_are_planned(lab: Lab, model: Any) -> None:
+    one = {"id": LLAMA, "device": "cpu"} if isinstance(model, dict) else LLAMA
+    view = planned(lab, {"model": one, "addresses": ["resid_post.1"]}, {"model": model, "addresses": ["resid_post.3"]})
     assert view.state == "planned"
     assert "number formats" not in view.model_dump_json()
