@@ -82,16 +82,17 @@ def _joined(hashes: Iterable[str]) -> str:
 
 
 class _State(NamedTuple):
-    """A file as it is now: one of the same size and time of change is not read again."""
+    """A file as it is now: the same one, of one size and time of change, is not read again; its clock is coarse."""
 
     path: Path
+    file: int
     size: int
     changed: int
 
     @classmethod
     def of(cls, path: Path) -> _State:
         found = path.stat()
-        return cls(path, found.st_size, found.st_mtime_ns)
+        return cls(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=_KNOWN)
