@@ -177,9 +177,9 @@ class DiffModelsResult(Result):
     """The short form of the report."""
 
     base: str
-    """Model as it was."""
+    """Model as it was; with its dtype where both have one name."""
     changed: str
-    """Changed version."""
+    """Changed version; with its dtype or rounding where both have one name."""
     n_changed_weights: NonNegativeInt
     """Weights that differ."""
     weights: tuple[ChangedWeight, ...]

@@ -151,6 +151,7 @@ def test_rounding_to_sixteen_bits_changes_weights_and_loses_no_unit(folder: Path
     assert report.weights
     assert not {unit.verdict for unit in report.units} & {"lost", "new"}
     assert "bfloat16" in result.summary
+    assert (result.base, result.changed) == ("base (float32)", "base (bfloat16)")
 
 
 def test_eight_bit_weights_change_linear_layers_alone_and_each_by_what_rounding_can_do(folder: Path) -> None:
@@ -161,6 +162,7 @@ def test_eight_bit_weights_change_linear_layers_alone_and_each_by_what_rounding_
     assert all(0 < weight.relative < 0.02 for weight in report.weights)
     assert not {unit.verdict for unit in report.units} & {"lost", "new"}
     assert "rounded to 8 bits" in result.summary
+    assert (result.base, result.changed) == ("base", "base (int8 weights)")
     assert all(shift.relative < 0.01 for shift in report.shifts)
 
 
@@ -170,6 +172,22 @@ def test_what_was_rounded_here_is_offered_for_intervention_in_the_base_alone(fol
     request = asked("base", quantise="int8_weights", dataset="p.jsonl")
     actions = list(suggest_next(request, report.model_copy(update={"units": (lost,)})))
     assert [action.arguments["model"] for action in actions] == ["base"]
+
+    cases = (
+        ("unclear", 0.99, 1, PLACE),
+        ("kept", 0.99, 2, f"{PLACE}/d"),
+        ("kept", 0.7, 3, PLACE),
+        ("kept", 0.1, 4, PLACE),
+    )
+    judged = tuple(
+        lost.model_copy(update={"verdict": verdict, "base_auroc": auroc, "index": index, "address": address})
+        for verdict, auroc, index, address in cases
+    )
+    (kept,) = suggest_next(request, report.model_copy(update={"units": judged}))
+    assert (kept.tool, kept.arguments["units"]) == ("intervene", [{"address": PLACE, "index": 4}])
+    assert "kept" in kept.why
+    (nothing,) = suggest_next(request, report.model_copy(update={"units": judged[:2]}))
+    assert nothing.tool == "dossier"
 
 
 def test_a_plan_says_what_is_stored_and_refuses_strangers_before_anything_is_loaded(

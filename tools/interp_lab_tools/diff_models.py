@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, cast
 from pydantic import JsonValue
 
 from interp_lab.contracts.actions import NextAction
-from interp_lab.contracts.diff_models import DiffModelsPlan, DiffModelsRequest, DiffModelsResult, ModelDiffReport
+from interp_lab.contracts.diff_models import (
+    DiffModelsPlan,
+    DiffModelsRequest,
+    DiffModelsResult,
+    ModelDiffReport,
+    UnitChange,
+)
 from interp_lab.contracts.models import ModelRef
 from interp_lab.contracts.prompts import InlinePrompts
 from interp_lab.corpus.prompt_set import PromptSet, refuse_one_sided, refuse_without_spans
@@ -108,23 +114,36 @@ def _handle(request: DiffModelsRequest, run: Run) -> DiffModelsResult:
 
 
 def suggest_next(request: DiffModelsRequest, report: ModelDiffReport) -> Iterator[NextAction]:
-    """Offer the intervention that says whether the most changed coordinate still does something."""
-    changed = next((unit for unit in report.units if unit.verdict not in ("kept", "unclear")), None)
-    if changed is None or "/" in changed.address or isinstance(request.dataset, InlinePrompts):
+    """Offer the intervention that says whether the most changed coordinate, else one that was kept, does something."""
+    unit = _to_edit(report)
+    if unit is None or isinstance(request.dataset, InlinePrompts):
         known: dict[str, JsonValue] = {"model": request.base.id, "criterion": request.criterion}
-        why = "No coordinate is left to edit; see what is known of the criterion in the base model."
-        yield NextAction(tool="dossier", arguments=known, why=why)
+        why = (
+            "No coordinate was judged clearly enough to edit it"
+            if unit is None
+            else "Inline prompts are not sent again"
+        )
+        yield NextAction(
+            tool="dossier", arguments=known, why=f"{why}; see what is known of the criterion in the base model."
+        )
         return
     said = cast("dict[str, JsonValue]", request.model_dump(mode="json"))
     shared = {key: said[key] for key in ("criterion", "dataset", "pooling", "threshold", "seed")}
     # weights that were rounded here are no model that another call could load
     for name in ("base", "changed") if request.quantise is None else ("base",):
-        units: list[JsonValue] = [{"address": changed.address, "index": changed.index}]
+        units: list[JsonValue] = [{"address": unit.address, "index": unit.index}]
         yield NextAction(
             tool="intervene",
             arguments={"model": said[name], "units": units, "dry_run": True, **shared},
-            why=f"Measures what {changed.address} #{changed.index}, {changed.verdict}, does in the {name} model.",
+            why=f"Measures what {unit.address} #{unit.index}, {unit.verdict} by association, does in the {name} model.",
         )
+
+
+def _to_edit(report: ModelDiffReport) -> UnitChange | None:
+    """Return the most changed coordinate, else the one that was kept with the strongest association."""
+    judged = [unit for unit in report.units if unit.verdict != "unclear" and "/" not in unit.address]
+    changed = next((unit for unit in judged if unit.verdict != "kept"), None)
+    return changed or max(judged, key=lambda unit: abs(unit.base_auroc - 0.5), default=None)
 
 
 DIFF_MODELS = JobCapability(

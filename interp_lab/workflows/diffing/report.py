@@ -17,7 +17,7 @@ _VERDICTS = ("kept", "weakened", "strengthened", "lost", "new", "unclear")
 
 def headline(report: ModelDiffReport, n_changed: int) -> str:
     """Return one sentence that is true when quoted alone."""
-    names = f"{report.base.id} and {report.changed.id}"
+    names = " and ".join(_names(report))
     if report.quantise is not None:
         names = f"{report.base.id} and {report.changed.id} with its linear weights rounded to 8 bits"
     elif report.base.id == report.changed.id:
@@ -39,6 +39,16 @@ def headline(report: ModelDiffReport, n_changed: int) -> str:
         f"{n_changed} of {report.n_weights} weights of {names} differ{where}; of {len(report.units)} units chosen on "
         f"explore prompts for “{report.criterion}”, on confirm prompts: {told}{_exclusive(report)}. Associations only."
     )
+
+
+def _names(report: ModelDiffReport) -> tuple[str, str]:
+    """Return base and changed version by name; where that is one name, with what tells the two apart."""
+    base, changed = report.base.id, report.changed.id
+    if report.quantise is not None:
+        return base, f"{changed} (int8 weights)"
+    if base == changed and report.base.dtype != report.changed.dtype:
+        return f"{base} ({report.base.dtype})", f"{changed} ({report.changed.dtype})"
+    return base, changed
 
 
 def _exclusive(report: ModelDiffReport) -> str:
@@ -73,7 +83,7 @@ def _caveats(report: ModelDiffReport) -> Iterator[str]:
 
 def publish(report: ModelDiffReport, run: Run) -> None:
     """Write the report as JSON, Markdown and HTML."""
-    with run.artifact(DIFF_KIND, f"{report.base.id} and {report.changed.id}: {report.criterion[:80]}") as files:
+    with run.artifact(DIFF_KIND, f"{' and '.join(_names(report))}: {report.criterion[:80]}") as files:
         files.write_json("report.json", report.model_dump(mode="json"))
         files.write_text("report.md", render_model_diff_markdown(report))
         files.write_text("report.html", render_model_diff(report))
@@ -83,12 +93,13 @@ def publish(report: ModelDiffReport, run: Run) -> None:
 
 def short_form(report: ModelDiffReport, n_changed: int) -> DiffModelsResult:
     """Return what an agent reads first."""
+    base, changed = _names(report)
     return DiffModelsResult(
         summary=report.headline,
         warnings=report.caveats,
         agent_next_actions=report.agent_next_actions,
-        base=report.base.id,
-        changed=report.changed.id,
+        base=base,
+        changed=changed,
         n_changed_weights=n_changed,
         weights=report.weights[:_SHOWN],
         shifts=report.shifts,
