@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from interp_lab.contracts.base import Contract
+from interp_lab_tools.kinds import NO_KIND, kinds_that_fit
 
 _ROUNDS = 4
 _UNKNOWN = "extra_forbidden"
@@ -70,6 +71,9 @@ def _repair(model: type[Contract], arguments: dict[str, Any], detail: ErrorDetai
         return None
     if detail["type"] == _UNKNOWN:
         return _rename(model, arguments, str(name)) if owner is arguments else None
+    if detail["type"] == NO_KIND:
+        fitting = kinds_that_fit(model, arguments, detail["loc"])
+        return _replace(owner[name], "kind", fitting) if len(fitting) == 1 else None
     near = _nearest_words(owner[name], detail)
     if near:
         return _replace(owner, name, near)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from interp_lab.contracts.base import Contract
 from interp_lab.errors import FieldProblem, InvalidRequest
+from interp_lab_tools.kinds import NO_KIND, kinds_at
 
 Request = TypeVar("Request", bound=Contract)
 _SHOWN = 8
@@ -25,14 +26,14 @@ def validate(model: type[Request], arguments: Mapping[str, Any]) -> Request:
     try:
         return model.model_validate(dict(arguments))
     except ValidationError as error:
-        raise _explain(model, error) from None
+        raise _explain(model, arguments, error) from None
     except RecursionError:
         raise InvalidRequest("The arguments are nested too deeply.") from None
 
 
-def _explain(model: type[Contract], error: ValidationError) -> InvalidRequest:
+def _explain(model: type[Contract], arguments: Mapping[str, Any], error: ValidationError) -> InvalidRequest:
     details = error.errors(include_url=False, include_input=False)
-    problems = tuple(FieldProblem(_path(d["loc"]), _text(model, d)) for d in details[:_SHOWN])
+    problems = tuple(FieldProblem(_path(d["loc"]), _text(model, arguments, d)) for d in details[:_SHOWN])
     more = f" (and {len(details) - _SHOWN} more)" if len(details) > _SHOWN else ""
     listed = "; ".join(f"{p.field or 'request'}: {p.problem}" for p in problems)
     return InvalidRequest(f"{listed}{more}".rstrip("?.") + ".", fields=problems)
@@ -42,9 +43,11 @@ def _path(location: Sequence[int | str]) -> str:
     return ".".join(str(part) for part in location)[:200]
 
 
-def _text(model: type[Contract], detail: ErrorDetails) -> str:
+def _text(model: type[Contract], arguments: Mapping[str, Any], detail: ErrorDetails) -> str:
     if detail["type"] == "tuple_type":
         return "give a list: [...]"
+    if detail["type"] == NO_KIND:
+        return f"say its kind: {', '.join(kinds_at(model, arguments, detail['loc'])) or 'the schema names them'}"
     if detail["type"] != "extra_forbidden":
         return detail["msg"].removeprefix("Value error, ")[:300]
     name = str(detail["loc"][-1])

@@ -65,7 +65,7 @@ def _before_labelling(challenge: Challenge, n_items: int, n_scored: int) -> Iter
     if len(challenge.detection) < n_items - 1 or len(challenge.fuzzing) < n_items - 1:
         yield "Held-out contexts are few: the test is smaller than asked for."
     if n_scored:
-        yield f"This latent was scored {n_scored} times before: the best of several tries looks better than it is."
+        yield f"This latent was scored before (so far: {n_scored}): the best of several tries looks better than it is."
 
 
 def label_words(record: ExplanationRecord) -> str:

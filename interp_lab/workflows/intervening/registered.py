@@ -54,8 +54,8 @@ def with_memory(
     if record is not None:
         tested = outcome(record, report, name_of=names.get, looks=looks.get(names.get(record.unit, ""), 0))
     lines = (
-        f"These confirm prompts were asked about {name} {n} times before, with other settings: its q counts times "
-        f"{(n + 1) ** 2}; new prompts count fresh."
+        f"These confirm prompts were asked about {name} before with other settings (calls so far: {n}): its q counts "
+        f"times {(n + 1) ** 2}; new prompts count fresh."
         for name, n in looks.items()
     )
     return report.model_copy(

@@ -55,6 +55,16 @@ def test_every_refusal_leads_to_a_call_that_can_be_made(lab: Lab, code: str) -> 
         assert each.cost
 
 
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [({"method": "probe"}, "contrast"), ({"dictionary": "sae", "index": 3}, "latent"), ({"path": "v.gguf"}, "file"),
+     ({"no_such_field": 1}, None)],
+)  # fmt: skip
+def test_a_record_without_its_kind_is_given_the_only_one_that_fits(source: dict[str, Any], kind: str | None) -> None:
+    mended = repaired(BY_NAME["make_steering_vector"].request, NAMES | {"source": source})
+    assert (None if mended is None else mended.arguments["source"]) == (kind and source | {"kind": kind})
+
+
 def test_the_rows_are_keyed_by_codes_that_there_are() -> None:
     assert set(CALLS) <= set(CODES)
 
