@@ -131,8 +131,11 @@ def _summary(job: Job, result: dict[str, Any] | None) -> str:
         "starting": "is starting",
         "running": "is running",
         "interrupted": "was interrupted and will go on from its checkpoint",
-        "cancelled": "was cancelled; nothing was published",
     }
+    if job.state == "cancelled":
+        return f"{job.capability} was cancelled (job {job.id}); nothing was published."
+    if job.cancel_requested:
+        return f"{job.capability} is being cancelled (job {job.id}); it ends without a result within seconds."
     return f"{job.capability} {words.get(job.state, job.state)} (job {job.id}); no result yet."
 
 
@@ -150,6 +153,8 @@ def _actions(
         if "ops" in lab.toolsets:
             return (_action("job_logs", "See what happened.", job_id=job.id),)
         return (_action("lab_overview", "See the limits and what else runs.", sections=["jobs", "limits"]),)
+    if job.cancel_requested:
+        return (_action("job_wait", "See that it has ended.", job_id=job.id),)
     return (
         _action("job_wait", "Wait for the end; it reports progress.", job_id=job.id),
         _action("job_cancel", "Stop it for good.", job_id=job.id),

@@ -190,9 +190,12 @@ async def test_a_call_that_does_not_wait_returns_a_handle_and_the_calls_that_mak
         again = body(await client.call_tool("count", {"until": "go", "wait_s": 0}))
         assert again["job_id"] == view["job_id"]
         assert [action["tool"] for action in view["agent_next_actions"]] == ["job_wait", "job_cancel"]
-        await client.call_tool("job_cancel", {"job_id": view["job_id"]})
+        asked = body(await client.call_tool("job_cancel", {"job_id": view["job_id"]}))
+        assert "cancelled" in asked["summary"], "whether it has ended by now or not"
+        assert "job_cancel" not in [action["tool"] for action in asked["agent_next_actions"]]
         ended = await to_the_end(client, view)
     assert ended["state"] == "cancelled"
+    assert ended["summary"].endswith("nothing was published.")
 
 
 async def test_a_job_that_failed_is_an_error_for_its_call_but_not_for_a_wait(server: LabServer) -> None:
