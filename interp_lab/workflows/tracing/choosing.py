@@ -80,7 +80,7 @@ def choose(
         return Choice(screened, tuple(range(len(ends.sources))), facts)
     alive = np.flatnonzero(active)
     if len(alive) == 0:  # all are silent, and so is whatever is chosen
-        return Choice(screened, tuple(range(n)), facts.model_copy(update={"n_checked": 0}))
+        return Choice(screened, tuple(range(n)), facts.model_copy(update={"n_checked": 0, "recall": 1.0}))
     ranked = (
         _compared(context, ends, alive, used, share=share)
         if how == "exact"

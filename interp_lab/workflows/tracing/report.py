@@ -55,7 +55,7 @@ def assemble(
         n_runs=n_runs,
         discovery_rows=tuple(sorted(set(discovery_rows))),
         trace=trace,
-        caveats=(*_caveats(context, cards, kind), *_missed(screen)),
+        caveats=(*_caveats(context, cards, kind), *missed_by_estimate(screen)),
         agent_next_actions=context.suggest.paths(cards)[:3],
         run=run_facts(context.run, seed=context.request.seed, checks=context.inputs.checked),
     )
@@ -145,14 +145,17 @@ def _caveats(context: Context, cards: Sequence[PathCard], kind: str) -> Iterator
         yield "There were too few independent prompt groups to set some aside, so nothing can be validated."
 
 
-def _missed(screen: ScreenFacts | None) -> Iterator[str]:
-    """What an estimate may have left out."""
+def missed_by_estimate(screen: ScreenFacts | None) -> Iterator[str]:
+    """Yield what an estimate may have left out, which silent sources are not: their effect is exactly 0."""
     if screen is None or screen.how != "gradient" or screen.n_checked is None:
         return
-    begin = f"An estimate left {screen.n_sources - screen.n_checked:,} of {screen.n_sources:,} sources out"
-    if screen.recall is None or screen.recall_interval is None:
+    begin = (
+        f"Of {screen.n_sources:,} sources {screen.n_checked:,} were compared exactly; the others are silent, or an "
+        "estimate left them out"
+    )
+    if screen.recall is None:
         yield f"{begin}; nothing tells how many of those with the largest effects are among them. screen='exact' does."
-    elif screen.recall_interval.low < 1:
+    elif screen.recall_interval is not None and screen.recall_interval.low < 1:
         low, high = screen.recall_interval.low, screen.recall_interval.high
         yield (
             f"{begin}; about {screen.recall:.2f} [{low:.2f}, {high:.2f}] of those with the largest effects are among "

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from interp_lab.contracts.base import Interval
+from interp_lab.contracts.path_report import ScreenFacts
 from interp_lab.contracts.trace_paths import TracePathsRequest
 from interp_lab.engine.paths.effects import PathRunner, Push
 from interp_lab.jobs.run import LocalRun
 from interp_lab.methods.screen_margin import strengths
 from interp_lab.settings import Settings
+from interp_lab.statistics.arrays import Floats
 from interp_lab.workflows.tracing import choosing
 from interp_lab.workflows.tracing.choosing import Choice, amount_of, choose
 from interp_lab.workflows.tracing.context import Context, Suggest
 from interp_lab.workflows.tracing.cost import affordable, how_screened, plan
 from interp_lab.workflows.tracing.ends import Ends, open_ends
 from interp_lab.workflows.tracing.opening import open_context, positives, prepared
+from interp_lab.workflows.tracing.report import missed_by_estimate
 from tests.unit.workflows.test_sharded_interventions import PROMPTS
 
 N = 6
@@ -112,3 +116,26 @@ def test_many_active_latents_are_estimated_and_few_are_compared(
     assert how_screened(forced, amount_of(forced, context, ends), most + 1) == "exact"
     told = plan(asked, amount, None, Settings(workspace=tmp_path))
     assert (told.screen, told.n_backward) == ("exact", 8 * 3 if amount.n_prompts > 8 else amount.n_prompts * 3)
+
+
+def test_of_sources_that_are_all_silent_none_is_missed(
+    opened: tuple[Context, Ends, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_active(*_: object) -> Floats:
+        return np.zeros(len(opened[1].sources))
+
+    monkeypatch.setattr(choosing, "active_sources", none_active)
+    facts = chosen(opened, screen="gradient").facts
+    assert (facts.n_checked, facts.recall) == (0, 1.0)
+    assert list(missed_by_estimate(facts)) == []
+
+
+def test_what_an_estimate_may_miss_is_said_without_counting_silent_sources_as_left_out() -> None:
+    facts = ScreenFacts(
+        n_sources=24576, n_targets=1, n_pairs=24576, n_measured=16, how="gradient", n_checked=265, errors=()
+    )
+    (unknown,) = missed_by_estimate(facts)
+    assert unknown.startswith("Of 24,576 sources 265 were compared exactly; the others are silent, or")
+    assert "nothing tells" in unknown
+    told = facts.model_copy(update={"recall": 0.9, "recall_interval": Interval(low=0.3, high=1.0, method="Wilson")})
+    assert "0.90 [0.30, 1.00]" in next(iter(missed_by_estimate(told)))
