@@ -98,7 +98,7 @@ def _nearest_words(value: Any, detail: ErrorDetails) -> list[Any]:
 
 
 def _reshape(owner: Any, name: int | str, detail: ErrorDetails) -> str | None:
-    """Mend a list of one, a unit written as one text, or the name of a place with a slip in it."""
+    """Mend a list of one, a unit or a named thing written as one text, or the name of a place with a slip in it."""
     value = owner[name]
     if detail["type"] in {"tuple_type", "list_type"} and not isinstance(value, bool | None):
         owner[name] = [value]
@@ -106,6 +106,8 @@ def _reshape(owner: Any, name: int | str, detail: ErrorDetails) -> str | None:
     unit, near = _UNIT.fullmatch(str(value)), _NEAREST.search(detail["msg"])
     if detail["type"] == "model_type" and unit:
         return _replace(owner, name, [{"address": unit[1], "index": int(unit[2])}])
+    if detail["type"] == "model_type" and isinstance(value, str):
+        return _replace(owner, name, [{"name": value}])  # kept only where a name is all that the record needs
     return _replace(owner, name, [str(value).replace(near[1], near[2], 1)] if near else [])
 
 

@@ -65,6 +65,13 @@ def test_a_record_without_its_kind_is_given_the_only_one_that_fits(source: dict[
     assert (None if mended is None else mended.arguments["source"]) == (kind and source | {"kind": kind})
 
 
+@pytest.mark.parametrize(("name", "scorer"), [("length", {"name": "length"}), ("lexicon", None)])
+def test_a_scorer_said_by_its_name_is_mended_where_a_name_is_enough(name: str, scorer: Any) -> None:
+    said: dict[str, Any] = {"units": [{"address": "resid_post.2", "index": 5}], "metric": "score", "scorer": name}
+    mended = repaired(BY_NAME["intervene"].request, NAMES | said)
+    assert (None if mended is None else mended.arguments["scorer"]) == scorer
+
+
 def test_the_rows_are_keyed_by_codes_that_there_are() -> None:
     assert set(CALLS) <= set(CODES)
 
