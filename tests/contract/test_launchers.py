@@ -122,6 +122,18 @@ def held(engine: JobEngine, book: Path, hold: Path) -> tuple[str, int]:
     return job_id, int(written(book)[-1].split()[2])
 
 
+def attendant_of(engine: JobEngine, job_id: str) -> int:
+    """Return the process that attends to a job's parts, seen while no command that it asks the cluster by is about."""
+    seen: list[int] = []
+
+    def alone() -> bool:
+        seen[:] = marked_processes(marker(job_id, 1))
+        return len(seen) == 1
+
+    until(engine, alone)
+    return seen[0]
+
+
 def tally(engine: JobEngine, job_id: str) -> str:
     (manifest,) = engine.artifacts_of(job_id)
     assert engine.artifacts.verify(manifest.id).ok
@@ -196,8 +208,7 @@ def test_when_the_attendant_dies_a_part_on_a_cluster_works_on_and_is_taken_up(
     if engine.settings.launcher == "local":
         return  # there the job's own process is the attendant; what its death means is tested above
     job_id, worker = held(engine, book, hold)
-    (attendant,) = marked_processes(marker(job_id, 1))
-    os.kill(attendant, signal.SIGKILL)
+    os.kill(attendant_of(engine, job_id), signal.SIGKILL)
     until(engine, lambda: engine.get(job_id).attempt == 2)
     hold.unlink()
     assert finished(engine, job_id).state == "succeeded", engine.logs(job_id).text
