@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -39,7 +39,7 @@ def kinds_that_fit(model: type[Contract], arguments: Mapping[str, Any], location
 def _with_kind(node: Any, location: Location, kind: str) -> Any:
     """Return the arguments with that kind in the record at the location; what lies beside the way is not copied."""
     if not location:
-        return {**node, "kind": kind} if isinstance(node, dict) else node
+        return cast("dict[str, Any]", node) | {"kind": kind} if isinstance(node, dict) else node
     part, rest = location[0], location[1:]
     if not _holds(node, part):
         return _with_kind(node, rest, kind)  # branches of a union are no part of the arguments

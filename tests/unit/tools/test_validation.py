@@ -42,7 +42,7 @@ def test_a_wrong_field_is_named_with_what_would_be_right(arguments: dict[str, An
 def test_a_record_without_its_kind_is_told_the_kinds_there_are() -> None:
     source = {"method": "probe"}
     with pytest.raises(InvalidRequest, match="source: say its kind: contrast, latent, file, report"):
-        validate(find("make_steering_vector").request, find("make_steering_vector").example | {"source": source})
+        validate(find("make_steering_vector").request, {**find("make_steering_vector").example, "source": source})
 
 
 def test_a_refusal_does_not_echo_what_was_sent() -> None:
