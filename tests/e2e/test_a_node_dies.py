@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,21 +19,9 @@ from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 from tests.contract.clusters import ray_cluster
 from tests.e2e import holding_worker, small_shards_worker
+from tests.e2e.waiting import until
 
 REQUEST = {"model": "builtin:pocket-llama", "dataset": "corpus.txt", "addresses": ["resid_post.5"], "shards": 2}
-
-
-def until(lab: Lab, job_id: str, condition: Callable[[], object], *, within_s: float = 900.0) -> None:
-    """Wait for something to be true; a job that ended before it was is told by its log, at once."""
-    deadline = time.monotonic() + within_s
-    while True:
-        ended = lab.engine.get(job_id).final
-        if condition():
-            return
-        assert not ended, lab.engine.logs(job_id).text
-        assert time.monotonic() < deadline, lab.engine.logs(job_id).text
-        lab.engine.tick()
-        time.sleep(0.02)
 
 
 @pytest.mark.ray

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from interp_lab.settings import Settings
 from interp_lab_tools.call import call
 from interp_lab_tools.lab import Lab
 from tests.e2e import held_ranks
+from tests.e2e.waiting import until
 from tests.unit.workflows.training import gated_ranks
-
-PATIENCE_S = 1800.0
 
 
 def trained_on_two(workspace: Path, asked: Mapping[str, Any], **options: Any) -> Path:
@@ -34,24 +32,11 @@ def trained_on_two(workspace: Path, asked: Mapping[str, Any], **options: Any) ->
         assert view.job_id is not None
         job_id = view.job_id
         lead = PartFolder(lab.engine.paths.job(job_id) / "parts", PartName(0))
-        _until(lab, job_id, lambda: str(lead.progress.read().get("message")).startswith("step "))
+        until(lab, job_id, lambda: str(lead.progress.read().get("message")).startswith("step "))
         os.kill(held_ranks.second_machine(workspace), signal.SIGKILL)
-        _until(lab, job_id, lambda: lead.read_start().number > 1)
+        until(lab, job_id, lambda: lead.read_start().number > 1)
         gate.unlink()
-        _until(lab, job_id, lambda: lab.engine.get(job_id).final)
+        until(lab, job_id, lambda: lab.engine.get(job_id).final)
         assert lab.engine.get(job_id).state == "succeeded", lab.engine.logs(job_id).text
         (made,) = [manifest for manifest in lab.engine.artifacts_of(job_id) if manifest.kind == "dictionary"]
         return lab.engine.artifacts.path_of(made.id, "sae_weights.safetensors")
-
-
-def _until(lab: Lab, job_id: str, condition: Callable[[], object]) -> None:
-    """Wait for something to be true; a job that ended before it was is told by its log."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        ended = lab.engine.get(job_id).final
-        if condition():
-            return
-        assert not ended, lab.engine.logs(job_id).text
-        assert time.monotonic() < deadline, lab.engine.logs(job_id).text
-        lab.engine.tick()
-        time.sleep(0.05)
